@@ -1,0 +1,1 @@
+"""What the speed claims rest on; results.md holds what was measured."""

@@ -1,0 +1,56 @@
+"""The complete training state on disk: enough to go on as if nothing had happened.
+
+A checkpoint is a folder of two files. `state.pt` holds weights, optimiser, schedule, random
+states and the epochs so far, read with `weights_only=True` so that it cannot run code.
+`best.safetensors` holds the weights of the best epoch by validation accuracy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+STATE_FILE = "state.pt"
+BEST_FILE = "best.safetensors"
+
+
+class TrainingState(TypedDict):
+    """All that changes while a trial trains."""
+
+    config: dict[str, Any]
+    """TrialConfig.to_dict(): a state only goes on under the settings it was made with."""
+    precision: Literal["fp32", "bf16", "fp16"]
+    """That the trial computes in."""
+    history: list[dict[str, float]]
+    """One entry of metrics an epoch; its length is the number of finished epochs."""
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    scaler: dict[str, Any]
+    rng: dict[str, Tensor]
+    """States of the generators: of the image order, and of torch on each device."""
+    best: dict[str, Tensor]
+    """Weights after the epoch with the highest validation accuracy, the first of equals."""
+
+
+def save_checkpoint(folder: Path, state: TrainingState) -> None:
+    """Write a state into an existing folder."""
+    rest = {key: value for key, value in state.items() if key != "best"}
+    torch.save(rest, folder / STATE_FILE)
+    save_file({k: v.contiguous() for k, v in state["best"].items()}, folder / BEST_FILE)
+
+
+def load_checkpoint(folder: Path) -> TrainingState:
+    """Read a state back, onto the CPU.
+
+    Raises:
+        OSError, RuntimeError, pickle.UnpicklingError or SafetensorError: a file is missing,
+            truncated or altered.
+    """
+    state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    state["best"] = load_file(folder / BEST_FILE)
+    return state

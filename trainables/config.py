@@ -1,0 +1,129 @@
+"""What one trial is told: a frozen recipe, a learning rate and a seed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from trainables.errors import InputError
+
+
+def check_lr(lr: float) -> None:
+    """Raise InputError unless `lr` is a finite number above zero."""
+    if not 0 < lr < float("inf"):  # NaN compares false
+        raise InputError(f"learning rate {lr} must be a finite number above 0, e.g. 0.001")
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raise InputError unless `value` is at least 1."""
+    if value < 1:
+        raise InputError(f"{name} is {value} and must be 1 or more")
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise InputError unless low <= value < high."""
+    if not low <= value < high:
+        raise InputError(f"{name} is {value} and must be at least {low} and below {high}")
+
+
+def check_split(split: tuple[float, float, float]) -> None:
+    """Raise InputError unless `split` is three shares above zero that sum to one."""
+    if not all(share > 0 for share in split) or abs(sum(split) - 1) > 1e-6:
+        raise InputError(
+            f"split {' '.join(map(str, split))} must be three shares above 0 that sum to 1, "
+            "e.g. 0.6 0.2 0.2"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained. The defaults are the recipe `standard`."""
+
+    epochs: int = 20
+    """Passes over the training part."""
+    batch_size: int = 64
+    """Images an optimiser step."""
+    loss: Literal["cross_entropy", "softmax_cross_entropy"] = "cross_entropy"
+    """Cross-entropy of the logits, or of their softmax as in the report."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes, in training only."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """SGD is with Nesterov momentum."""
+    momentum: float = 0.9
+    """Of SGD; Adam and AdamW do not use it."""
+    weight_decay: float = 0.0
+    """L2 penalty of Adam and SGD, decoupled decay of AdamW."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """Course of the learning rate, step by step; the rate given is its highest."""
+    augment: Literal["none", "flip_crop"] = "none"
+    """Random mirror image and shift by up to an eighth of the size, in training only."""
+    normalize: Literal["half", "dataset"] = "half"
+    """Mean and std of 0.5 as in the report, or those of the training pixels."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the arithmetic; auto is bf16 where the device computes it natively, else fp32."""
+    split: tuple[float, float, float] | None = None
+    """Cut the training part alone into train, validation and test, e.g. 0.6 0.2 0.2. Without it
+    the source's own test part is the test part; a source that has none is cut 60/20/20."""
+
+    def __post_init__(self) -> None:
+        check_positive("epochs", self.epochs)
+        check_positive("batch_size", self.batch_size)
+        check_range("label_smoothing", self.label_smoothing, 0, 1)
+        check_range("momentum", self.momentum, 0, 1)
+        check_range("weight_decay", self.weight_decay, 0, float("inf"))
+        if self.optimizer == "sgd" and self.momentum == 0:
+            raise InputError("momentum is 0, and Nesterov momentum must be above 0: try 0.9")
+        if self.split is not None:
+            check_split(self.split)
+
+
+RECIPES: dict[str, Recipe] = {
+    # The report feeds the softmax output to a loss that applies softmax again.
+    "report": Recipe(loss="softmax_cross_entropy", split=(0.6, 0.2, 0.2)),
+    "standard": Recipe(),
+    "fast": Recipe(
+        epochs=5,
+        schedule="one_cycle",
+        augment="flip_crop",
+        normalize="dataset",
+        label_smoothing=0.1,
+        optimizer="adamw",
+        weight_decay=0.01,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig(Recipe):
+    """Everything one trial is told beside its images."""
+
+    lr: float
+    """Learning rate."""
+    seed: int = 0
+    """Of the initial weights, the order of the images, dropout and augmentation."""
+    model: str = "cnn"
+    """A name of `trainables.models.list_models()`."""
+    model_args: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the model beside `num_classes` and `image_size`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_lr(self.lr)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrialConfig:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: a key is not a field of TrialConfig.
+        """
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise InputError(f"{key!r} is not a setting of a trial; they are {known}")
+        split = values.get("split")
+        return cls(**{**values, "split": tuple(split) if split else None})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return asdict(self)

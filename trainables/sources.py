@@ -1,0 +1,350 @@
+"""Where images come from: digits, torchvision, parquet files and folders -> ImageDataset."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from trainables.data import PART_NAMES, TRAIN, ImageDataset, Images, Ints
+from trainables.errors import InputError
+
+IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+# How files and folders of each part are called.
+PART_PREFIXES = {"train": 0, "val": 1, "test": 2}
+
+
+def load_dataset(
+    source: str,
+    image_size: int = 32,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> ImageDataset:
+    """Read a dataset into memory, every image RGB and `image_size` pixels square.
+
+    Args:
+        source: a name of `NAMED_SOURCES`, a parquet file, a folder with `train*.parquet`, or a
+            folder with a subfolder of images a class.
+        image_size: pixels of height and width; other images are resized (bilinear).
+        image_column: of parquet files; None finds the usual names.
+        label_column: of parquet files; None finds the usual names.
+
+    Raises:
+        InputError: the source is unknown, empty, damaged or not labelled as described.
+    """
+    if image_size < 1:
+        raise InputError(f"image size {image_size} must be 1 or more pixels")
+    if source in NAMED_SOURCES:
+        return NAMED_SOURCES[source](source, image_size)
+    path = Path(source).expanduser()
+    if path.is_file():
+        return _from_parquet(path, {TRAIN: [path]}, image_size, image_column, label_column)
+    if not path.is_dir():
+        raise InputError(
+            f"{source!r} is neither a file nor a folder here, nor one of "
+            f"{', '.join(NAMED_SOURCES)}: check the spelling"
+        )
+    files = _parquet_parts(path)
+    if files:
+        return _from_parquet(path, files, image_size, image_column, label_column)
+    return _from_folder(path, image_size)
+
+
+# Images of any kind -> RGB squares
+
+
+def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
+    """Decode image files into an N×size×size×3 array, on all cores.
+
+    Args:
+        items: where each comes from (for the error message), and its bytes or path.
+        size: pixels of height and width.
+
+    Raises:
+        InputError: one is not a readable image; the message names it.
+    """
+    images = np.empty((len(items), size, size, 3), dtype=np.uint8)
+
+    def decode_one(i: int) -> None:
+        where, content = items[i]
+        try:
+            with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as img:
+                images[i] = to_rgb_square(img, size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
+            raise InputError(
+                f"{where} cannot be decoded ({reason}): replace the image or remove it"
+            ) from error
+
+    # Pillow releases the interpreter lock while it decodes and resizes.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(decode_one, range(len(items)), chunksize=256):
+            pass
+    return images
+
+
+def to_rgb_square(img: Image.Image, size: int) -> Images:
+    """Turn an image of any mode and size into size×size×3 bytes, upright."""
+    img = ImageOps.exif_transpose(img)
+    if img.mode.startswith(("I", "F")):  # 16 bits a pixel, which convert() would clip to white
+        wide = np.asarray(img, dtype=np.float64)
+        scale = 257 if img.mode != "F" or wide.max(initial=0) > 255 else 1
+        img = Image.fromarray((wide / scale).round().clip(0, 255).astype(np.uint8))
+    if img.mode != "RGB":
+        img = img.convert("RGB")
+    if img.size != (size, size):
+        img = img.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(img)
+
+
+def _resize_all(images: Images, size: int) -> Images:
+    """Resize N×H×W or N×H×W×3 bytes to N×size×size×3."""
+    if images.shape[1:] == (size, size, 3):
+        return images
+    return np.stack([to_rgb_square(Image.fromarray(image), size) for image in images])
+
+
+# Named sources
+
+
+def _digits(name: str, size: int) -> ImageDataset:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = (bunch.images * (255 / 16)).round().astype(np.uint8)
+    return ImageDataset(
+        name=name,
+        images=_resize_all(images, size),
+        labels=bunch.target.astype(np.int64),
+        classes=tuple(str(label) for label in bunch.target_names),
+        parts=np.zeros(len(images), dtype=np.int8),
+    )
+
+
+def cache_folder() -> Path:
+    """Where downloaded datasets are kept: `bakeoff` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "bakeoff"
+
+
+def _torchvision(name: str, size: int) -> ImageDataset:
+    from filelock import FileLock
+    from torchvision import datasets
+
+    cls = {
+        "cifar10": datasets.CIFAR10,
+        "cifar100": datasets.CIFAR100,
+        "fashion_mnist": datasets.FashionMNIST,
+    }[name]
+    root = cache_folder()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / f"{name}.lock"):  # one process downloads, the others wait
+            sets = [cls(root, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{name} could not be downloaded ({error}): connect to the network, or put the files "
+            f"that torchvision keeps for it into {root}"
+        ) from error
+    images = np.concatenate([np.asarray(part.data) for part in sets])
+    return ImageDataset(
+        name=name,
+        images=_resize_all(images, size),
+        labels=np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in sets]),
+        classes=tuple(sets[0].classes),
+        parts=np.repeat(np.array([0, 2], dtype=np.int8), [len(part) for part in sets]),
+    )
+
+
+NAMED_SOURCES: dict[str, Callable[[str, int], ImageDataset]] = {
+    "digits": _digits,
+    "cifar10": _torchvision,
+    "cifar100": _torchvision,
+    "fashion_mnist": _torchvision,
+}
+
+
+# Parquet in the Hugging Face layout
+
+
+def _parquet_parts(folder: Path) -> dict[int, list[Path]]:
+    """The parquet files of a folder, or of its `data` subfolder, by part."""
+    for place in (folder, folder / "data"):
+        files = sorted(place.glob("*.parquet"))
+        if files:
+            parts: dict[int, list[Path]] = {}
+            for prefix, part in PART_PREFIXES.items():
+                named = [file for file in files if file.name.startswith(prefix)]
+                if named:
+                    parts[part] = named
+            if TRAIN not in parts:
+                raise InputError(
+                    f"{place} holds {files[0].name} but no train*.parquet: name the files "
+                    "train*.parquet and test*.parquet, or give one parquet file"
+                )
+            return parts
+    return {}
+
+
+def _from_parquet(
+    path: Path,
+    parts: dict[int, list[Path]],
+    size: int,
+    image_column: str | None,
+    label_column: str | None,
+) -> ImageDataset:
+    images, raw_labels, counts = [], [], []
+    classes: tuple[str, ...] | None = None
+    for files in parts.values():
+        counts.append(0)
+        for file in files:
+            try:
+                schema = pq.read_schema(file)
+                image_name = _column(file, schema, image_column, IMAGE_COLUMNS, "image")
+                label_name = _column(file, schema, label_column, LABEL_COLUMNS, "label")
+                table = pq.read_table(file, columns=[image_name, label_name], partitioning=None)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(
+                    f"{file} cannot be read as parquet ({error}): it may be truncated; "
+                    "copy it again"
+                ) from error
+            classes = classes or _class_names(schema, label_name)
+            images.append(decode(list(_image_bytes(file, table[image_name])), size))
+            raw_labels.append((file, table[label_name]))
+            counts[-1] += len(table)
+    labels, classes = _labels(raw_labels, classes)
+    return ImageDataset(
+        name=str(path),
+        images=np.concatenate(images),
+        labels=labels,
+        classes=classes,
+        parts=np.repeat(np.array(list(parts), dtype=np.int8), counts),
+    )
+
+
+def _column(
+    file: Path, schema: pa.Schema, given: str | None, usual: Sequence[str], kind: str
+) -> str:
+    for name in (given,) if given else usual:
+        if name in schema.names:
+            return name
+    raise InputError(
+        f"{file} has no column {given or ' or '.join(usual)} but {', '.join(schema.names)}: "
+        f"name its {kind} column with --{kind}-column"
+    )
+
+
+def _class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
+    """Class names from the schema's `huggingface` metadata, if they are there."""
+    metadata = (schema.metadata or {}).get(b"huggingface")
+    feature = metadata and json.loads(metadata)["info"]["features"].get(label_column, {})
+    names = feature and feature.get("names")
+    return tuple(names) if names else None
+
+
+def _image_bytes(file: Path, column: pa.ChunkedArray) -> Iterator[tuple[str, bytes | Path]]:
+    if pa.types.is_struct(column.type):
+        if column.type.get_field_index("bytes") < 0:
+            raise InputError(
+                f"{file}: the image column is {column.type} and must hold bytes, or a struct with "
+                "a field bytes: embed the images in the file"
+            )
+        column = pa.compute.struct_field(column, "bytes")
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        raise InputError(
+            f"{file}: the image column is {column.type} and must hold bytes, or a struct with a "
+            "field bytes: name the right one with --image-column"
+        )
+    for row, value in enumerate(column):
+        content = value.as_py()
+        if content is None:
+            raise InputError(f"{file}, row {row} has no image: fill it in or remove the row")
+        yield f"{file}, row {row}", content
+
+
+def _labels(
+    columns: list[tuple[Path, pa.ChunkedArray]], classes: tuple[str, ...] | None
+) -> tuple[Ints, tuple[str, ...]]:
+    """Labels of all files as integers, and the class names."""
+    for file, column in columns:
+        if column.null_count:
+            row = next(i for i, value in enumerate(column) if not value.is_valid)
+            raise InputError(f"{file}, row {row} has no label: fill it in or remove the row")
+    texts = [pa.types.is_string(c.type) or pa.types.is_large_string(c.type) for _, c in columns]
+    if all(texts):
+        if classes is None:
+            classes = tuple(sorted({str(name) for _, c in columns for name in c.unique()}))
+        index = {name: i for i, name in enumerate(classes)}
+        return np.array([index[str(v)] for _, c in columns for v in c], dtype=np.int64), classes
+    for file, column in columns:
+        if not pa.types.is_integer(column.type):
+            raise InputError(
+                f"{file}: the label column is {column.type} and must hold integers or strings: "
+                "convert it, or name the right one with --label-column"
+            )
+    arrays = [column.to_numpy().astype(np.int64) for _, column in columns]
+    labels = np.concatenate(arrays)
+    if classes is None:
+        classes = tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
+    for (file, _), array in zip(columns, arrays, strict=True):
+        wrong = np.flatnonzero((array < 0) | (array >= len(classes)))
+        if len(wrong):
+            raise InputError(
+                f"{file}, row {wrong[0]}: label {array[wrong[0]]} is out of range, it must be from "
+                f"0 to {len(classes) - 1}: correct it or remove the row"
+            )
+    return labels, classes
+
+
+# A folder with a subfolder a class
+
+
+def _from_folder(folder: Path, size: int) -> ImageDataset:
+    parts = {}
+    for child in _subfolders(folder):
+        for prefix, part in PART_PREFIXES.items():
+            if child.name.lower() in (prefix, PART_NAMES[part]):
+                parts[part] = child
+    if TRAIN not in parts:
+        parts = {TRAIN: folder}
+    classes = tuple(child.name for child in _subfolders(parts[TRAIN]))
+    items: list[tuple[str, bytes | Path]] = []
+    labels: list[int] = []
+    codes: list[int] = []
+    for part, place in sorted(parts.items()):
+        for child in _subfolders(place):
+            if child.name not in classes:
+                raise InputError(
+                    f"{child} is no class of {parts[TRAIN]}, which has {', '.join(classes)}: "
+                    "the parts must have the same subfolders"
+                )
+            files = sorted(f for f in child.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+            items += [(str(file), file) for file in files]
+            labels += [classes.index(child.name)] * len(files)
+            codes += [part] * len(files)
+    if not items:
+        raise InputError(
+            f"{folder} holds no images and no train*.parquet: give a folder with a subfolder of "
+            f"images ({', '.join(sorted(IMAGE_SUFFIXES))}) for each class"
+        )
+    return ImageDataset(
+        name=str(folder),
+        images=decode(items, size),
+        labels=np.array(labels, dtype=np.int64),
+        classes=classes,
+        parts=np.array(codes, dtype=np.int8),
+    )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith("."))

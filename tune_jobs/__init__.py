@@ -1,0 +1,1 @@
+"""What a person runs: jobs, and the analysis of what they wrote."""

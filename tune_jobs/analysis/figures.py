@@ -1,0 +1,70 @@
+"""Figures in two steps: *_info() holds all that is drawn, plot_*() draws it; tests look at infos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+# Okabe & Ito 2008: told apart with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a panel."""
+
+    label: str
+    epochs: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class CurvesInfo:
+    """Train and validation loss, a panel a trial, as in the report."""
+
+    panels: dict[str, tuple[Curve, Curve]]
+    """Trial name -> training and validation loss."""
+    ylabel: str = "loss (nats)"
+    xlabel: str = "epoch"
+
+
+def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
+    """Loss curves of every trial in `load_epochs()`, in its order."""
+    panels = {}
+    for trial, rows in epochs.groupby("trial", sort=False):
+        x = rows["epoch"].tolist()
+        panels[str(trial)] = (
+            Curve("training", x, rows["train_loss"].tolist()),
+            Curve("validation", x, rows["val_loss"].tolist()),
+        )
+    return CurvesInfo(panels)
+
+
+def plot_curves(info: CurvesInfo) -> Figure:
+    """Draw the panels, three in a row, on one scale a figure."""
+    columns = min(3, max(1, len(info.panels)))
+    rows = -(-max(1, len(info.panels)) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
+        for curve, colour, style in zip(curves, COLOURS, ("-", "--"), strict=False):
+            # A single epoch is a point, which a line does not show.
+            marker = "o" if len(curve.epochs) == 1 else None
+            ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
+                    marker=marker)  # fmt: skip
+        ax.set_title(trial, fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(info.ylabel)
+    for ax in list(axes.flat)[len(info.panels):]:
+        ax.set_visible(False)
+    for ax in list(axes.flat)[max(0, len(info.panels) - columns):len(info.panels)]:
+        ax.set_xlabel(info.xlabel)
+        ax.tick_params(labelbottom=True)
+    if info.panels:
+        axes[0, 0].legend(frameon=False, fontsize=9)
+    return figure

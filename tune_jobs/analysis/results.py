@@ -1,0 +1,140 @@
+"""A run folder -> data frames. Works while the run is going, and after it was killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pandas as pd
+import pyarrow as pa
+
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.metrics import EPOCH_METRICS, TARGET
+from tune_jobs.storage import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
+
+FORMAT = 1
+"""Of run.json and the two tables; a reader refuses what is newer than it knows."""
+
+STATUSES = {
+    "pending": "not started",
+    "running": "training, or cut off by a kill of the driver",
+    "interrupted": "stopped by Ctrl-C; --resume goes on with it",
+    "finished": "trained for all its epochs",
+    "stopped": "ended early by the scheduler",
+    "diverged": "its loss stopped being a finite number",
+    "failed": "an error, or its worker died too often; --resume tries again",
+}
+ENDED = ("finished", "stopped", "diverged")
+"""Statuses that --resume leaves alone."""
+
+_ARROW_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
+
+
+def _config_type(name: str, hint: Any) -> pa.DataType:
+    if name == "split":
+        return pa.list_(pa.float64())
+    return _ARROW_TYPES.get(hint, pa.string())
+
+
+CONFIG_TYPES = {
+    field.name: _config_type(field.name, get_type_hints(TrialConfig)[field.name])
+    for field in dataclasses.fields(TrialConfig)
+}
+EPOCH_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("epoch", pa.int64()),
+        *((name, pa.float64()) for name in EPOCH_METRICS),
+    ]
+)
+TRIAL_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        *((f"config/{name}", type_) for name, type_ in CONFIG_TYPES.items()),
+        ("epochs", pa.int64()),
+        ("best/epoch", pa.int64()),
+        *(
+            (f"{which}/{name}", pa.float64())
+            for which in ("best", "last")
+            for name in EPOCH_METRICS
+            if name.startswith(("train_", "val_"))
+        ),
+        ("seconds", pa.float64()),
+        ("images_per_second", pa.float64()),
+        ("peak_memory_mb", pa.float64()),
+        ("parameters", pa.int64()),
+        ("device", pa.string()),
+        ("precision", pa.string()),
+        ("checkpoint", pa.string()),
+    ]
+)
+
+
+def config_columns(config: TrialConfig) -> dict[str, Any]:
+    """A trial's settings as columns of trials.parquet; `model_args` as JSON."""
+    values = config.to_dict()
+    values["model_args"] = json.dumps(values["model_args"])
+    return {f"config/{name}": value for name, value in values.items()}
+
+
+def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What trials.parquet says of a trial's epochs; the best is the first with the highest score."""
+    if not epochs:
+        return {"epochs": 0, "seconds": 0.0}
+    best, last = max(epochs, key=lambda row: row[TARGET]), epochs[-1]
+    seconds = sum(row["seconds"] for row in epochs)
+    images = sum(row["seconds"] * row["images_per_second"] for row in epochs)
+    return {
+        "epochs": len(epochs),
+        "best/epoch": best["epoch"],
+        **{f"best/{name}": best[name] for name in EPOCH_METRICS},
+        **{f"last/{name}": last[name] for name in EPOCH_METRICS},
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
+    }
+
+
+def load_run(path: str | Path) -> dict[str, Any]:
+    """What run.json says of a run.
+
+    Raises:
+        InputError: there is no run at that path or URI, or a newer version wrote it.
+    """
+    folder = RunFolder.at(path)
+    if not folder.has(RUN_FILE):
+        raise InputError(f"{path} is no run folder, it holds no {RUN_FILE}: check the path")
+    run = folder.read_json(RUN_FILE)
+    if run["format"] > FORMAT:
+        raise InputError(
+            f"{path} has format {run['format']}, and this version reads up to {FORMAT}: "
+            "upgrade bakeoff"
+        )
+    return run
+
+
+def load_trials(path: str | Path) -> pd.DataFrame:
+    """One row a trial: settings (`config/*`), status, scores of its best and last epoch, costs.
+
+    Args:
+        path: a run folder, local or s3://… or gs://….
+
+    Raises:
+        InputError: there is no run at that path or URI, or a newer version wrote it.
+    """
+    load_run(path)
+    return RunFolder.at(path).read_frame(TRIALS_FILE)
+
+
+def load_epochs(path: str | Path) -> pd.DataFrame:
+    """One row a trial and epoch: the metrics of `trainables.metrics.EPOCH_METRICS`.
+
+    Args and errors are those of `load_trials`.
+    """
+    load_run(path)
+    return RunFolder.at(path).read_frame(EPOCHS_FILE)

@@ -1,0 +1,110 @@
+"""What the terminal shows while Ray Tune works: a bar a running trial, or a line a finished one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ray.tune.experiment import Trial
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from trainables.metrics import TARGET
+from tune_jobs.recorder import DriverCallback, Recorder, trial_name
+
+BAD = {"diverged": "red", "failed": "red", "stopped": "yellow", "interrupted": "yellow"}
+
+
+class TerminalProgress(DriverCallback):
+    """Reads the recorder's rows, so it comes after it in the list of callbacks."""
+
+    def __init__(self, recorder: Recorder, console: Console, parallel: int):
+        self.recorder, self.console, self.parallel = recorder, console, parallel
+        self.width = max(len(name) for name in recorder.rows)
+        self.live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.bars: dict[str, TaskID] = {}
+        self.total = self.live.add_task(
+            "all".ljust(self.width),
+            total=sum(recorder.planned.values()),
+            completed=sum(len(epochs) for epochs in recorder.epochs.values()),
+            note="starting workers",
+        )
+        self.started = time.monotonic()
+        self.seconds: list[float] = []
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Show a bar for the trial, where an earlier driver left it."""
+        name = trial_name(trial)
+        if name not in self.bars:
+            self.bars[name] = self.live.add_task(
+                name.ljust(self.width),
+                total=self.recorder.planned[name],
+                completed=len(self.recorder.epochs[name]),
+                note="",
+            )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Move the trial's bar and the estimate."""
+        if "epoch" not in result:
+            return
+        name = trial_name(trial)
+        note = f"loss {result['val_loss']:.3f}  accuracy {result[TARGET]:.2%}"
+        self.live.update(self.bars[name], completed=result["epoch"], note=note)
+        self.seconds.append(result["seconds"])
+        self._estimate()
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Replace the trial's bar by a line that stays."""
+        name = trial_name(trial)
+        if name in self.bars:
+            self.live.remove_task(self.bars.pop(name))
+        self._estimate()
+        self.console.print(describe(self.recorder.rows[name], self.width), highlight=False)
+
+    on_trial_error = on_trial_complete
+
+    def _estimate(self) -> None:
+        done = sum(len(epochs) for epochs in self.recorder.epochs.values())
+        rows = self.recorder.rows.items()
+        open_ = [name for name, row in rows if row["status"] in ("pending", "running")]
+        left = sum(self.recorder.planned[n] - len(self.recorder.epochs[n]) for n in open_)
+        note = ""
+        if self.seconds:
+            recent = self.seconds[-20:]
+            lanes = max(1, min(self.parallel, len(open_)))
+            note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
+        self.live.update(self.total, completed=done, note=note)
+
+
+def describe(row: dict[str, Any], width: int) -> str:
+    """One line on a trial that has ended."""
+    status = row["status"]
+    colour = BAD.get(status, "green")
+    line = f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row.get('epochs', 0):>3} epochs"
+    if row.get("best/val_accuracy") is not None:
+        line += f"  best accuracy {row['best/val_accuracy']:7.2%} in epoch {row['best/epoch']}"
+        line += f"  {duration(row['seconds'])}"
+    if row.get("error"):
+        line += f"  {escape(row['error'].strip().splitlines()[-1])}"
+    return line
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 7 min, 2 h 05 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,163 @@
+"""Keeps the tables of a run folder up to date while Ray Tune works."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pyarrow.fs import FileSelector
+from ray import tune
+from ray.tune.experiment import Trial
+
+from trainables.config import TrialConfig
+from trainables.metrics import EPOCH_METRICS
+from trainables.trainable import saved_states
+from tune_jobs.analysis.results import (
+    ENDED,
+    EPOCH_SCHEMA,
+    TRIAL_SCHEMA,
+    config_columns,
+    summary_columns,
+)
+from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
+
+WRITE_EVERY_S = 2.0
+# Of the driver's time, at most, goes into writing tables.
+WRITE_SHARE = 0.05
+
+
+class DriverCallback(tune.Callback):
+    """A callback that stays with its driver.
+
+    Ray pickles all callbacks into a file to restore them from. We never do, and terminals and
+    open files cannot be pickled.
+    """
+
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        return tune.Callback, ()
+
+
+class Recorder(DriverCallback):
+    """The rows of trials.parquet and epochs.parquet, written at most every two seconds.
+
+    A driver that is killed leaves tables up to that much behind its checkpoints. So every
+    checkpoint holds the epochs that led to it, and `restore` takes them from there.
+    """
+
+    def __init__(self, folder: RunFolder, trials: dict[str, TrialConfig]):
+        self.folder = folder
+        self.rows: dict[str, dict[str, Any]] = {
+            name: {"trial": name, "status": "pending", **config_columns(config)}
+            for name, config in trials.items()
+        }
+        self.epochs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in trials}
+        self.planned = {name: config.epochs for name, config in trials.items()}
+        self._next_write = 0.0
+
+    def restore(self) -> list[str]:
+        """Take over what an earlier driver left; returns the names of trials still to train."""
+        if not self.folder.has(TRIALS_FILE):
+            return list(self.rows)
+        for row in self.folder.read_frame(TRIALS_FILE).to_dict("records"):
+            if row["status"] in ENDED:
+                self.rows[row["trial"]]["status"] = row["status"]
+                for key in ("error", "device", "precision", "checkpoint"):
+                    self.rows[row["trial"]][key] = row[key] or None
+        for row in self.folder.read_frame(EPOCHS_FILE).to_dict("records"):
+            self.epochs[row["trial"]][row["epoch"]] = row
+        left = [name for name, row in self.rows.items() if row["status"] not in ENDED]
+        for name in left:
+            states = saved_states(self.folder.child(name).uri)
+            history = max((state["history"] for state in states), key=len, default=[])
+            self.epochs[name] = {int(row["epoch"]): self._epoch_row(name, row) for row in history}
+        for name in self.rows:
+            self._summarise(name)
+        return left
+
+    # Hooks of Ray Tune
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has a worker."""
+        self._row(trial)["status"] = "running"
+        self.write()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial has reported an epoch, or how it ended."""
+        row, name = self._row(trial), trial_name(trial)
+        for key in ("status", "error", "device", "precision"):
+            if key in result:
+                row[key] = result[key]
+        if "epoch" in result:
+            self.epochs[name][result["epoch"]] = self._epoch_row(name, result)
+            self._summarise(name)
+        self.write()
+
+    def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Ray knows a new checkpoint, so the ones before it can go: it holds the best weights."""
+        path = trial.checkpoint.path
+        newest = path.rsplit("/", 1)[-1]
+        name = trial_name(trial)
+        self._row(trial)["checkpoint"] = f"{name}/{newest}"
+        fs, parent = trial.checkpoint.filesystem, path.rsplit("/", 1)[0]
+        for other in fs.get_file_info(FileSelector(parent)):
+            if other.base_name.startswith("checkpoint_") and other.base_name != newest:
+                fs.delete_dir(other.path)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A trial has ended, by itself or by the scheduler."""
+        row, name = self._row(trial), trial_name(trial)
+        if row["status"] == "running":
+            done = len(self.epochs[name]) >= self.planned[name]
+            row["status"] = "finished" if done else "stopped"
+        self.write()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial's worker has died more often than it is replaced."""
+        row = self._row(trial)
+        row["status"], row["error"] = "failed", f"its worker died too often: {trial.get_error()}"
+        self.write()
+
+    # Tables
+
+    def close(self) -> None:
+        """Write the tables for good; what still runs is interrupted."""
+        for row in self.rows.values():
+            if row["status"] == "running":
+                row["status"] = "interrupted"
+        self.write(force=True)
+
+    def write(self, force: bool = False) -> None:
+        """Write both tables, unless they were written just now."""
+        start = time.monotonic()
+        if start < self._next_write and not force:
+            return
+        self.folder.write_rows(TRIALS_FILE, list(self.rows.values()), TRIAL_SCHEMA)
+        rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
+        self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
+        end = time.monotonic()
+        self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
+
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        return self.rows[trial_name(trial)]
+
+    def _summarise(self, name: str) -> None:
+        epochs = [row for _, row in sorted(self.epochs[name].items())]
+        self.rows[name] |= summary_columns(epochs)
+
+    @staticmethod
+    def _epoch_row(name: str, result: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "trial": name,
+            "epoch": int(result["epoch"]),
+            **{metric: float(result[metric]) for metric in EPOCH_METRICS},
+        }
+
+
+def trial_name(trial: Trial) -> str:
+    """Our name of a trial, which is its folder's too."""
+    name: str = trial.config["trial"]["name"]
+    return name

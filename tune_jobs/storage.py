@@ -1,0 +1,111 @@
+"""The run folder, on a disk or in an object store: names of its files, atomic writes."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from trainables.errors import InputError
+
+RUN_FILE = "run.json"
+TRIALS_FILE = "trials.parquet"
+EPOCHS_FILE = "epochs.parquet"
+BEST_FOLDER = "best"
+CURVES_FILE = "curves.png"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder, and how to read and write in it."""
+
+    fs: pyarrow.fs.FileSystem
+    path: str
+    """Without the scheme, as `fs` takes it."""
+    uri: str
+    """As a person gives it: a local path, or s3://… or gs://…."""
+
+    @classmethod
+    def at(cls, uri: str | Path) -> RunFolder:
+        """The folder at a local path or URI, whether it exists or not.
+
+        Raises:
+            InputError: the scheme is unknown, or the store does not answer.
+        """
+        text = str(uri) if "://" in str(uri) else str(Path(uri).expanduser().absolute())
+        try:
+            fs, path = pyarrow.fs.FileSystem.from_uri(text)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{text} cannot be used as storage ({error}): give a local path, s3://bucket/path "
+                "or gs://bucket/path"
+            ) from error
+        return cls(fs, path, text)
+
+    def child(self, name: str) -> RunFolder:
+        """A folder or file below this one."""
+        return RunFolder(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
+
+    def has(self, name: str) -> bool:
+        """Whether a file or folder of that name is there."""
+        info = self.fs.get_file_info(f"{self.path}/{name}")
+        return bool(info.type != pyarrow.fs.FileType.NotFound)
+
+    def make(self) -> None:
+        """Create the folder, and check that it can be written.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            self.fs.create_dir(self.path)
+            self.write(".writable", b"")
+            self.fs.delete_file(f"{self.path}/.writable")
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"storage {self.uri} cannot be written ({error}): give another --storage-path, or "
+                "the right to write there"
+            ) from error
+
+    def read(self, name: str) -> bytes:
+        """The content of a file."""
+        with self.fs.open_input_file(f"{self.path}/{name}") as file:
+            content: bytes = file.read()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file at once: a reader, or a kill, meets the old or the new one."""
+        target = f"{self.path}/{name}"
+        # An object store shows an object when it is complete; a disk needs a rename.
+        local = isinstance(self.fs, pyarrow.fs.LocalFileSystem)
+        written = target + ".tmp" if local else target
+        with self.fs.open_output_stream(written) as file:
+            file.write(content)
+        if local:
+            self.fs.move(written, target)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file."""
+        content: dict[str, Any] = json.loads(self.read(name))
+        return content
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file, readable for people."""
+        self.write(name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def read_frame(self, name: str) -> pd.DataFrame:
+        """A parquet file."""
+        return pd.read_parquet(io.BytesIO(self.read(name)))
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+        """Write rows as parquet; columns a row lacks are null."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
+        self.write(name, buffer.getvalue())

@@ -1,0 +1,76 @@
+"""Loggers beside our own tables: TensorBoard always, MLflow or Weights & Biases when asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from tensorboardX import SummaryWriter
+
+from trainables.errors import InputError
+from trainables.metrics import EPOCH_METRICS
+from tune_jobs.recorder import DriverCallback, trial_name
+from tune_jobs.storage import RunFolder
+
+
+class TensorBoard(DriverCallback):
+    """Event files in each trial's folder: our metrics by epoch, without Ray's bookkeeping."""
+
+    def __init__(self) -> None:
+        self.writers: dict[str, SummaryWriter] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write an epoch."""
+        if "epoch" not in result:
+            return
+        name = trial_name(trial)
+        if name not in self.writers:
+            # Ray copies this folder into the run's, on a disk or in an object store.
+            self.writers[name] = SummaryWriter(trial.local_path, flush_secs=5)
+        for metric in EPOCH_METRICS:
+            part, _, rest = metric.partition("_")
+            tag = f"{rest}/{part}" if part in ("train", "val") else metric
+            self.writers[name].add_scalar(tag, result[metric], result["epoch"])
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Close the trial's file."""
+        if writer := self.writers.pop(trial_name(trial), None):
+            writer.close()
+
+    on_trial_error = on_trial_complete
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Close what an interruption left open."""
+        for writer in self.writers.values():
+            writer.close()
+
+
+def tracking_callbacks(track: Literal["mlflow", "wandb"] | None, folder: RunFolder) -> list[Callback]:
+    """Callbacks for TensorBoard and for the tracker asked for.
+
+    Raises:
+        InputError: its package is not installed.
+    """
+    callbacks: list[Callback] = [TensorBoard()]
+    name = folder.path.rsplit("/", 1)[-1]
+    try:
+        if track == "mlflow":
+            import mlflow  # noqa: F401  Ray's callback imports it late
+            from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+            callbacks.append(MLflowLoggerCallback(experiment_name=name))
+        elif track == "wandb":
+            import wandb  # noqa: F401
+            from ray.air.integrations.wandb import WandbLoggerCallback
+
+            callbacks.append(WandbLoggerCallback(project="bakeoff", group=name))
+    except ImportError as error:
+        raise InputError(
+            f"--track {track} needs a package ({error}): pip install 'bakeoff[{track}]'"
+        ) from error
+    return callbacks
