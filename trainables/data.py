@@ -105,9 +105,7 @@ def split(
     pool, test = _cut(pool, dataset.labels, round(test_share * len(pool)), seed)
     n_val = round(val_share / (1 - test_share) * len(pool))
     train, validation = _cut(pool, dataset.labels, n_val, seed)
-    return Split(
-        train, np.union1d(own[VALIDATION], validation), np.union1d(own[TEST], test)
-    )
+    return Split(train, np.union1d(own[VALIDATION], validation), np.union1d(own[TEST], test))
 
 
 def _cut(pool: Ints, labels: Ints, size: int, seed: int) -> tuple[Ints, Ints]:

@@ -189,9 +189,7 @@ def raise_if_not_finite(losses: Tensor, epoch: int) -> None:
 
 
 @torch.inference_mode()
-def predict(
-    model: nn.Module, images: Tensor, prepare: Preparation, autocast: Autocast
-) -> Tensor:
+def predict(model: nn.Module, images: Tensor, prepare: Preparation, autocast: Autocast) -> Tensor:
     """Logits N×C of N×H×W×3 images, by the model in evaluation mode."""
     model.eval()
     logits = []
@@ -226,6 +224,7 @@ class Preparation:
         self.std = torch.tensor(std, device=device)
 
     def __call__(self, batch: Tensor) -> Tensor:
+        """Prepare one batch."""
         return normalize(batch, self.mean, self.std)
 
 
@@ -246,6 +245,7 @@ class Autocast:
         self.dtype = DTYPES[precision]
 
     def __call__(self) -> torch.autocast:
+        """A context to compute in."""
         enabled = self.dtype is not torch.float32
         return torch.autocast(self.device_type, self.dtype if enabled else None, enabled=enabled)
 

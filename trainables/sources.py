@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,13 +20,14 @@ from trainables.errors import InputError
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
+DECODE_BLOCK = 256  # images a task of a thread
 # How files and folders of each part are called.
 PART_PREFIXES = {"train": 0, "val": 1, "test": 2}
 
 
 def load_dataset(
     source: str,
-    image_size: int = 32,
+    image_size: int | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
 ) -> ImageDataset:
@@ -36,13 +36,16 @@ def load_dataset(
     Args:
         source: a name of `NAMED_SOURCES`, a parquet file, a folder with `train*.parquet`, or a
             folder with a subfolder of images a class.
-        image_size: pixels of height and width; other images are resized (bilinear).
+        image_size: pixels of height and width; other images are resized (bilinear). None is 32,
+            but 16 for digits, which are 8×8: more pixels would cost time and show nothing new.
         image_column: of parquet files; None finds the usual names.
         label_column: of parquet files; None finds the usual names.
 
     Raises:
         InputError: the source is unknown, empty, damaged or not labelled as described.
     """
+    if image_size is None:
+        image_size = 16 if source == "digits" else 32
     if image_size < 1:
         raise InputError(f"image size {image_size} must be 1 or more pixels")
     if source in NAMED_SOURCES:
@@ -87,16 +90,20 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
                 f"{where} cannot be decoded ({reason}): replace the image or remove it"
             ) from error
 
+    def decode_block(start: int) -> None:
+        for i in range(start, min(start + DECODE_BLOCK, len(items))):
+            decode_one(i)
+
     # Pillow releases the interpreter lock while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(decode_one, range(len(items)), chunksize=256):
-            pass
+        for _ in pool.map(decode_block, range(0, len(items), DECODE_BLOCK)):
+            pass  # raises what decode_block raised, the first image first
     return images
 
 
 def to_rgb_square(img: Image.Image, size: int) -> Images:
     """Turn an image of any mode and size into size×size×3 bytes, upright."""
-    img = ImageOps.exif_transpose(img)
+    ImageOps.exif_transpose(img, in_place=True)
     if img.mode.startswith(("I", "F")):  # 16 bits a pixel, which convert() would clip to white
         wide = np.asarray(img, dtype=np.float64)
         scale = 257 if img.mode != "F" or wide.max(initial=0) > 255 else 1

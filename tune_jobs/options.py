@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +24,9 @@ class DataOptions:
     data: str = "digits"
     """digits (no download), cifar10, cifar100, fashion_mnist, a parquet file, a folder with
     train*.parquet, or a folder with a subfolder of images a class."""
-    image_size: int = 32
-    """Pixels of height and width; other images are resized."""
+    image_size: int | None = None
+    """Pixels of height and width that images are resized to: 32, and 16 for the 8×8 digits, where
+    none is given."""
     image_column: str | None = None
     """Of parquet files; found by itself when it is called img or image."""
     label_column: str | None = None
@@ -128,7 +131,8 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
             f"there is no run {name!r} in {storage_path} to resume: check --name and "
             "--storage-path, or leave --resume out to start it"
         )
-    return _from_dict(cls, folder.read_json(RUN_FILE)["options"])
+    options: Options = _from_dict(cls, folder.read_json(RUN_FILE)["options"])
+    return options
 
 
 def _from_dict(cls: type[Any], values: dict[str, Any]) -> Any:
@@ -146,9 +150,8 @@ def _from_dict(cls: type[Any], values: dict[str, Any]) -> Any:
 def flatten(options: JobOptions) -> dict[str, Any]:
     """Options by the name they have on the command line."""
     flat: dict[str, Any] = {}
-    for f in dataclasses.fields(options):
-        value = getattr(options, f.name)
-        flat |= dataclasses.asdict(value) if dataclasses.is_dataclass(value) else {f.name: value}
+    for key, value in dataclasses.asdict(options).items():
+        flat |= value if isinstance(value, dict) else {key: value}
     return flat
 
 
@@ -201,9 +204,14 @@ def checked_run(run: RunOptions) -> RunOptions:
 
 def main(job: Callable[[], int]) -> None:
     """Run a job's main function; what a person got wrong is one message and exit code 2."""
+    # A polite kill ends a run as well as Ctrl-C does, which Ray Tune catches while it trains.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         code = job()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        code = 130
     sys.exit(code)

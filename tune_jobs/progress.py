@@ -41,7 +41,9 @@ class TerminalProgress(DriverCallback):
         self.started = time.monotonic()
         self.seconds: list[float] = []
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """Show a bar for the trial, where an earlier driver left it."""
         name = trial_name(trial)
         if name not in self.bars:
@@ -93,8 +95,10 @@ def describe(row: dict[str, Any], width: int) -> str:
     """One line on a trial that has ended."""
     status = row["status"]
     colour = BAD.get(status, "green")
-    line = f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row.get('epochs', 0):>3} epochs"
-    if row.get("best/val_accuracy") is not None:
+    line = (
+        f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row['epochs']:>3} epochs"
+    )
+    if row["epochs"]:
         line += f"  best accuracy {row['best/val_accuracy']:7.2%} in epoch {row['best/epoch']}"
         line += f"  {duration(row['seconds'])}"
     if row.get("error"):

@@ -47,7 +47,12 @@ class Recorder(DriverCallback):
     def __init__(self, folder: RunFolder, trials: dict[str, TrialConfig]):
         self.folder = folder
         self.rows: dict[str, dict[str, Any]] = {
-            name: {"trial": name, "status": "pending", **config_columns(config)}
+            name: {
+                "trial": name,
+                "status": "pending",
+                **config_columns(config),
+                **summary_columns([]),
+            }
             for name, config in trials.items()
         }
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in trials}
@@ -58,12 +63,12 @@ class Recorder(DriverCallback):
         """Take over what an earlier driver left; returns the names of trials still to train."""
         if not self.folder.has(TRIALS_FILE):
             return list(self.rows)
-        for row in self.folder.read_frame(TRIALS_FILE).to_dict("records"):
+        for row in self.folder.read_rows(TRIALS_FILE):
             if row["status"] in ENDED:
                 self.rows[row["trial"]]["status"] = row["status"]
                 for key in ("error", "device", "precision", "checkpoint"):
-                    self.rows[row["trial"]][key] = row[key] or None
-        for row in self.folder.read_frame(EPOCHS_FILE).to_dict("records"):
+                    self.rows[row["trial"]][key] = row[key]
+        for row in self.folder.read_rows(EPOCHS_FILE):
             self.epochs[row["trial"]][row["epoch"]] = row
         left = [name for name, row in self.rows.items() if row["status"] not in ENDED]
         for name in left:
@@ -76,7 +81,9 @@ class Recorder(DriverCallback):
 
     # Hooks of Ray Tune
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """A trial has a worker."""
         self._row(trial)["status"] = "running"
         self.write()
@@ -96,11 +103,11 @@ class Recorder(DriverCallback):
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray knows a new checkpoint, so the ones before it can go: it holds the best weights."""
-        path = trial.checkpoint.path
-        newest = path.rsplit("/", 1)[-1]
-        name = trial_name(trial)
-        self._row(trial)["checkpoint"] = f"{name}/{newest}"
-        fs, parent = trial.checkpoint.filesystem, path.rsplit("/", 1)[0]
+        checkpoint, name = trial.checkpoint, trial_name(trial)
+        assert checkpoint is not None  # this is what has been saved
+        parent, newest = checkpoint.path.rsplit("/", 1)
+        self.rows[name]["checkpoint"] = f"{name}/{newest}"
+        fs = self.folder.fs
         for other in fs.get_file_info(FileSelector(parent)):
             if other.base_name.startswith("checkpoint_") and other.base_name != newest:
                 fs.delete_dir(other.path)
@@ -115,7 +122,9 @@ class Recorder(DriverCallback):
             row["status"] = "finished" if done else "stopped"
         self.write()
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
         """A trial's worker has died more often than it is replaced."""
         row = self._row(trial)
         row["status"], row["error"] = "failed", f"its worker died too often: {trial.get_error()}"

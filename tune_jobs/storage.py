@@ -104,6 +104,11 @@ class RunFolder:
         """A parquet file."""
         return pd.read_parquet(io.BytesIO(self.read(name)))
 
+    def read_rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a parquet file, None where a value is missing."""
+        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
+        return rows
+
     def write_rows(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
         """Write rows as parquet; columns a row lacks are null."""
         buffer = io.BytesIO()

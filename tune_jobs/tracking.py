@@ -50,7 +50,9 @@ class TensorBoard(DriverCallback):
             writer.close()
 
 
-def tracking_callbacks(track: Literal["mlflow", "wandb"] | None, folder: RunFolder) -> list[Callback]:
+def tracking_callbacks(
+    track: Literal["mlflow", "wandb"] | None, folder: RunFolder
+) -> list[Callback]:
     """Callbacks for TensorBoard and for the tracker asked for.
 
     Raises:

@@ -24,7 +24,7 @@ class BatchNormMaxPool2d(nn.BatchNorm2d):
             return F.max_pool2d(super().forward(x), 2)
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        pooled: Tensor = _BatchNormMaxPool.apply(  # type: ignore[no-untyped-call]
+        pooled: Tensor = _BatchNormMaxPool.apply(
             x, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
         )
         return pooled

@@ -1,4 +1,4 @@
-"""Figures in two steps: *_info() holds all that is drawn, plot_*() draws it; tests look at infos."""
+"""Figures in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(info.ylabel)
-    for ax in list(axes.flat)[len(info.panels):]:
+    for ax in list(axes.flat)[len(info.panels) :]:
         ax.set_visible(False)
-    for ax in list(axes.flat)[max(0, len(info.panels) - columns):len(info.panels)]:
+    for ax in list(axes.flat)[max(0, len(info.panels) - columns) : len(info.panels)]:
         ax.set_xlabel(info.xlabel)
         ax.tick_params(labelbottom=True)
     if info.panels:

@@ -83,7 +83,7 @@ def config_columns(config: TrialConfig) -> dict[str, Any]:
 
 
 def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What trials.parquet says of a trial's epochs; the best is the first with the highest score."""
+    """What trials.parquet says of a trial's epochs; the best is the first of the highest."""
     if not epochs:
         return {"epochs": 0, "seconds": 0.0}
     best, last = max(epochs, key=lambda row: row[TARGET]), epochs[-1]

@@ -1,0 +1,112 @@
+"""What run.json says of a run: what was asked for, on which images, with what, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from trainables.config import TrialConfig
+from trainables.data import ImageDataset, Split
+from trainables.errors import InputError
+from tune_jobs.analysis.results import FORMAT
+from tune_jobs.options import JobOptions
+
+
+def describe_run(
+    job: str,
+    options: JobOptions,
+    trials: dict[str, TrialConfig],
+    dataset: ImageDataset,
+    parts: Split,
+) -> dict[str, Any]:
+    """What run.json holds at the start of a run."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    packages = ("bakeoff", "ray", "torch", "torchvision", "numpy", "pyarrow")
+    return {
+        "format": FORMAT,
+        "job": job,
+        "command": shlex.join(["python", *sys.argv]),
+        "status": "running",
+        "started": now(),
+        "ended": None,
+        "resumed": [],
+        "options": dataclasses.asdict(options),
+        "dataset": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "image_size": int(dataset.images.shape[1]),
+            "images": len(dataset.images),
+        },
+        "split": {
+            "seed": options.data.split_seed,
+            "shares": options.training.split,
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "test": len(parts.test),
+        },
+        "search": {"algorithm": "grid", "scheduler": options.run.scheduler},
+        "budget": {
+            "trials": len(trials),
+            "epochs": sum(config.epochs for config in trials.values()),
+        },
+        "trials": {name: config.to_dict() for name, config in trials.items()},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        },
+        "commit": git_commit(),
+        "hardware": {
+            "machine": platform.machine(),
+            "nodes": len(nodes),
+            "cpus": sum(node["Resources"].get("CPU", 0) for node in nodes),
+            "gpus": sum(node["Resources"].get("GPU", 0) for node in nodes),
+            "capabilities": sorted(
+                name for name, has in torch.cpu.get_capabilities().items() if has is True
+            ),
+        },
+    }
+
+
+def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The record of a resumed run: the old one, and when it was resumed.
+
+    Raises:
+        InputError: the images are not those that the run was started with.
+    """
+    for key in ("dataset", "split"):
+        before, after = old[key], {**new[key]}
+        # A path may be another on another machine.
+        if {**before, "name": ""} != {**after, "name": ""} and key == "dataset":
+            raise InputError(
+                f"{after['name']} has fingerprint {after['fingerprint']}, and the run was started "
+                f"on {before['fingerprint']}: give it the images it began with, or start another"
+            )
+    return {**old, "status": "running", "resumed": [*old["resumed"], new["started"]]}
+
+
+def git_commit() -> str | None:
+    """The commit of this source tree, marked when it has been changed; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

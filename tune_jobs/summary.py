@@ -1,0 +1,153 @@
+"""What is left when the trials have ended: best/, curves.png, and the words on the terminal."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trainables.checkpoint import BEST_FILE
+from trainables.config import TrialConfig
+from trainables.data import TrainingData
+from trainables.loop import input_statistics
+from trainables.metrics import TARGET
+from tune_jobs.analysis.figures import curves_info, plot_curves
+from tune_jobs.analysis.results import FORMAT, load_epochs
+from tune_jobs.options import RunOptions
+from tune_jobs.progress import duration
+from tune_jobs.recorder import Recorder
+from tune_jobs.run_record import now
+from tune_jobs.storage import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
+
+
+def finish(
+    folder: RunFolder,
+    recorder: Recorder,
+    trials: dict[str, TrialConfig],
+    data: TrainingData,
+    record: dict[str, Any],
+) -> None:
+    """Write what is made of a run's tables: best/, curves.png and the end of run.json."""
+    best = best_row(recorder)
+    if best is not None:
+        write_best(folder, best, trials[best["trial"]], data, record)
+        picture = io.BytesIO()
+        plot_curves(curves_info(load_epochs(folder.uri))).savefig(picture, dpi=120)
+        folder.write(CURVES_FILE, picture.getvalue())
+    statuses = {row["status"] for row in recorder.rows.values()}
+    unfinished = statuses & {"pending", "interrupted"}
+    record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}
+    folder.write_json(RUN_FILE, record)
+
+
+def best_row(recorder: Recorder) -> dict[str, Any] | None:
+    """The trial with the highest validation accuracy; of equals the one with the lower loss."""
+    scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
+    return max(scored, key=lambda row: (row[f"best/{TARGET}"], -row["best/val_loss"]), default=None)
+
+
+def write_best(
+    folder: RunFolder,
+    row: dict[str, Any],
+    config: TrialConfig,
+    data: TrainingData,
+    record: dict[str, Any],
+) -> None:
+    """Write best/: weights, and all that is needed to rebuild the model without the run."""
+    best = folder.child(BEST_FOLDER)
+    best.make()
+    best.write("model.safetensors", folder.read(f"{row['checkpoint']}/{BEST_FILE}"))
+    mean, std = input_statistics(config, data)
+    best.write_json(
+        "model.json",
+        {
+            "format": FORMAT,
+            "model": config.model,
+            "model_args": config.model_args,
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+            "mean": mean,
+            "std": std,
+            "trial": row["trial"],
+            "epoch": row["best/epoch"],
+            TARGET: row[f"best/{TARGET}"],
+            "dataset": record["dataset"]["fingerprint"],
+        },
+    )
+
+
+def conclude(
+    folder: RunFolder,
+    recorder: Recorder,
+    record: dict[str, Any],
+    options: RunOptions,
+    console: Console,
+) -> int:
+    """Print the table, the best trial and what to type next; returns the exit code."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    rows, best = list(recorder.rows.values()), best_row(recorder)
+    say("")
+    console.print(trial_table(rows, best))
+    say("")
+    if best is not None:
+        say(
+            f"Best: [bold]{escape(best['trial'])}[/] with {best[f'best/{TARGET}']:.2%} of the "
+            f"validation images right after epoch {best['best/epoch']}"
+        )
+    for row in rows:
+        if row["status"] in ("failed", "diverged"):
+            reason = escape(row["error"].strip().splitlines()[-1])
+            say(f"[red]{escape(row['trial'])} {row['status']}[/]: {reason}")
+    say(f"Written to {escape(folder.uri)}")
+    if record["status"] == "interrupted":
+        say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(folder, options)}")
+        return 130
+    if any(row["status"] == "failed" for row in rows):
+        say(f"\nTo try again what failed:\n  {resume_command(folder, options)}")
+    read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
+    say(
+        f"\nNext:\n  {escape(shlex.join(['python', '-c', read]))}"
+        f"\n  {escape(shlex.join(['tensorboard', '--logdir', folder.uri]))}"
+    )
+    return 0 if best is not None else 1
+
+
+def trial_table(rows: list[dict[str, Any]], best: dict[str, Any] | None) -> Table:
+    """A row a trial, the best one emphasised."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("trial", no_wrap=True)
+    for heading in ("epochs", "train loss", "val loss", "accuracy", "at epoch", "time", "images/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("status")
+    for row in rows:
+        cells = [""] * 6
+        if row["epochs"]:
+            cells = [
+                f"{row['last/train_loss']:.4f}",
+                f"{row['last/val_loss']:.4f}",
+                f"{row[f'best/{TARGET}']:.2%}",
+                str(row["best/epoch"]),
+                duration(row["seconds"]),
+                f"{row['images_per_second']:,.0f}",
+            ]
+        style = "bold green" if row is best else None
+        table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, row["status"], style=style)
+    return table
+
+
+def resume_command(folder: RunFolder, options: RunOptions) -> str:
+    """What a person types to go on with a run; its other options are remembered."""
+    words = ["python", sys.argv[0], "--name", folder.path.rsplit("/", 1)[-1], "--resume"]
+    for option in ("storage_path", "address"):
+        value = getattr(options, option)
+        if value != getattr(RunOptions(), option):
+            words += [f"--{option.replace('_', '-')}", value]
+    return shlex.join(words)
