@@ -6,7 +6,6 @@ import logging
 import pickle
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,18 @@ from trainables.loop import fit
 logger = logging.getLogger(__name__)
 
 
-def train_trial(ray_config: dict[str, Any], *, data: TrainingData, run_path: str) -> None:
+def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
     """Train one trial to its end, reporting every epoch to Ray Tune.
 
-    A trial that was interrupted goes on from its newest checkpoint. One that diverges, or fails
-    with an exception, ends with a report of `status` and `error` instead of raising: Ray would
-    run it again, with the same end. What Ray does retry is a worker that died.
+    A trial that diverges, or fails with an exception, ends with a report of `status` and `error`
+    instead of raising: Ray would run it again, with the same end. What Ray does retry is a worker
+    that died.
 
     Args:
-        ray_config: of one key, `trial`, a dict with `name`, its folder below `run_path`;
-            `config`, a TrialConfig as a dict; `cpus`, how many it was given.
+        ray_config: of one key, `trial`, a dict with `name`; `config`, a TrialConfig as a dict;
+            `cpus`, how many it was given; `resume`, the checkpoint of an earlier driver to go on
+            from, or None.
         data: images, shared with the other trials of the node.
-        run_path: path or URI of the run folder.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
@@ -58,37 +57,54 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData, run_path: str
 
     try:
         config = TrialConfig.from_dict(trial["config"])
-        resume = newest_state(f"{run_path}/{trial['name']}", config)
-        fit(config, data, report, device=device, resume=resume)
+        fit(config, data, report, device=device, resume=state_to_resume(trial["resume"]))
     except DivergedError as error:
         tune.report({**facts, "status": "diverged", "error": str(error)})
     except Exception:
         tune.report({**facts, "status": "failed", "error": traceback.format_exc()})
 
 
-def newest_state(trial_path: str, config: TrialConfig) -> TrainingState | None:
+def state_to_resume(path: str | None) -> TrainingState | None:
     """The training state to go on from, or None to begin.
 
     It is the one Ray hands over, after a lost worker or when a scheduler resumes or copies a
-    trial, and else the newest in the trial's own folder, which an earlier driver has left.
+    trial, and else the one at `path`, which an earlier driver has left.
     """
-    given = tune.get_checkpoint()
-    if given is not None:
-        with given.as_directory() as folder:
-            return load_checkpoint(Path(folder))
-    states = [state for state in saved_states(trial_path) if state["config"] == config.to_dict()]
-    return max(states, key=lambda state: len(state["history"]), default=None)
+    checkpoint = tune.get_checkpoint()
+    if checkpoint is None and path is not None:
+        checkpoint = tune.Checkpoint(path)
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        return load_checkpoint(Path(folder))
 
 
-def saved_states(trial_path: str) -> Iterator[TrainingState]:
-    """The readable checkpoints of a trial's folder. One cut short by a kill is passed over."""
+def newest_checkpoint(
+    trial_path: str, config: TrialConfig
+) -> tuple[str | None, list[dict[str, float]]]:
+    """The checkpoint in a trial's folder that is furthest, and the epochs that led to it.
+
+    One cut short by a kill is passed over, and so is one made under another config.
+
+    Args:
+        trial_path: path or URI of the folder, which need not exist.
+        config: of the trial.
+
+    Returns:
+        The checkpoint's path or URI, None where there is none; one entry of metrics an epoch.
+    """
     fs, path = pyarrow.fs.FileSystem.from_uri(trial_path)
-    selector = pyarrow.fs.FileSelector(path, allow_not_found=True)
-    for info in fs.get_file_info(selector):
+    newest: str | None = None
+    history: list[dict[str, float]] = []
+    for info in fs.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)):
         if not info.base_name.startswith("checkpoint_"):
             continue
         try:
             with tune.Checkpoint(info.path, fs).as_directory() as folder:
-                yield load_checkpoint(Path(folder))
+                state = load_checkpoint(Path(folder))
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
             logger.warning("passing over the unreadable checkpoint %s: %s", info.path, error)
+            continue
+        if state["config"] == config.to_dict() and len(state["history"]) > len(history):
+            newest, history = f"{trial_path}/{info.base_name}", state["history"]
+    return newest, history

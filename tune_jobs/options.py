@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -204,8 +202,6 @@ def checked_run(run: RunOptions) -> RunOptions:
 
 def main(job: Callable[[], int]) -> None:
     """Run a job's main function; what a person got wrong is one message and exit code 2."""
-    # A polite kill ends a run as well as Ctrl-C does, which Ray Tune catches while it trains.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         code = job()
     except InputError as error:

@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
-from trainables.trainable import saved_states
+from trainables.trainable import newest_checkpoint
 from tune_jobs.analysis.results import (
     ENDED,
     EPOCH_SCHEMA,
@@ -59,23 +59,28 @@ class Recorder(DriverCallback):
         self.planned = {name: config.epochs for name, config in trials.items()}
         self._next_write = 0.0
 
-    def restore(self) -> list[str]:
-        """Take over what an earlier driver left; returns the names of trials still to train."""
-        if not self.folder.has(TRIALS_FILE):
-            return list(self.rows)
-        for row in self.folder.read_rows(TRIALS_FILE):
-            if row["status"] in ENDED:
-                self.rows[row["trial"]]["status"] = row["status"]
-                for key in ("error", "device", "precision", "checkpoint"):
-                    self.rows[row["trial"]][key] = row[key]
-        for row in self.folder.read_rows(EPOCHS_FILE):
-            self.epochs[row["trial"]][row["epoch"]] = row
-        left = [name for name, row in self.rows.items() if row["status"] not in ENDED]
-        for name in left:
-            states = saved_states(self.folder.child(name).uri)
-            history = max((state["history"] for state in states), key=len, default=[])
-            self.epochs[name] = {int(row["epoch"]): self._epoch_row(name, row) for row in history}
-        for name in self.rows:
+    def restore(self, trials: dict[str, TrialConfig]) -> dict[str, str | None]:
+        """Take over what an earlier driver left.
+
+        Returns:
+            The trials still to train, each with the checkpoint it goes on from. Workers of a
+            killed driver live on for a moment and may write another one, so the choice is made
+            once, here, and the tables agree with it.
+        """
+        if self.folder.has(TRIALS_FILE):
+            for row in self.folder.read_rows(TRIALS_FILE):
+                if row["status"] in ENDED:
+                    for key in ("status", "error", "device", "precision", "checkpoint"):
+                        self.rows[row["trial"]][key] = row[key]
+            for row in self.folder.read_rows(EPOCHS_FILE):
+                self.epochs[row["trial"]][row["epoch"]] = row
+        left: dict[str, str | None] = {}
+        for name, row in self.rows.items():
+            if row["status"] not in ENDED:
+                left[name], history = newest_checkpoint(self.folder.child(name).uri, trials[name])
+                self.epochs[name] = {
+                    int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history
+                }
             self._summarise(name)
         return left
 

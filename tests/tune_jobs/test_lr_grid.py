@@ -1,0 +1,315 @@
+"""The main job on a real local Ray, from the command line to the run folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import ray
+import torch
+from PIL import Image
+from ray import tune
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from trainables.checkpoint import load_checkpoint
+from trainables.config import TrialConfig
+from trainables.data import TrainingData, split
+from trainables.loop import Autocast, Preparation, fit, predict
+from trainables.metrics import EPOCH_METRICS
+from trainables.models import build_model
+from trainables.sources import load_dataset
+from tune_jobs import launch
+from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
+from tune_jobs.lr_grid import lr_grid
+from tune_jobs.recorder import DriverCallback
+
+# What differs between two runs of the same training.
+COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
+EPOCHS = 3
+DIGITS = load_dataset("digits")
+DATA = TrainingData.of(DIGITS, split(DIGITS))
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Metrics and final weights of one rate, trained without Ray and without interruption."""
+
+    def train(epochs, lr=1e-3):
+        weights = {}
+        history = fit(
+            TrialConfig(lr=lr, epochs=epochs),
+            DATA,
+            lambda _, state: weights.update({k: v.clone() for k, v in state["model"].items()}),
+        )
+        return pd.DataFrame(history), weights
+
+    return train
+
+
+def same_training(rows, history):
+    """Whether the epochs of a run equal a plain training to the bit."""
+    columns = [name for name in ("epoch", *EPOCH_METRICS) if name not in COSTS]
+    left = rows[columns].reset_index(drop=True).astype(float)
+    pd.testing.assert_frame_equal(left, history[columns].astype(float), check_exact=True)
+
+
+def last_state(run, trial):
+    (checkpoint,) = (run / trial).glob("checkpoint_*")  # one a trial: older ones are gone
+    return load_checkpoint(checkpoint)
+
+
+def same_weights(left, right):
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.fixture(scope="module")
+def finished(local_ray, tmp_path_factory):
+    """A grid of a good rate, one that diverges, and one that is fine but bad."""
+    storage = tmp_path_factory.mktemp("storage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "sys.argv",
+            f"lr_grid --lr 1e-3 1e38 1e-6 --epochs {EPOCHS} --storage-path {storage} "
+            "--name grid".split(),
+        )
+        assert lr_grid() == 0
+    return storage / "grid"
+
+
+def test_every_trial_has_a_row_with_its_end(finished):
+    trials = load_trials(finished).set_index("trial")
+    assert trials["status"].to_dict() == {
+        "lr=0.001": "finished", "lr=1e+38": "diverged", "lr=1e-06": "finished"
+    }  # fmt: skip
+    assert "epoch 1" in trials.loc["lr=1e+38", "error"]
+    assert trials["epochs"].to_dict() == {"lr=0.001": EPOCHS, "lr=1e+38": 0, "lr=1e-06": EPOCHS}
+    assert list(load_trials(finished).columns) == TRIAL_SCHEMA.names
+    assert trials.loc["lr=0.001", "config/lr"] == 1e-3
+    assert trials.loc["lr=0.001", "precision"] in ("fp32", "bf16")
+    assert trials.loc["lr=0.001", "parameters"] > 100_000
+
+
+def test_training_through_ray_equals_training_without_it(finished, expected):
+    history, weights = expected(EPOCHS)
+    epochs = load_epochs(finished)
+    same_training(epochs[epochs["trial"] == "lr=0.001"], history)
+    same_weights(last_state(finished, "lr=0.001")["model"], weights)
+
+
+def test_the_best_model_is_rebuilt_without_the_run(finished):
+    about = json.loads((finished / "best" / "model.json").read_text())
+    assert about["trial"] == "lr=0.001"
+    model = build_model(
+        about["model"], len(about["classes"]), about["image_size"], **about["model_args"]
+    )
+    model.load_state_dict(load_file(finished / "best" / "model.safetensors"))
+    prepare = Preparation(about["mean"], about["std"], torch.device("cpu"))
+    precision = load_trials(finished)["precision"][0]
+    images = torch.from_numpy(DATA.val_images)
+    logits = predict(model, images, prepare, Autocast(precision, torch.device("cpu")))
+    right = (logits.argmax(1).numpy() == DATA.val_labels).mean()
+    assert right == pytest.approx(about["val_accuracy"])
+
+
+def test_run_json_says_what_was_run(finished):
+    run = load_run(finished)
+    assert run["status"] == "finished"
+    assert run["dataset"]["fingerprint"] == DIGITS.fingerprint
+    assert (run["split"]["train"], run["split"]["validation"]) == (1078, 360)
+    assert run["budget"] == {"trials": 3, "epochs": 3 * EPOCHS}
+    assert run["versions"]["ray"] == ray.__version__
+    assert run["started"] <= run["ended"]
+    assert run["options"]["lr"] == [1e-3, 1e38, 1e-6]
+
+
+def test_the_curves_are_a_picture(finished):
+    with Image.open(finished / "curves.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 200
+
+
+def test_tensorboard_shows_every_metric_by_epoch(finished):
+    events = EventAccumulator(str(finished / "lr=0.001"))
+    events.Reload()
+    scalars = events.Scalars("loss/val")
+    history = load_epochs(finished).query("trial == 'lr=0.001'")
+    assert [event.step for event in scalars] == [1, 2, 3]
+    assert [event.value for event in scalars] == pytest.approx(history["val_loss"].tolist())
+    assert len(events.Tags()["scalars"]) == len(EPOCH_METRICS)
+
+
+def test_a_name_is_not_used_twice(finished, command, capfd):
+    before = {file: file.stat().st_mtime_ns for file in finished.rglob("*") if file.is_file()}
+    assert command("--name", "grid", "--storage-path", finished.parent) == 2
+    assert "--resume" in capfd.readouterr().err
+    assert before == {f: f.stat().st_mtime_ns for f in finished.rglob("*") if f.is_file()}
+
+
+def test_a_run_goes_on_under_its_own_options_only(finished, command, capfd):
+    arguments = ["--name", "grid", "--storage-path", finished.parent, "--resume"]
+    assert command(*arguments, "--batch-size", "32") == 2
+    assert "--batch-size 32 differs from the run's 64" in capfd.readouterr().err
+
+
+def test_resuming_a_finished_run_changes_no_result(finished, command):
+    trials, epochs = load_trials(finished), load_epochs(finished)
+    assert command("--name", "grid", "--storage-path", finished.parent, "--resume") == 0
+    pd.testing.assert_frame_equal(load_trials(finished), trials)
+    pd.testing.assert_frame_equal(load_epochs(finished), epochs)
+
+
+def test_a_trial_larger_than_the_cluster_is_refused(local_ray, command, capfd, tmp_path):
+    assert command("--cpus-per-trial", "3", "--storage-path", tmp_path) == 2
+    assert "--cpus-per-trial 3" in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_are_read_from_the_object_store_without_a_copy(local_ray):
+    data = ray.get(ray.put(DATA))
+    assert not data.train_images.flags.owndata
+    assert not data.train_images.flags.writeable
+    assert np.array_equal(data.train_images, DATA.train_images)
+
+
+class KillWorker(DriverCallback):
+    """Kills the worker process that reports epoch 2, once."""
+
+    def __init__(self):
+        self.killed = 0
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if result.get("epoch") == 2 and not self.killed:
+            self.killed = result["pid"]
+            os.kill(self.killed, signal.SIGKILL)
+
+
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
+    local_ray, command, monkeypatch, tmp_path, expected
+):
+    killer = KillWorker()
+    monkeypatch.setattr(launch, "tracking_callbacks", lambda *_: [killer])
+    assert command("--lr", "1e-3", "--epochs", 4, "--storage-path", tmp_path) == 0
+    assert killer.killed
+    history, weights = expected(4)
+    same_training(load_epochs(tmp_path / "lr-grid"), history)
+    same_weights(last_state(tmp_path / "lr-grid", "lr=0.001")["model"], weights)
+
+
+def test_a_failing_trial_keeps_its_row_and_the_others_go_on(
+    local_ray, command, monkeypatch, tmp_path, capfd
+):
+    class TooLarge(TrialConfig):
+        def to_dict(self):
+            values = super().to_dict()
+            # The layer is only made in the worker: 10 ** 13 weights fit no memory.
+            return values | {"model_args": {"widths": [10**6, 10**6]}} if self.lr > 1 else values
+
+    monkeypatch.setattr("tune_jobs.lr_grid.TrialConfig", TooLarge)
+    assert command("--lr", "1e-3", "2", "--smoke-test", "--storage-path", tmp_path) == 0
+    trials = load_trials(tmp_path / "lr-grid").set_index("trial")
+    assert trials["status"].to_dict() == {"lr=0.001": "finished", "lr=2": "failed"}
+    assert "memory" in trials.loc["lr=2", "error"]
+    assert "--resume" in capfd.readouterr().out
+
+
+def test_asha_stops_what_falls_behind(local_ray, command, tmp_path):
+    rates = ["1e-3", "2e-3", "1e-6", "1e-7", "2e-7", "3e-7"]
+    arguments = ["--scheduler", "asha", "--epochs", 4, "--max-concurrent", 1]
+    assert command("--lr", *rates, *arguments, "--storage-path", tmp_path) == 0
+    trials = load_trials(tmp_path / "lr-grid").set_index("trial")
+    assert trials.loc["lr=0.001", "status"] == "finished"
+    stopped = trials[trials["status"] == "stopped"]
+    assert len(stopped) >= 2
+    assert (stopped["epochs"] < 4).all()
+
+
+def start_grid(storage, *arguments):
+    """The job as a process of its own."""
+    script = Path(launch.__file__).parent / "lr_grid.py"
+    options = f"--name grid --lr 1e-3 1e-4 --storage-path {storage}".split()
+    return subprocess.Popen(
+        [sys.executable, script, *options, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_epochs(run, count, job, timeout=120):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and job.poll() is None:
+        if (run / "epochs.parquet").exists() and len(load_epochs(run)) >= count:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"no {count} epochs within {timeout} s: {job.communicate()[0]}")
+
+
+def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
+    tmp_path, command, local_ray, expected
+):
+    job = start_grid(tmp_path, "--epochs", 8)
+    run = tmp_path / "grid"
+    wait_for_epochs(run, 3, job)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    trials, epochs = load_trials(run), load_epochs(run)
+    assert set(trials["status"]) <= {"running", "pending", "finished"}
+    assert 3 <= len(epochs) < 16
+    assert command("--name", "grid", "--storage-path", tmp_path, "--resume") == 0
+    assert set(load_trials(run)["status"]) == {"finished"}
+    history, weights = expected(8)
+    epochs = load_epochs(run)
+    assert len(epochs) == 16
+    same_training(epochs[epochs["trial"] == "lr=0.001"], history)
+    same_weights(last_state(run, "lr=0.001")["model"], weights)
+    assert len(load_run(run)["resumed"]) == 1
+
+
+# SIGTERM becomes SIGINT on the way, so this is Ctrl-C too.
+def test_an_interrupted_run_prints_the_command_that_resumes_it(
+    tmp_path, command, local_ray, expected
+):
+    cluster = ray.get_runtime_context().gcs_address
+    job = start_grid(tmp_path, "--epochs", 10, "--address", cluster)
+    run = tmp_path / "grid"
+    wait_for_epochs(run, 1, job)
+    job.send_signal(signal.SIGTERM)
+    output = job.communicate(timeout=60)[0]
+    assert job.returncode == 130
+    assert "Traceback" not in output
+    assert load_run(run)["status"] == "interrupted"
+    assert "interrupted" in set(load_trials(run)["status"])
+    (resume,) = [line for line in output.splitlines() if "--resume" in line]
+    assert command(*resume.split()[2:]) == 0
+    history, _ = expected(10)
+    epochs = load_epochs(run)
+    same_training(epochs[epochs["trial"] == "lr=0.001"], history)
+
+
+def test_the_test_part_stays_sealed(local_ray, monkeypatch, command, tmp_path):
+    handed = []
+    with_parameters = tune.with_parameters
+
+    def spy(trainable, **parameters):
+        handed.append(parameters)
+        return with_parameters(trainable, **parameters)
+
+    monkeypatch.setattr(tune, "with_parameters", spy)
+    assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 0
+    (parameters,) = handed
+    assert set(parameters) == {"data"}  # nothing else reaches a trial
+    given = {image.tobytes() for part in ("train_images", "val_images")
+             for image in getattr(parameters["data"], part)}  # fmt: skip
+    seen_elsewhere = {image.tobytes() for image in DIGITS.images[split(DIGITS).train]}
+    sealed = {image.tobytes() for image in DIGITS.images[split(DIGITS).test]} - seen_elsewhere
+    assert sealed
+    assert not given & sealed

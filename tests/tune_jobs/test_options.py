@@ -1,0 +1,147 @@
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from trainables.config import RECIPES
+from trainables.errors import InputError
+from tune_jobs.lr_grid import GridOptions, grid
+from tune_jobs.options import checked_run, flatten, parse
+
+
+def parsed(*arguments):
+    return parse(GridOptions, "", arguments)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_a_preset_of_the_training_options(name):
+    assert parsed("--recipe", name).training == RECIPES[name]
+
+
+def test_every_field_of_a_recipe_can_be_overridden():
+    options = parsed("--recipe", "report", "--epochs", "3", "--split", "0.5", "0.3", "0.2")
+    assert options.training.epochs == 3
+    assert options.training.split == (0.5, 0.3, 0.2)
+    assert options.training.loss == "softmax_cross_entropy"
+
+
+def test_the_default_grid_is_the_reports():
+    trials = grid(parsed())
+    assert [t.lr for t in trials.values()] == [1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1]
+    assert {t.epochs for t in trials.values()} == {20}
+
+
+def test_seeds_multiply_the_grid():
+    trials = grid(parsed("--lr", "1e-3", "1e-2", "--seeds", "2", "--seed", "5"))
+    assert {(t.lr, t.seed) for t in trials.values()} == {
+        (1e-3, 5), (1e-2, 5), (1e-3, 6), (1e-2, 6)
+    }  # fmt: skip
+    assert len(trials) == 4
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, tune_jobs.lr_grid\n"
+        "heavy = {'torch', 'ray', 'pandas', 'pyarrow', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_flat_view_of_the_options_names_each_once():
+    assert flatten(parsed("--name", "x"))["name"] == "x"
+    assert flatten(parsed())["batch_size"] == 64
+
+
+@pytest.mark.parametrize("share", [1, 0.5, 0.25, 0.2, 0.33, 1 / 3, 0.125, 0])
+def test_whole_parts_of_a_gpu_are_accepted(share):
+    checked_run(parsed("--gpus-per-trial", str(share)).run)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.75, 1.5, 2, -1, -0.5])
+def test_other_shares_would_straddle_two_gpus(share):
+    with pytest.raises(InputError, match="1/k"):
+        checked_run(parsed("--gpus-per-trial", str(share)).run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--lr", "0"], ["learning rate 0", "above 0"]),
+        (["--lr", "-1e-3"], ["-0.001", "above 0"]),
+        (["--lr", "nan"], ["nan", "finite"]),
+        (["--lr", "inf"], ["inf", "finite"]),
+        (["--lr", "fast"], ["fast"]),
+        (["--lr", "1e-3", "0.001"], ["0.001", "2 times"]),
+        (["--lr"], ["--lr"]),
+        (["--epochs", "0"], ["epochs", "0", "1 or more"]),
+        (["--batch-size", "0"], ["batch", "1 or more"]),
+        (["--seeds", "0"], ["seeds", "1 or more"]),
+        (["--split", "0.5", "0.5", "0.5"], ["0.5", "sum to 1"]),
+        (["--recipe", "slow"], ["slow", "standard"]),
+        (["--gpus-per-trial", "0.3"], ["0.3", "1/k"]),
+        (["--cpus-per-trial", "0"], ["0", "1 or more"]),
+        (["--max-concurrent", "0"], ["0", "1 or more"]),
+        (["--name", "a/b"], ["a/b", "folder name"]),
+        (["--name", "../up"], ["../up", "folder name"]),
+        (["--name", ""], ["folder name"]),
+        (["--resume"], ["--name"]),
+        (["--resume", "--name", "nothing"], ["nothing", "no run"]),
+        (["--nonsense"], ["nonsense"]),
+        (["--data", "cifar11"], ["cifar11", "digits"]),
+        (["--data", "{tmp}/empty"], ["empty", "subfolder"]),
+        (["--data", "{tmp}/few"], ["rare", "5"]),
+        (["--data", "{tmp}/labelless.parquet"], ["label", "--label-column"]),
+        (["--data", "{tmp}/truncated.parquet"], ["truncated.parquet", "copy it again"]),
+        (["--data", "{tmp}/broken"], ["broken.png", "replace"]),
+        (["--image-size", "4"], ["4", "8 or more"]),
+        (["--image-size", "0"], ["0", "1 or more"]),
+        (["--storage-path", "{tmp}/few/rare/0.png/runs"], ["runs", "--storage-path"]),
+        (["--storage-path", "teleport://x"], ["teleport", "s3://"]),
+        (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "--address"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message_and_exit_code_2(arguments, words, command, capfd, inputs):
+    arguments = [word.format(tmp=inputs) for word in arguments]
+    if "--storage-path" not in arguments:
+        arguments += ["--storage-path", inputs / "runs"]
+    assert command(*arguments) == 2
+    printed = capfd.readouterr()
+    # The parser frames its messages in a box.
+    message = " ".join((printed.err + printed.out).replace("│", " ").split())
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+    assert not (inputs / "runs").exists()  # nothing was started
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Things a person might point --data at by mistake."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+
+    def image(*path):
+        file = folder.joinpath(*path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+        return file
+
+    (folder / "empty").mkdir()
+    for i in range(6):
+        image("few", "common", f"{i}.png")
+        image("broken", "a", f"{i}.png")
+        image("broken", "b", f"{i}.png")
+    for i in range(2):
+        image("few", "rare", f"{i}.png")
+    (folder / "broken" / "b" / "broken.png").write_bytes(b"not an image")
+    content = image("one.png").read_bytes()
+    pq.write_table(pa.table({"img": [content]}), folder / "labelless.parquet")
+    whole = folder / "whole.parquet"
+    pq.write_table(pa.table({"img": [content] * 99, "label": list(range(99))}), whole)
+    (folder / "truncated.parquet").write_bytes(whole.read_bytes()[:-100])
+    return folder
