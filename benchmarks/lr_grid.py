@@ -1,0 +1,194 @@
+"""The grid against the report's own pipeline, side by side in one run.
+
+    python -m benchmarks.lr_grid --data path/to/cifar10 [throughput] [target] [memory] [overhead]
+
+Prints what results.md states. Baseline and candidate take turns, so that a machine whose speed
+drifts is as kind to the one as to the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from benchmarks import report_pipeline
+from trainables.config import RECIPES, TrialConfig
+from trainables.data import TrainingData, split
+from trainables.loop import fit
+from trainables.sources import load_dataset
+from tune_jobs.analysis.results import load_epochs, load_trials
+
+RATES = (1e-4, 2.5e-4)
+FAST_LR = 5e-3
+TARGET_ACCURACY = 0.70
+MOST_EPOCHS = 25
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Median (lowest to highest) of n."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f}), n = {len(values)}"
+
+
+def grid(*arguments: str | float, meanwhile: Callable[[], None] = lambda: None) -> float:
+    """Run the job as a person does; returns its wall time in seconds."""
+    start = time.perf_counter()
+    command = [sys.executable, "tune_jobs/lr_grid.py", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as job:
+        while job.poll() is None:
+            meanwhile()
+            time.sleep(0.02)
+    assert job.returncode == 0, command
+    return time.perf_counter() - start
+
+
+def throughput(source: str, data: TrainingData, rounds: int) -> None:
+    """Images a second of a grid of two rates for one epoch, validation included."""
+    images = len(RATES) * (len(data.train_labels) + len(data.val_labels))
+    ours, theirs = [], []
+    for _ in range(rounds):
+        torch.set_num_threads(os.cpu_count() or 1)
+        seconds = sum(list(report_pipeline.train(data, lr, 1))[-1]["seconds"] for lr in RATES)
+        theirs.append(images / seconds)
+        with tempfile.TemporaryDirectory() as runs:
+            grid("--data", source, "--split", 0.6, 0.2, 0.2, "--epochs", 1, "--lr", *RATES,
+                 "--storage-path", runs)  # fmt: skip
+            # The trials run side by side, each on a core.
+            ours.append(float(load_epochs(f"{runs}/lr-grid")["images_per_second"].sum()))
+        print(f"  report {theirs[-1]:.0f}/s, grid {ours[-1]:.0f}/s", flush=True)
+    print(f"report's pipeline: {spread(theirs, 0)} images/s")
+    print(f"lr_grid: {spread(ours, 0)} images/s")
+    print(f"ratio: {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
+
+
+def target(data: TrainingData, rounds: int) -> None:
+    """Seconds of training until the validation accuracy passes 70%."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    config = TrialConfig(**dataclasses.asdict(RECIPES["fast"]), lr=FAST_LR)
+    ours = []
+    for seed in range(rounds):
+        seconds = 0.0
+        for row in fit(dataclasses.replace(config, seed=seed), data, lambda *_: None):
+            seconds += row["seconds"]
+            if row["val_accuracy"] >= TARGET_ACCURACY:
+                break
+        else:
+            print(f"  fast, seed {seed}: not reached")
+            continue
+        ours.append(seconds)
+        print(f"  fast, seed {seed}: epoch {row['epoch']:.0f}, {seconds:.0f} s", flush=True)
+    for row in report_pipeline.train(data, 2.5e-4, MOST_EPOCHS):
+        print(f"  report: epoch {row['epoch']}, {row['val_accuracy']:.4f}, {row['seconds']:.0f} s",
+              flush=True)  # fmt: skip
+        if row["val_accuracy"] >= TARGET_ACCURACY:
+            break
+    print(f"report's pipeline until 70%: {row['seconds']:.0f} s, n = 1")
+    print(f"fast until 70%: {spread(ours, 0)} s")
+    print(f"ratio: {spread([row['seconds'] / seconds for seconds in ours])}")
+
+
+def private_mb(smaps: str) -> float:
+    """Memory that no other process shares, in MB, out of a smaps_rollup file (Linux)."""
+    lines = (line.split() for line in smaps.splitlines())
+    return sum(int(words[1]) for words in lines if words[0].startswith("Private_")) / 1e3
+
+
+def memory(source: str) -> None:
+    """Unique memory of two concurrent trials, over a bare process that has imported torch."""
+    code = "import torch; print(open('/proc/self/smaps_rollup').read())"
+    bare = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    base = private_mb(bare.stdout)
+    print(f"bare process with torch: {base:.0f} MB")
+    for share in (0.5, 0.05):
+        peaks: dict[int, float] = {}
+        shares = (0.75 * share, 0.25 * share, 1 - share)
+        with tempfile.TemporaryDirectory() as runs:
+            grid("--data", source, "--split", *shares, "--epochs", 1, "--lr", *RATES, 5e-4, 1e-3,
+                 "--storage-path", runs, meanwhile=partial(note_workers, peaks))  # fmt: skip
+        above = [peak - base for peak in peaks.values()]
+        print(f"{share:.0%} of the images: each worker adds {spread(above, 0)} MB", flush=True)
+
+
+def note_workers(peaks: dict[int, float]) -> None:
+    """Note the highest unique memory so far of each worker of Ray Tune."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, FileNotFoundError):
+            if "ImplicitFunc" in " ".join(process.cmdline()):
+                smaps = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+                peaks[process.pid] = max(peaks.get(process.pid, 0), private_mb(smaps))
+    time.sleep(0.5)
+
+
+def overhead(source: str) -> None:
+    """Share of a grid's time that is not training, and the cost of a trial that trains nothing."""
+    with tempfile.TemporaryDirectory() as runs:
+        rng = np.random.default_rng(0)
+        for i in range(20):  # two classes of ten images: nothing to train on
+            file = Path(runs, "images", str(i % 2), f"{i}.png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+        few, many = 4, 84
+        costs = []
+        for _ in range(3):
+            walls = []
+            for count in (few, many):
+                rates = np.geomspace(1e-5, 1e-3, count).tolist()
+                walls.append(
+                    grid("--data", f"{runs}/images", "--image-size", 8, "--epochs", 1,
+                         "--storage-path", runs, "--lr", *rates)
+                )  # fmt: skip
+            costs.append((walls[1] - walls[0]) / (many - few))
+        print(f"a trial that trains nothing: {spread(costs, 3)} s")
+        wall = grid("--data", source, "--epochs", 2, "--lr", *RATES, "--storage-path", runs,
+                    "--name", "timed")  # fmt: skip
+        empty = grid("--data", source, "--smoke-test", "--lr", *RATES, "--storage-path", runs,
+                     "--name", "smoke")  # fmt: skip
+        training = float(load_trials(f"{runs}/timed")["seconds"].max())
+        smoke = float(load_trials(f"{runs}/smoke")["seconds"].max())
+        print(f"grid of 2 epochs: {wall:.1f} s, of which training {training:.1f} s")
+        print(f"start and end (reading the images, Ray, workers): {empty - smoke:.1f} s")
+        rest = wall - training - (empty - smoke)
+        print(f"overhead while training: {rest / wall:.1%} of the wall time")
+
+
+def main() -> None:
+    """Measure what is asked for, by default everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = ("throughput", "target", "memory", "overhead")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument("--data", required=True, help="CIFAR-10 as a folder of parquet files")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {os.cpu_count()} cores, "
+          f"{torch.cpu.get_capabilities()}")  # fmt: skip
+    dataset = load_dataset(options.data)
+    data = TrainingData.of(dataset, split(dataset, (0.6, 0.2, 0.2)))
+    for part in options.parts:
+        print(f"\n{part}", flush=True)
+        if part == "throughput":
+            throughput(options.data, data, options.rounds)
+        elif part == "target":
+            target(data, options.rounds)
+        elif part == "memory":
+            memory(options.data)
+        else:
+            overhead(options.data)
+
+
+if __name__ == "__main__":
+    main()
