@@ -81,10 +81,12 @@ def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    with ray_session(options.run):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ray_session(options.run))
         gpus = checked_resources(options.run)
         record = describe_run(job, options, trials, dataset, parts)
         folder.make()
+        stack.enter_context(folder.lock())
         if options.run.resume:
             record = continued(folder.read_json(RUN_FILE), record)
             left = recorder.restore(trials)
@@ -95,7 +97,7 @@ def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
         if left:
             tune_trials(left, trials, data, folder, recorder, options.run, gpus, console)
         recorder.close()
-    finish(folder, recorder, trials, data, record)
+        finish(folder, recorder, trials, data, record)
     return conclude(folder, recorder, record, options.run, console)
 
 
@@ -181,11 +183,17 @@ def ray_session(options: RunOptions) -> Iterator[None]:
 
 
 def check_answers(address: str) -> None:
-    """Raise InputError if nothing listens at host:port; Ray would end the process.
+    """Raise InputError if nothing listens at host:port, where Ray would end the process.
 
     Addresses without a port, such as auto, are Ray's to look up.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise InputError(
+            f"--address {address} is Ray Client's, through which the job could not write its "
+            "tables: run the job on the cluster with --address auto, by ray submit or ray job "
+            "submit"
+        )
+    host, _, port = address.rpartition(":")
     if not (host and port.isdecimal()):
         return
     try:

@@ -84,14 +84,12 @@ def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: the images are not those that the run was started with.
     """
-    for key in ("dataset", "split"):
-        before, after = old[key], {**new[key]}
-        # A path may be another on another machine.
-        if {**before, "name": ""} != {**after, "name": ""} and key == "dataset":
-            raise InputError(
-                f"{after['name']} has fingerprint {after['fingerprint']}, and the run was started "
-                f"on {before['fingerprint']}: give it the images it began with, or start another"
-            )
+    before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
+    if before != after:
+        raise InputError(
+            f"{new['dataset']['name']} has fingerprint {after}, and the run was started on "
+            f"{before}: give it the images it began with, or start another run"
+        )
     return {**old, "status": "running", "resumed": [*old["resumed"], new["started"]]}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
 
@@ -72,6 +75,24 @@ class RunFolder:
             raise InputError(
                 f"storage {self.uri} cannot be written ({error}): give another --storage-path, or "
                 "the right to write there"
+            ) from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other drivers out, on a disk; the lock goes with the process, however it ends.
+
+        Raises:
+            InputError: another driver has it.
+        """
+        if not isinstance(self.fs, pyarrow.fs.LocalFileSystem):
+            yield
+            return
+        try:
+            with FileLock(f"{self.path}/.lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise InputError(
+                f"{self.uri} is being written by another process: wait for it, or stop it first"
             ) from error
 
     def read(self, name: str) -> bytes:

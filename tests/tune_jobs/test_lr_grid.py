@@ -29,6 +29,7 @@ from tune_jobs import launch
 from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
 from tune_jobs.lr_grid import lr_grid
 from tune_jobs.recorder import DriverCallback
+from tune_jobs.storage import RunFolder
 
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
@@ -157,6 +158,12 @@ def test_a_run_goes_on_under_its_own_options_only(finished, command, capfd):
     arguments = ["--name", "grid", "--storage-path", finished.parent, "--resume"]
     assert command(*arguments, "--batch-size", "32") == 2
     assert "--batch-size 32 differs from the run's 64" in capfd.readouterr().err
+
+
+def test_two_drivers_cannot_write_one_run(finished, command, capfd):
+    with RunFolder.at(finished).lock():
+        assert command("--name", "grid", "--storage-path", finished.parent, "--resume") == 2
+    assert "another process" in capfd.readouterr().err
 
 
 def test_resuming_a_finished_run_changes_no_result(finished, command):

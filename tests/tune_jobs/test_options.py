@@ -102,6 +102,7 @@ def test_other_shares_would_straddle_two_gpus(share):
         (["--image-size", "0"], ["0", "1 or more"]),
         (["--storage-path", "{tmp}/few/rare/0.png/runs"], ["runs", "--storage-path"]),
         (["--storage-path", "teleport://x"], ["teleport", "s3://"]),
+        (["--address", "ray://127.0.0.1:1"], ["ray://127.0.0.1:1", "--address auto"]),
         (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "--address"]),
     ],
 )  # fmt: skip
