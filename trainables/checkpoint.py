@@ -48,8 +48,7 @@ def load_checkpoint(folder: Path) -> TrainingState:
     """Read a state back, onto the CPU.
 
     Raises:
-        OSError, RuntimeError, pickle.UnpicklingError or SafetensorError: a file is missing,
-            truncated or altered.
+        Exception: a file is missing, truncated or altered; which one depends on the damage.
     """
     state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     state["best"] = load_file(folder / BEST_FILE)

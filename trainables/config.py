@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainables.errors import InputError
 
@@ -26,9 +26,19 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise InputError(f"{name} is {value} and must be at least {low} and below {high}")
 
 
+def check_choices(config: Recipe) -> None:
+    """Raise InputError unless every setting with a fixed set of values has one of them."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
+            raise InputError(
+                f"{name} {getattr(config, name)!r} must be one of {', '.join(get_args(hint))}"
+            )
+
+
 def check_split(split: tuple[float, float, float]) -> None:
     """Raise InputError unless `split` is three shares above zero that sum to one."""
-    if not all(share > 0 for share in split) or abs(sum(split) - 1) > 1e-6:
+    shares = len(split) == 3 and all(share > 0 for share in split)
+    if not (shares and abs(sum(split) - 1) <= 1e-6):
         raise InputError(
             f"split {' '.join(map(str, split))} must be three shares above 0 that sum to 1, "
             "e.g. 0.6 0.2 0.2"
@@ -66,6 +76,7 @@ class Recipe:
     the source's own test part is the test part; a source that has none is cut 60/20/20."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_positive("epochs", self.epochs)
         check_positive("batch_size", self.batch_size)
         check_range("label_smoothing", self.label_smoothing, 0, 1)
@@ -122,7 +133,7 @@ class TrialConfig(Recipe):
             if key not in known:
                 raise InputError(f"{key!r} is not a setting of a trial; they are {known}")
         split = values.get("split")
-        return cls(**{**values, "split": tuple(split) if split else None})
+        return cls(**{**values, "split": None if split is None else tuple(split)})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""

@@ -20,7 +20,6 @@ Images: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 TRAIN, VALIDATION, TEST = range(3)
-PART_NAMES = ("train", "validation", "test")
 DEFAULT_SPLIT = (0.6, 0.2, 0.2)
 
 
@@ -94,7 +93,8 @@ def split(
     else:
         own = {VALIDATION: pool[:0], TEST: pool[:0]}
         _, val_share, test_share = shares
-    least = ceil(1 / min(s for s in (val_share, test_share, 1 - val_share - test_share) if s > 0))
+    smallest = min(s for s in (val_share, test_share, 1 - val_share - test_share) if s > 0)
+    least = ceil(1 / smallest - 1e-6)  # a share of 0.2 may be a bit less than a fifth
     counts = np.bincount(dataset.labels[pool], minlength=len(dataset.classes))
     for name, count in zip(dataset.classes, counts, strict=True):
         if count < least:

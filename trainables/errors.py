@@ -6,7 +6,7 @@ class InputError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """The training loss stopped being a finite number."""
+    """The loss stopped being a finite number."""
 
     def __init__(self, epoch: int, step: int, loss: float):
-        super().__init__(f"the training loss became {loss} in epoch {epoch}, step {step}")
+        super().__init__(f"the loss became {loss} in epoch {epoch}, step {step}")

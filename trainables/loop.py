@@ -58,7 +58,7 @@ def fit(
 
     Raises:
         InputError: the model cannot be built.
-        DivergedError: the training loss is not finite.
+        DivergedError: the training or validation loss is not finite.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(config.seed)
@@ -109,6 +109,8 @@ def fit(
         logits = predict(model, val_images, prepare, autocast)
         scores = weighted_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
+        if not math.isfinite(val_loss):  # the last step of the epoch may have done it
+            raise DivergedError(epoch, steps, val_loss)
         seconds = time.perf_counter() - start
         metrics = {
             "epoch": epoch,
@@ -284,7 +286,8 @@ def build_scheduler(
     if config.schedule == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, total)
     if config.schedule == "one_cycle":
-        return lr_scheduler.OneCycleLR(optimizer, config.lr, total)
+        # The momentum asked for is kept: only the rate runs through a cycle.
+        return lr_scheduler.OneCycleLR(optimizer, config.lr, total, cycle_momentum=False)
     return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
 
 

@@ -11,18 +11,33 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from trainables.data import PART_NAMES, TRAIN, ImageDataset, Images, Ints
+from trainables.data import TEST, TRAIN, VALIDATION, ImageDataset, Images, Ints
 from trainables.errors import InputError
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
+# EXIF orientation -> what turns the picture upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 DECODE_BLOCK = 256  # images a task of a thread
-# How files and folders of each part are called.
-PART_PREFIXES = {"train": 0, "val": 1, "test": 2}
+# How files begin, and folders are called, that hold each part.
+PART_PREFIXES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
+PART_FOLDERS = {
+    "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION,
+    "validation": VALIDATION, "test": TEST, "testing": TEST,
+}  # fmt: skip
 
 
 def load_dataset(
@@ -53,7 +68,7 @@ def load_dataset(
     path = Path(source).expanduser()
     if path.is_file():
         return _from_parquet(path, {TRAIN: [path]}, image_size, image_column, label_column)
-    if not path.is_dir():
+    if not source or not path.is_dir():
         raise InputError(
             f"{source!r} is neither a file nor a folder here, nor one of "
             f"{', '.join(NAMED_SOURCES)}: check the spelling"
@@ -103,10 +118,15 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
 
 def to_rgb_square(img: Image.Image, size: int) -> Images:
     """Turn an image of any mode and size into size×size×3 bytes, upright."""
-    ImageOps.exif_transpose(img, in_place=True)
-    if img.mode.startswith(("I", "F")):  # 16 bits a pixel, which convert() would clip to white
+    turn = UPRIGHT.get(img.getexif().get(ExifTags.Base.Orientation, 1))
+    if turn is not None:
+        img = img.transpose(turn)
+    if img.mode == "F":
+        raise ValueError("its pixels are floats, which have no fixed range")
+    if img.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip to white
         wide = np.asarray(img, dtype=np.float64)
-        scale = 257 if img.mode != "F" or wide.max(initial=0) > 255 else 1
+        # 32-bit mode I holds values of 8 or of 16 bits.
+        scale = 1 if img.mode == "I" and wide.max(initial=0) <= 255 else 257
         img = Image.fromarray((wide / scale).round().clip(0, 255).astype(np.uint8))
     if img.mode != "RGB":
         img = img.convert("RGB")
@@ -141,7 +161,7 @@ def _digits(name: str, size: int) -> ImageDataset:
 
 def cache_folder() -> Path:
     """Where downloaded datasets are kept: `bakeoff` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "bakeoff"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bakeoff"
 
 
 def _torchvision(name: str, size: int) -> ImageDataset:
@@ -169,7 +189,7 @@ def _torchvision(name: str, size: int) -> ImageDataset:
         images=_resize_all(images, size),
         labels=np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in sets]),
         classes=tuple(sets[0].classes),
-        parts=np.repeat(np.array([0, 2], dtype=np.int8), [len(part) for part in sets]),
+        parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(part) for part in sets]),
     )
 
 
@@ -219,13 +239,19 @@ def _from_parquet(
                 schema = pq.read_schema(file)
                 image_name = _column(file, schema, image_column, IMAGE_COLUMNS, "image")
                 label_name = _column(file, schema, label_column, LABEL_COLUMNS, "label")
-                table = pq.read_table(file, columns=[image_name, label_name], partitioning=None)
+                table = pq.read_table(file, columns=[image_name, label_name])
             except (pa.ArrowException, OSError) as error:
                 raise InputError(
                     f"{file} cannot be read as parquet ({error}): it may be truncated; "
                     "copy it again"
                 ) from error
-            classes = classes or _class_names(schema, label_name)
+            names = _class_names(schema, label_name)
+            if classes and names and names != classes:
+                raise InputError(
+                    f"{file} names its classes {', '.join(names)}, and the files before it "
+                    f"{', '.join(classes)}: give every file the same names in the same order"
+                )
+            classes = classes or names
             images.append(decode(list(_image_bytes(file, table[image_name])), size))
             raw_labels.append((file, table[label_name]))
             counts[-1] += len(table)
@@ -253,10 +279,11 @@ def _column(
 
 def _class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
     """Class names from the schema's `huggingface` metadata, if they are there."""
-    metadata = (schema.metadata or {}).get(b"huggingface")
-    feature = metadata and json.loads(metadata)["info"]["features"].get(label_column, {})
-    names = feature and feature.get("names")
-    return tuple(names) if names else None
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        return tuple(features[label_column]["names"])
+    except (KeyError, TypeError, ValueError):  # no metadata, or of another kind
+        return None
 
 
 def _image_bytes(file: Path, column: pa.ChunkedArray) -> Iterator[tuple[str, bytes | Path]]:
@@ -266,7 +293,7 @@ def _image_bytes(file: Path, column: pa.ChunkedArray) -> Iterator[tuple[str, byt
                 f"{file}: the image column is {column.type} and must hold bytes, or a struct with "
                 "a field bytes: embed the images in the file"
             )
-        column = pa.compute.struct_field(column, "bytes")
+        column = pc.struct_field(column, "bytes")
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise InputError(
             f"{file}: the image column is {column.type} and must hold bytes, or a struct with a "
@@ -292,6 +319,13 @@ def _labels(
         if classes is None:
             classes = tuple(sorted({str(name) for _, c in columns for name in c.unique()}))
         index = {name: i for i, name in enumerate(classes)}
+        for file, column in columns:
+            for name in column.unique().to_pylist():
+                if name not in index:
+                    raise InputError(
+                        f"{file} has label {name!r}, which is none of the classes "
+                        f"{', '.join(classes)}: correct it or add the class"
+                    )
         return np.array([index[str(v)] for _, c in columns for v in c], dtype=np.int64), classes
     for file, column in columns:
         if not pa.types.is_integer(column.type):
@@ -302,7 +336,10 @@ def _labels(
     arrays = [column.to_numpy().astype(np.int64) for _, column in columns]
     labels = np.concatenate(arrays)
     if classes is None:
-        classes = tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
+        # Without names, the labels say how many classes there are. What says more than there are
+        # images is no class.
+        most = min(int(labels.max(initial=0)) + 1, max(len(labels), 1000))
+        classes = tuple(str(label) for label in range(most))
     for (file, _), array in zip(columns, arrays, strict=True):
         wrong = np.flatnonzero((array < 0) | (array >= len(classes)))
         if len(wrong):
@@ -319,10 +356,15 @@ def _labels(
 def _from_folder(folder: Path, size: int) -> ImageDataset:
     parts = {}
     for child in _subfolders(folder):
-        for prefix, part in PART_PREFIXES.items():
-            if child.name.lower() in (prefix, PART_NAMES[part]):
-                parts[part] = child
-    if TRAIN not in parts:
+        part = PART_FOLDERS.get(child.name.lower())
+        if part is not None and _subfolders(child):  # else a class of that name
+            parts[part] = child
+    if parts and TRAIN not in parts:
+        raise InputError(
+            f"{folder} holds {', '.join(p.name for p in parts.values())} but no train: add a "
+            "folder train with a subfolder of images a class"
+        )
+    if not parts:
         parts = {TRAIN: folder}
     classes = tuple(child.name for child in _subfolders(parts[TRAIN]))
     items: list[tuple[str, bytes | Path]] = []

@@ -131,7 +131,6 @@ def test_a_class_too_small_to_cut_is_refused_by_name(counts, shares, message):
         split(make_dataset(counts), shares)
 
 
-@pytest.mark.xfail(strict=True, reason="1 - 0.4 - 0.4 is below 0.2, so 6 images are asked for")
 def test_the_least_number_of_images_does_not_suffer_from_rounding():
     assert len(split(make_dataset((5, 5, 5)), (0.2, 0.4, 0.4)).train) == 3
 
