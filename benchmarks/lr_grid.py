@@ -155,12 +155,13 @@ def overhead(source: str) -> None:
             costs.append((walls[1] - walls[0]) / (many - few))
         print(f"a trial that trains nothing: {spread(costs, 3)} s")
         given = ("--data", source, "--split", 0.6, 0.2, 0.2, "--lr", *RATES)
-        walls, training = {}, {}
+        wall: dict[str, float] = {}
+        training: dict[str, float] = {}
         for name, option in (("short", "--smoke-test"), ("timed", "--epochs=1")):
-            walls[name] = grid(*given, option, "--storage-path", runs, "--name", name)
+            wall[name] = grid(*given, option, "--storage-path", runs, "--name", name)
             training[name] = float(load_trials(f"{runs}/{name}")["seconds"].max())
-        start = walls["short"] - training["short"]
-        rest = walls["timed"] - training["timed"] - start
+        start = wall["short"] - training["short"]
+        rest = wall["timed"] - training["timed"] - start
         print(f"reading the images, starting and stopping Ray and the workers: {start:.1f} s")
         print(f"one epoch at two rates: {training['timed']:.1f} s of training, {rest:.1f} s beside")
 
