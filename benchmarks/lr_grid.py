@@ -170,7 +170,7 @@ def main() -> None:
     """Measure what is asked for, by default everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parts = ("throughput", "target", "memory", "overhead")
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=list(parts))
+    parser.add_argument("parts", nargs="*", choices=parts, default=list(parts))
     parser.add_argument("--data", required=True, help="CIFAR-10 as a folder of parquet files")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

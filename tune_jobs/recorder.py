@@ -77,7 +77,10 @@ class Recorder(DriverCallback):
         left: dict[str, str | None] = {}
         for name, row in self.rows.items():
             if row["status"] not in ENDED:
-                left[name], history = newest_checkpoint(self.folder.child(name).uri, trials[name])
+                checkpoint, history = newest_checkpoint(self.folder.child(name).uri, trials[name])
+                left[name] = checkpoint
+                if checkpoint is not None:
+                    row["checkpoint"] = f"{name}/{checkpoint.rsplit('/', 1)[-1]}"
                 self.epochs[name] = {
                     int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history
                 }
