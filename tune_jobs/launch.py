@@ -76,9 +76,9 @@ def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
         recorder.rows[name]["parameters"] = count
     console.print(
         f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
-        f"validate with, {len(parts.test):,} sealed for the final comparison; "
-        f"{len(dataset.classes)} classes",
+        f"validate with, {len(parts.test):,} sealed, {len(dataset.classes)} classes",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     with contextlib.ExitStack() as stack:

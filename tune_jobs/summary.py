@@ -113,10 +113,8 @@ def conclude(
     if any(row["status"] == "failed" for row in rows):
         say(f"\nTo try again what failed:\n  {resume_command(folder, options)}")
     read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
-    say(
-        f"\nNext:\n  {escape(shlex.join(['python', '-c', read]))}"
-        f"\n  {escape(shlex.join(['tensorboard', '--logdir', folder.uri]))}"
-    )
+    tensorboard = shlex.join(["tensorboard", "--logdir", folder.uri])
+    say(f'\nNext:\n  python -c "{escape(read)}"\n  {escape(tensorboard)}')
     return 0 if best is not None else 1
 
 
