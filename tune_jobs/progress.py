@@ -29,6 +29,8 @@ class TerminalProgress(DriverCallback):
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
+            # Drawn by the hooks alone: a second thread's lines and theirs would mix.
+            auto_refresh=False,
             disable=not console.is_terminal,
         )
         self.bars: dict[str, TaskID] = {}
@@ -53,6 +55,7 @@ class TerminalProgress(DriverCallback):
                 completed=len(self.recorder.epochs[name]),
                 note="",
             )
+            self.live.refresh()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -88,7 +91,7 @@ class TerminalProgress(DriverCallback):
             recent = self.seconds[-20:]
             lanes = max(1, min(self.parallel, len(open_)))
             note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
-        self.live.update(self.total, completed=done, note=note)
+        self.live.update(self.total, completed=done, note=note, refresh=True)
 
 
 def describe(row: dict[str, Any], width: int) -> str:
