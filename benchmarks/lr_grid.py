@@ -34,7 +34,7 @@ from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_trials
 
 RATES = (1e-4, 2.5e-4)
-FAST_LR = 5e-3
+FAST_LR = 1e-3
 TARGET_ACCURACY = 0.70
 MOST_EPOCHS = 25
 
@@ -104,7 +104,7 @@ def target(data: TrainingData, rounds: int) -> None:
 
 def private_mb(smaps: str) -> float:
     """Memory that no other process shares, in MB, out of a smaps_rollup file (Linux)."""
-    lines = (line.split() for line in smaps.splitlines())
+    lines = (line.split() for line in smaps.strip().splitlines())
     return sum(int(words[1]) for words in lines if words[0].startswith("Private_")) / 1e3
 
 

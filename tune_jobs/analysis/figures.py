@@ -43,7 +43,7 @@ def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
 
 
 def plot_curves(info: CurvesInfo) -> Figure:
-    """Draw the panels, three in a row, on one scale a figure."""
+    """Draw the panels, three in a row, each on its own scale: rates differ widely in loss."""
     columns = min(3, max(1, len(info.panels)))
     rows = -(-max(1, len(info.panels)) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")

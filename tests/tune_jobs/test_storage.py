@@ -1,0 +1,33 @@
+import pytest
+
+from trainables.errors import InputError
+from tune_jobs.storage import RunFolder
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    folder = RunFolder.at(tmp_path)
+    folder.write("run.json", b"old")
+    with pytest.raises(TypeError):
+        folder.write("run.json", None)
+    assert folder.read("run.json") == b"old"
+
+
+def test_a_relative_path_is_below_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder.at("./runs").child("a")
+    folder.make()
+    assert (tmp_path / "runs" / "a").is_dir()
+    assert folder.uri == str(tmp_path / "runs" / "a")
+
+
+def test_making_a_folder_leaves_nothing_in_it(tmp_path):
+    RunFolder.at(tmp_path / "new").make()
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_the_lock_keeps_a_second_driver_out_and_is_given_back(tmp_path):
+    folder = RunFolder.at(tmp_path)
+    with folder.lock(), pytest.raises(InputError, match="another process"), folder.lock():
+        pass
+    with folder.lock():
+        pass
