@@ -37,7 +37,7 @@ from trainables.sources import load_dataset
 from trainables.trainable import train_trial
 from tune_jobs.options import JobOptions, RunOptions, checked_run
 from tune_jobs.progress import TerminalProgress
-from tune_jobs.recorder import Recorder
+from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_record import continued, describe_run
 from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.summary import conclude, finish
@@ -266,11 +266,11 @@ def tune_trials(
             reuse_actors=True,
             max_concurrent_trials=options.max_concurrent,
             scheduler=build_scheduler(options.scheduler, max(t.epochs for t in trials.values())),
-            trial_name_creator=trial_folder,
-            trial_dirname_creator=trial_folder,
+            trial_name_creator=trial_name,
+            trial_dirname_creator=trial_name,
         ),
         run_config=tune.RunConfig(
-            name=folder.path.rsplit("/", 1)[-1],
+            name=folder.name,
             storage_path=folder.uri.rsplit("/", 1)[0],
             failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
             callbacks=[recorder, progress, *tracking_callbacks(options.track, folder)],
@@ -282,12 +282,6 @@ def tune_trials(
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with progress.live:
         tuner.fit()
-
-
-def trial_folder(trial: Any) -> str:
-    """Our name of a trial is its name and its folder for Ray too."""
-    name: str = trial.config["trial"]["name"]
-    return name
 
 
 def build_scheduler(name: str, epochs: int) -> TrialScheduler:

@@ -36,10 +36,9 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     if not options.lr:
         raise InputError("--lr is empty: give one rate or more, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
-    recipe = {name: getattr(options.training, name) for name in vars(options.training)}
     return {
         f"lr={lr:g}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
-            **recipe, lr=lr, seed=seed
+            **vars(options.training), lr=lr, seed=seed
         )
         for seed in range(options.seed, options.seed + options.seeds)
         for lr in options.lr

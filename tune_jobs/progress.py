@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -40,7 +39,6 @@ class TerminalProgress(DriverCallback):
             completed=sum(len(epochs) for epochs in recorder.epochs.values()),
             note="starting workers",
         )
-        self.started = time.monotonic()
         self.seconds: list[float] = []
 
     def on_trial_start(

@@ -175,6 +175,6 @@ class Recorder(DriverCallback):
 
 
 def trial_name(trial: Trial) -> str:
-    """Our name of a trial, which is its folder's too."""
+    """Our name of a trial, which is Ray's and its folder's too."""
     name: str = trial.config["trial"]["name"]
     return name

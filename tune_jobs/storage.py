@@ -52,6 +52,11 @@ class RunFolder:
             ) from error
         return cls(fs, path, text)
 
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return self.path.rsplit("/", 1)[-1]
+
     def child(self, name: str) -> RunFolder:
         """A folder or file below this one."""
         return RunFolder(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")

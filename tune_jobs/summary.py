@@ -143,7 +143,7 @@ def trial_table(rows: list[dict[str, Any]], best: dict[str, Any] | None) -> Tabl
 
 def resume_command(folder: RunFolder, options: RunOptions) -> str:
     """What a person types to go on with a run; its other options are remembered."""
-    words = ["python", sys.argv[0], "--name", folder.path.rsplit("/", 1)[-1], "--resume"]
+    words = ["python", sys.argv[0], "--name", folder.name, "--resume"]
     for option in ("storage_path", "address"):
         value = getattr(options, option)
         if value != getattr(RunOptions(), option):

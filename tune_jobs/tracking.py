@@ -59,18 +59,17 @@ def tracking_callbacks(
         InputError: its package is not installed.
     """
     callbacks: list[Callback] = [TensorBoard()]
-    name = folder.path.rsplit("/", 1)[-1]
     try:
         if track == "mlflow":
             import mlflow  # noqa: F401  Ray's callback imports it late
             from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-            callbacks.append(MLflowLoggerCallback(experiment_name=name))
+            callbacks.append(MLflowLoggerCallback(experiment_name=folder.name))
         elif track == "wandb":
             import wandb  # noqa: F401
             from ray.air.integrations.wandb import WandbLoggerCallback
 
-            callbacks.append(WandbLoggerCallback(project="bakeoff", group=name))
+            callbacks.append(WandbLoggerCallback(project="bakeoff", group=folder.name))
     except ImportError as error:
         raise InputError(
             f"--track {track} needs a package ({error}): pip install 'bakeoff[{track}]'"
