@@ -63,7 +63,7 @@ def fit(
     device = device or torch.device("cpu")
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
-    model = build_model(config.model, len(data.classes), data.image_size, **config.model_args)
+    model = build_model(config.model, len(data.classes), data.image_size, **config.build_args)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     train_images, train_labels = to_device(data.train_images, data.train_labels, device)
     val_images, val_labels = to_device(data.val_images, data.val_labels, device)
@@ -253,17 +253,20 @@ class Autocast:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPrecision:
-    """What `auto` means on a device: bf16 where matrix units compute it, else fp32.
+    """What `auto` means on a device: bf16 where that is faster, else fp32.
 
-    A CPU with AVX512-BF16 but without AMX is slower in bf16: 0.66 times the images/s of fp32
-    here (benchmarks/results.md).
+    On a CPU that takes AMX, or the AVX512-BF16 of AMD. Intel's AVX512-BF16 without AMX is slower
+    than fp32 (benchmarks/results.md).
     """
     if precision != "auto":
         return precision
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        capabilities = torch.cpu.get_capabilities()
+        native = bool(capabilities.get("amx_bf16")) or (
+            bool(capabilities.get("avx512_bf16")) and "AMD" in str(capabilities.get("cpu_name"))
+        )
     return "bf16" if native else "fp32"
 
 
