@@ -68,7 +68,7 @@ def write_best(
         {
             "format": FORMAT,
             "model": config.model,
-            "model_args": config.model_args,
+            "model_args": config.build_args,
             "classes": list(data.classes),
             "image_size": data.image_size,
             "mean": mean,

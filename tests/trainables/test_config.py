@@ -21,6 +21,9 @@ BAD_VALUES = [
     ("label_smoothing", NAN),
     ("momentum", -0.1),
     ("momentum", 1.0),
+    ("dropout", -0.1),
+    ("dropout", 1.0),
+    ("dropout", NAN),
     ("weight_decay", -1e-4),
     ("weight_decay", INF),
     ("weight_decay", NAN),
@@ -54,6 +57,7 @@ def test_a_bad_value_is_refused_by_name(key, value):
         ("label_smoothing", 0.0),
         ("weight_decay", 0.0),
         ("momentum", 0.0),
+        ("dropout", 0.0),
         ("lr", 1e-30),
         ("split", (0.7, 0.2, 0.1)),
         ("split", (1 / 3, 1 / 3, 1 / 3)),
@@ -83,6 +87,11 @@ def test_a_config_survives_json(recipe):
         model_args={"widths": [8, 16], "dropout": 0.1},
     )
     assert TrialConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_dropout_is_the_models_own_unless_it_is_given():
+    assert TrialConfig(lr=0.1, model_args={"widths": [8]}).build_args == {"widths": [8]}
+    assert TrialConfig(lr=0.1, dropout=0.0).build_args == {"dropout": 0.0}
 
 
 def test_to_dict_gives_a_copy():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pandas as pd
 import pyarrow as pa
@@ -36,7 +36,10 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
 def _config_type(name: str, hint: Any) -> pa.DataType:
     if name == "split":
         return pa.list_(pa.float64())
-    return _ARROW_TYPES.get(hint, pa.string())
+    for type_ in (hint, *get_args(hint)):  # of `float | None` the float counts
+        if type_ in _ARROW_TYPES:
+            return _ARROW_TYPES[type_]
+    return pa.string()
 
 
 CONFIG_TYPES = {
