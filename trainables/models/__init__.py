@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -35,9 +36,27 @@ def build_model(name: str, num_classes: int, image_size: int, **model_args: Any)
     Raises:
         InputError: no model has that name, or it cannot be built for that image size.
     """
+    return _builder(name)(num_classes=num_classes, image_size=image_size, **model_args)
+
+
+def model_arguments(name: str) -> dict[str, Any]:
+    """What `build_model` takes as `model_args`, with the defaults; None where there is none.
+
+    Raises:
+        InputError: no model has that name.
+    """
+    return {
+        argument: None if parameter.default is parameter.empty else parameter.default
+        for argument, parameter in inspect.signature(_builder(name)).parameters.items()
+        if argument not in ("num_classes", "image_size")
+        and parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
     if name not in _BUILDERS:
         raise InputError(f"model {name!r} is unknown; the models are {', '.join(list_models())}")
-    return _BUILDERS[name](num_classes=num_classes, image_size=image_size, **model_args)
+    return _BUILDERS[name]
 
 
 def parameter_count(model: nn.Module) -> int:

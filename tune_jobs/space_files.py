@@ -1,0 +1,215 @@
+"""Search spaces as files that people write. Every error names its line."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from tune_jobs.space_entries import at_line, read_entries
+from tune_jobs.spaces import NOT_SEARCHED, Parameter, Space, contains, is_among, searchable
+
+HEADER = """\
+# What is searched. Give your own as a file like this one, in YAML or TOML.
+#   low, high  a range, both ends included
+#   log: true  search the range on a logarithmic scale
+#   step       only low, low + step, low + 2 * step, ...
+#   choices    instead of a range
+#   when       it exists only where these parameters above it have one of these values
+#   model.ARG  an argument of the model
+"""
+
+
+def space_yaml(space: Space) -> str:
+    """A space as YAML that `load_space` reads, a parameter a line."""
+    text = HEADER
+    for parameter in space.values():
+        blank = Parameter(name=parameter.name, kind=parameter.kind)
+        entry = {k: v for k, v in vars(parameter).items() if v != getattr(blank, k)}
+        flow = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=math.inf)
+        text += f"{parameter.name}: {flow}"
+    return text
+
+
+def load_space(path: str | Path, model: str = "cnn") -> Space:
+    """The space that a .yaml, .yml or .toml file describes.
+
+    The line that an error names is the one where the parameter begins.
+
+    Raises:
+        InputError: it cannot be read, or something in it cannot be searched with the model.
+    """
+    entries = read_entries(Path(path))
+    defaults = searchable(model)
+    space: Space = {}
+    try:
+        for entry in entries:
+            _check_name(entry.name, model, defaults)
+            if entry.name in space:  # in TOML, model.ARG can be written in two ways
+                raise InputError(f"{entry.name} is given twice: leave one out")
+            default = defaults[entry.name]
+            space[entry.name] = _parameter(entry.name, entry.value, default, space)
+    except InputError as error:
+        raise at_line(path, entry.line, error) from None
+    return space
+
+
+def _check_name(name: str, model: str, known: Iterable[str]) -> None:
+    if name in known:
+        return
+    if name in NOT_SEARCHED:
+        raise InputError(
+            f"{name} is the same for every trial and cannot be searched: leave it out, and give "
+            "it as an option"
+        )
+    if name == "dropout":
+        raise InputError(f"the model {model} has no dropout: leave it out")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    if name.startswith("model."):
+        taken = ", ".join(k for k in known if k.startswith("model.")) or "no arguments"
+        raise InputError(f"{name} is not something the model {model} takes, which is {taken}{hint}")
+    raise InputError(f"{name} is not a parameter, which is one of {', '.join(known)}{hint}")
+
+
+def _parameter(name: str, entry: Any, default: Any, before: Space) -> Parameter:
+    if not isinstance(entry, dict):
+        raise InputError(
+            f"{name} is {entry!r} and must have a range or choices, e.g. {{low: 1, high: 10}} or "
+            "{choices: [1, 10]}"
+        )
+    for key in entry:
+        if key not in ("low", "high", "log", "step", "choices", "when"):
+            raise InputError(
+                f"{name} has {key}, and a parameter has only low, high, log, step, choices and when"
+            )
+    when = _conditions(name, entry.get("when", {}), before)
+    if "choices" not in entry:
+        return _range(name, entry, default, when)
+    for key in ("low", "high", "log", "step"):
+        if key in entry:
+            raise InputError(f"{name} has both choices and {key}: leave one of them out")
+    choices = _choices(name, entry["choices"], default)
+    return Parameter(name=name, kind="categorical", choices=choices, when=when)
+
+
+def _choices(name: str, choices: Any, default: Any) -> tuple[Any, ...]:
+    if not isinstance(choices, list) or not choices:
+        raise InputError(f"{name} has choices {choices!r}, which must be a list of one or more")
+    checked: list[Any] = []
+    for choice in choices:
+        value = _allowed(name, choice, default)
+        if is_among(value, checked):
+            raise InputError(f"{name} has the choice {choice!r} twice: once is enough")
+        checked.append(value)
+    return tuple(checked)
+
+
+def _range(name: str, entry: dict[str, Any], default: Any, when: dict[str, Any]) -> Parameter:
+    for key in ("low", "high"):
+        if key not in entry:
+            raise InputError(f"{name} has no {key}: give it low and high, or choices")
+    if default is None:  # the range says which numbers it takes
+        default = 0 if type(entry["low"]) is type(entry["high"]) is int else 0.0
+    if type(default) not in (int, float):
+        raise InputError(f"{name} is no number, e.g. {default!r}, and has no range: give choices")
+    low, high = (_allowed(name, entry[key], default) for key in ("low", "high"))
+    log, step = entry.get("log", False), entry.get("step")
+    if not low < high:
+        raise InputError(f"{name} has low {low} and high {high}; low must be below high")
+    if not isinstance(log, bool):
+        raise InputError(f"{name} has log {log!r}, which must be true or false")
+    if log and low <= 0:
+        raise InputError(f"{name} has log and low {low}, which must be above 0 for a logarithm")
+    if step is not None:
+        step = _typed(f"step of {name}", step, default)
+        _check_step(name, low, high, log, step)
+    kind: Literal["int", "float"] = "int" if isinstance(default, int) else "float"
+    return Parameter(name=name, kind=kind, low=low, high=high, log=log, step=step, when=when)
+
+
+def _check_step(name: str, low: float, high: float, log: bool, step: float) -> None:
+    if log:
+        raise InputError(f"{name} has both log and step {step}: leave one of them out")
+    if step <= 0:
+        raise InputError(f"{name} has step {step}, which must be above 0")
+    # As written: 0.1 in binary is no tenth of 1.
+    start, end, stride = (Decimal(str(number)) for number in (low, high, step))
+    if (end - start) % stride:
+        last = end - (end - start) % stride
+        raise InputError(
+            f"{name} has step {step}, which does not lead from low {low} to high {high}: "
+            + (f"try high {last}" if last > start else "make it smaller")
+        )
+
+
+def _conditions(name: str, when: Any, before: Space) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(when, dict):
+        raise InputError(f"{name} has when {when!r}, which must be like {{optimizer: [sgd]}}")
+    conditions = {}
+    for other, values in when.items():
+        if other not in before:
+            raise InputError(
+                f"{name} depends on {other}, which must be a parameter above it: put {other} "
+                "first, or leave the condition out"
+            )
+        if before[other].kind == "float":
+            raise InputError(
+                f"{name} depends on {other}, which must have choices or whole numbers for that"
+            )
+        values = values if isinstance(values, list) else [values]
+        if not values:
+            raise InputError(f"{name} depends on {other} being one of [], so it is never there")
+        for value in values:
+            if not contains(before[other], value):
+                raise InputError(
+                    f"{name} depends on {other} being {value!r}, which must be one of its values, "
+                    f"{_values(before[other])}"
+                )
+        conditions[other] = tuple(values)
+    return conditions
+
+
+def _values(parameter: Parameter) -> str:
+    if parameter.choices:
+        return ", ".join(map(str, parameter.choices))
+    return f"{parameter.low} to {parameter.high}"
+
+
+_TYPES: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a finite number"),
+    str: ((str,), "text"),
+    list: ((list,), "a list"),
+}
+_ANY = ((bool, int, float, str, list, type(None)), "a finite number, text, true, false or a list")
+
+
+def _allowed(name: str, value: Any, default: Any) -> Any:
+    """A value that the trial, or the type of the model's argument, allows."""
+    value = _typed(name, value, default)
+    if not name.startswith("model."):
+        # SGD asks more of a momentum than the others.
+        replace(TrialConfig(lr=1e-3, optimizer="sgd"), **{name: value})
+    return value
+
+
+def _typed(name: str, value: Any, like: Any) -> Any:
+    """A value of the type of another; of any type that a file knows where that is None."""
+    like = list(like) if isinstance(like, tuple) else like
+    types, words = _TYPES.get(type(like), _ANY)
+    if type(value) not in types or (isinstance(value, float) and not math.isfinite(value)):
+        example = "" if like is None else f", e.g. {like}"
+        raise InputError(f"{name} is {value!r} and must be {words}{example}")
+    if isinstance(value, list):
+        return [_typed(name, element, like[0] if like else None) for element in value]
+    return float(value) if isinstance(like, float) else value
