@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 # Read when ray is imported. Ours are the tables, the loggers and what the terminal shows.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -18,6 +19,9 @@ os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keeps the GPU setting, quietly
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")  # a search knows how many
+# Nothing is restored from Ray's own state, which takes longer to write the more trials there are.
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
 # glibc keeps what each thread once held, and every trial is a new thread of its worker: without
 # this a worker grew from 590 MB to 1,170 MB of its own memory over two trials.
 os.environ.setdefault("MALLOC_ARENA_MAX", "1")
@@ -29,13 +33,12 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
 import ray
 import torch
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 from rich.console import Console
 
 from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split, TrainingData, split
 from trainables.errors import InputError
-from trainables.metrics import TARGET
 from trainables.models import build_model, parameter_count
 from trainables.sources import load_dataset
 from trainables.trainable import train_trial
@@ -43,21 +46,73 @@ from tune_jobs.options import JobOptions, RunOptions, checked_run
 from tune_jobs.progress import TerminalProgress
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_record import continued, describe_run
+from tune_jobs.schedulers import build_scheduler
 from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.summary import conclude, finish
 from tune_jobs.tracking import tracking_callbacks
 
 WORKER_RETRIES = 3
-SMOKE_EPOCHS, SMOKE_TRAIN, SMOKE_VALIDATION = 2, 512, 256
+SMOKE_TRAIN, SMOKE_VALIDATION = 512, 256
 
 
-def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
-    """Train the trials on Ray Tune and leave a complete run folder.
+@dataclass(frozen=True)
+class Run:
+    """A run that is under way: what a job works with."""
+
+    job: str
+    options: JobOptions
+    folder: RunFolder
+    recorder: Recorder
+    dataset: ImageDataset
+    data: TrainingData
+    console: Console
+
+
+class Search(Protocol):
+    """What proposes trials while others run."""
+
+    def open(self, run: Run) -> dict[str, TrialConfig]:
+        """Begin, or go on; returns the trials that an earlier driver began, by name.
+
+        Raises:
+            InputError: it cannot.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """The parts of run.json that say what is searched and how it ended."""
+
+    def left(self, names: dict[str, str | None]) -> dict[str, str | None]:
+        """Those of the trials without an end, and their checkpoints, that go on."""
+
+    def samples(self) -> int:
+        """How many trials may still begin."""
+
+    def searcher(self, left: dict[str, str | None], places: Callable[[], int]) -> Searcher:
+        """What Ray Tune asks for trials: those in `left` first, as many at a time as `places`."""
+
+    def callback(self) -> tune.Callback:
+        """What learns how trials went, after the recorder."""
+
+    def stopper(self) -> tune.Stopper:
+        """What ends the run."""
+
+    def settle(self) -> None:
+        """Give the trials an end that still ran when the run was ended."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def run(
+    job: str, options: JobOptions, trials: dict[str, TrialConfig], search: Search | None = None
+) -> int:
+    """Train trials on Ray Tune and leave a complete run folder.
 
     Args:
         job: name of the job, and of the run where none is given.
         options: the command line.
         trials: what to train, by name.
+        search: proposes trials; there are none in `trials` then.
 
     Returns:
         The exit code: 0, 1 if no trial was trained to an end, 130 after Ctrl-C.
@@ -67,17 +122,11 @@ def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
     """
     console = Console(width=None if sys.stdout.isatty() else 100)  # a log has no width of its own
     checked_run(options.run)
-    if options.run.smoke_test:
-        trials = {
-            name: dataclasses.replace(config, epochs=SMOKE_EPOCHS)
-            for name, config in trials.items()
-        }
     folder = find_folder(job, options.run)
+    trackers = tracking_callbacks(options.run.track, folder)
     dataset, parts, data = load_data(options)
-    parameters = {name: count_parameters(config, data) for name, config in trials.items()}
-    recorder = Recorder(folder, trials)
-    for name, count in parameters.items():
-        recorder.rows[name]["parameters"] = count
+    run = Run(job, options, folder, Recorder(folder), dataset, data, console)
+    add_trials(run, trials)
     console.print(
         f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
         f"validate with, {len(parts.test):,} sealed, {len(dataset.classes)} classes",
@@ -93,16 +142,30 @@ def run(job: str, options: JobOptions, trials: dict[str, TrialConfig]) -> int:
         stack.enter_context(folder.lock())
         if options.run.resume:
             record = continued(folder.read_json(RUN_FILE), record)
-            left = recorder.restore(trials)
-        else:
-            left = dict.fromkeys(trials)
         folder.write_json(RUN_FILE, record)
-        recorder.write(force=True)
-        if left:
-            tune_trials(left, trials, data, folder, recorder, options.run, gpus, console)
-        recorder.close()
-        finish(folder, recorder, trials, data, record)
-    return conclude(folder, recorder, record, options.run, console)
+        if search:
+            add_trials(run, search.open(run))
+            stack.callback(search.close)
+            folder.write_json(RUN_FILE, record := record | search.describe())
+        left = run.recorder.restore() if options.run.resume else dict.fromkeys(trials)
+        if search:
+            left = search.left(left)
+        run.recorder.write(force=True)
+        samples = len(left) + (search.samples() if search else 0)
+        if samples:
+            tune_trials(run, left, samples, search, trackers, gpus)
+        if search:
+            search.settle()
+            record |= search.describe()
+        run.recorder.close()
+        finish(folder, run.recorder, data, record)
+    return conclude(folder, run.recorder, record, options.run, console)
+
+
+def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
+    """Enter trials into the tables; raises InputError if a model cannot be built."""
+    for name, config in trials.items():
+        run.recorder.add(name, config, count_parameters(config, run.data))
 
 
 def find_folder(job: str, options: RunOptions) -> RunFolder:
@@ -233,51 +296,56 @@ def checked_resources(options: RunOptions) -> float:
 
 
 def tune_trials(
+    run: Run,
     left: dict[str, str | None],
-    trials: dict[str, TrialConfig],
-    data: TrainingData,
-    folder: RunFolder,
-    recorder: Recorder,
-    options: RunOptions,
+    samples: int,
+    search: Search | None,
+    trackers: list[tune.Callback],
     gpus: float,
-    console: Console,
 ) -> None:
-    """Train the trials in `left` from their checkpoints, until they end or Ctrl-C is pressed.
+    """Train the trials in `left` from their checkpoints, and what a search proposes.
 
     A resumed run is a new experiment for Ray, over the trials that have not ended: what has been
     done is in the checkpoints and tables, so nothing depends on a state of Ray's, which a kill
     can leave behind them or empty.
     """
-    cpus = options.cpus_per_trial
-    space = [
-        {"name": name, "config": trials[name].to_dict(), "cpus": cpus, "resume": checkpoint}
-        for name, checkpoint in left.items()
-    ]
-    parallel = int(ray.cluster_resources().get("CPU", 1) // cpus)
-    if gpus:
-        parallel = min(parallel, int(ray.cluster_resources()["GPU"] / gpus))
+    options, recorder = run.options.run, run.recorder
+    places = Places(options, gpus)
     progress = TerminalProgress(
-        recorder, console, min(parallel, options.max_concurrent or parallel)
+        recorder, run.console, places, len(recorder.rows) - len(left) + samples
     )
-    trainable = tune.with_resources(
-        tune.with_parameters(train_trial, data=data),
-        {"cpu": cpus, "gpu": gpus},
-    )
+    callbacks = [recorder, progress, *trackers]
+    space: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
+    if search:
+        callbacks.insert(1, search.callback())
+        chosen = {"search_alg": search.searcher(left, places), "num_samples": samples}
+    else:
+        trials = [
+            ray_config(name, recorder.configs[name], options, resume)["trial"]
+            for name, resume in left.items()
+        ]
+        space["trial"] = tune.grid_search(trials)
     tuner = tune.Tuner(
-        trainable,
-        param_space={"trial": tune.grid_search(space)},
+        tune.with_resources(
+            tune.with_parameters(train_trial, data=run.data),
+            {"cpu": options.cpus_per_trial, "gpu": gpus},
+        ),
+        param_space=space,
         tune_config=tune.TuneConfig(
             reuse_actors=True,
-            max_concurrent_trials=options.max_concurrent,
-            scheduler=build_scheduler(options.scheduler, max(t.epochs for t in trials.values())),
+            max_concurrent_trials=None if search else options.max_concurrent,
+            scheduler=build_scheduler(run.options, recorder.epochs),
             trial_name_creator=trial_name,
             trial_dirname_creator=trial_name,
+            **chosen,
         ),
         run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=folder.uri.rsplit("/", 1)[0],
+            name=run.folder.name,
+            storage_path=run.folder.uri.rsplit("/", 1)[0],
             failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
-            callbacks=[recorder, progress, *tracking_callbacks(options.track, folder)],
+            callbacks=callbacks,
+            stop=search.stopper() if search else None,
             verbose=0,
         ),
     )
@@ -288,15 +356,31 @@ def tune_trials(
         tuner.fit()
 
 
-def build_scheduler(name: str, epochs: int) -> TrialScheduler:
-    """FIFO, or ASHA (Li et al. 2020) with a third of the trials going on at each rung."""
-    if name == "fifo":
-        return FIFOScheduler()
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric=TARGET,
-        mode="max",
-        max_t=epochs,
-        grace_period=max(1, epochs // 9),
-        reduction_factor=3,
-    )
+class Places:
+    """How many trials can run at a time, as nodes come and go; it is asked for often."""
+
+    LOOK_EVERY_S = 2.0
+
+    def __init__(self, options: RunOptions, gpus: float):
+        self.options, self.gpus = options, gpus
+        self.seen, self.next_look = 0, 0.0
+
+    def __call__(self) -> int:
+        """Trials that --max-concurrent allows, else those that the cluster has room for now."""
+        if self.options.max_concurrent is not None:
+            return self.options.max_concurrent
+        if time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + self.LOOK_EVERY_S
+            resources = ray.cluster_resources()
+            self.seen = int(resources.get("CPU", 1) // self.options.cpus_per_trial)
+            if self.gpus:
+                self.seen = min(self.seen, int(resources.get("GPU", 0) / self.gpus))
+        return self.seen
+
+
+def ray_config(
+    name: str, config: TrialConfig, options: RunOptions, resume: str | None
+) -> dict[str, Any]:
+    """A trial as Ray Tune hands it to `train_trial`."""
+    trial = {"name": name, "config": config.to_dict(), "cpus": options.cpus_per_trial}
+    return {"trial": {**trial, "resume": resume}}

@@ -51,8 +51,6 @@ class RunOptions:
     """0, or 1/k so that k trials share a GPU: 1, 0.5, 0.25…; by default 1 where there are GPUs."""
     max_concurrent: int | None = None
     """Trials at a time; as many as fit when none is given."""
-    scheduler: Literal["fifo", "asha"] = "fifo"
-    """fifo trains each trial to its end, asha stops those that fall behind."""
     track: Literal["mlflow", "wandb"] | None = None
     """Log to one of these too (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
     smoke_test: bool = False
@@ -65,6 +63,9 @@ class JobOptions:
 
     recipe: Literal["standard", "report", "fast"] = "standard"
     """A preset of everything below that trains a model; each option overrides it."""
+    scheduler: Literal["fifo", "asha", "hyperband"] = "fifo"
+    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
+    to compare them after the same epochs."""
     training: Recipe = field(default_factory=Recipe)
     data: DataOptions = field(default_factory=DataOptions)
     run: RunOptions = field(default_factory=RunOptions)
@@ -74,9 +75,11 @@ class JobOptions:
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
-        "max_concurrent", "track",
+        "max_concurrent", "track", "extend", "from_", "force", "space_print",
     }
 )  # fmt: skip
+
+SMOKE_EPOCHS = 2
 
 Options = TypeVar("Options", bound=JobOptions)
 
@@ -91,9 +94,9 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
     argv = list(sys.argv[1:] if argv is None else argv)
     stored = None
     first = _first_look(argv)
-    if first.resume:
+    if first.resume or first.extend:
         if not first.name:
-            raise InputError("--resume needs --name, the run to go on with")
+            raise InputError("--resume and --extend need --name, the run to go on with")
         stored = _stored_options(cls, first.storage_path, first.name)
     # An unknown recipe is reported by the full parser.
     recipe = RECIPES.get(first.recipe, Recipe())
@@ -104,8 +107,12 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    if options.run.smoke_test:
+        few = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
+        options = dataclasses.replace(options, training=few)
     if stored:
         _refuse_changes(flatten(stored), flatten(options))
+        options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
     return options
 
 
@@ -116,6 +123,7 @@ def _first_look(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--name")
     parser.add_argument("--storage-path", default=RunOptions().storage_path)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--extend")
     # The rest is not swallowed: tyro reads the whole line next, and refuses what it does not know.
     return parser.parse_known_args(argv)[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -18,9 +19,11 @@ BAD = {"diverged": "red", "failed": "red", "stopped": "yellow", "interrupted": "
 class TerminalProgress(DriverCallback):
     """Reads the recorder's rows, so it comes after it in the list of callbacks."""
 
-    def __init__(self, recorder: Recorder, console: Console, parallel: int):
-        self.recorder, self.console, self.parallel = recorder, console, parallel
-        self.width = max(len(name) for name in recorder.rows)
+    def __init__(
+        self, recorder: Recorder, console: Console, places: Callable[[], int], trials: int
+    ):
+        self.recorder, self.console, self.places, self.trials = recorder, console, places, trials
+        self.width = max(map(len, ("trial-000", *recorder.rows)))
         self.live = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -33,13 +36,9 @@ class TerminalProgress(DriverCallback):
             disable=not console.is_terminal,
         )
         self.bars: dict[str, TaskID] = {}
-        self.total = self.live.add_task(
-            "all".ljust(self.width),
-            total=sum(recorder.planned.values()),
-            completed=sum(len(epochs) for epochs in recorder.epochs.values()),
-            note="starting workers",
-        )
         self.seconds: list[float] = []
+        self.total = self.live.add_task("all".ljust(self.width), total=None, note="")
+        self._estimate("starting workers")
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -49,7 +48,7 @@ class TerminalProgress(DriverCallback):
         if name not in self.bars:
             self.bars[name] = self.live.add_task(
                 name.ljust(self.width),
-                total=self.recorder.planned[name],
+                total=self.recorder.configs[name].epochs,
                 completed=len(self.recorder.epochs[name]),
                 note="",
             )
@@ -79,17 +78,24 @@ class TerminalProgress(DriverCallback):
 
     on_trial_error = on_trial_complete
 
-    def _estimate(self) -> None:
-        done = sum(len(epochs) for epochs in self.recorder.epochs.values())
-        rows = self.recorder.rows.items()
-        open_ = [name for name, row in rows if row["status"] in ("pending", "running")]
-        left = sum(self.recorder.planned[n] - len(self.recorder.epochs[n]) for n in open_)
-        note = ""
+    def _estimate(self, note: str = "") -> None:
+        rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
+        open_ = [name for name, row in rows.items() if row["status"] in ("pending", "running")]
+        ended = [name for name in rows if name not in open_ and epochs[name]]
+        planned = sum(configs[name].epochs for name in ended)
+        # A scheduler stops trials early: the rest is expected to go as far as those that ended.
+        share = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
+        unseen = self.trials - len(rows)
+        typical = max((config.epochs for config in configs.values()), default=0)
+        left = share * unseen * typical + sum(
+            max(0.0, share * configs[name].epochs - len(epochs[name])) for name in open_
+        )
+        done = sum(map(len, epochs.values()))
         if self.seconds:
             recent = self.seconds[-20:]
-            lanes = max(1, min(self.parallel, len(open_)))
+            lanes = max(1, min(self.places(), len(open_) + unseen))
             note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
-        self.live.update(self.total, completed=done, note=note, refresh=True)
+        self.live.update(self.total, completed=done, total=done + left, note=note, refresh=True)
 
 
 def describe(row: dict[str, Any], width: int) -> str:

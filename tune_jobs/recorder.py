@@ -44,23 +44,27 @@ class Recorder(DriverCallback):
     checkpoint holds the epochs that led to it, and `restore` takes them from there.
     """
 
-    def __init__(self, folder: RunFolder, trials: dict[str, TrialConfig]):
+    def __init__(self, folder: RunFolder):
         self.folder = folder
-        self.rows: dict[str, dict[str, Any]] = {
-            name: {
-                "trial": name,
-                "status": "pending",
-                **config_columns(config),
-                **summary_columns([]),
-            }
-            for name, config in trials.items()
-        }
-        self.epochs: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in trials}
-        self.planned = {name: config.epochs for name, config in trials.items()}
+        self.configs: dict[str, TrialConfig] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._next_write = 0.0
 
-    def restore(self, trials: dict[str, TrialConfig]) -> dict[str, str | None]:
-        """Take over what an earlier driver left.
+    def add(self, name: str, config: TrialConfig, parameters: int) -> None:
+        """Enter a trial that has not begun; `parameters` are its model's learnable ones."""
+        self.configs[name] = config
+        self.epochs[name] = {}
+        self.rows[name] = {
+            "trial": name,
+            "status": "pending",
+            **config_columns(config),
+            **summary_columns([]),
+            "parameters": parameters,
+        }
+
+    def restore(self) -> dict[str, str | None]:
+        """Take over what an earlier driver left of the trials that have been added.
 
         Returns:
             The trials still to train, each with the checkpoint it goes on from. Workers of a
@@ -77,7 +81,9 @@ class Recorder(DriverCallback):
         left: dict[str, str | None] = {}
         for name, row in self.rows.items():
             if row["status"] not in ENDED:
-                checkpoint, history = newest_checkpoint(self.folder.child(name).uri, trials[name])
+                checkpoint, history = newest_checkpoint(
+                    self.folder.child(name).uri, self.configs[name]
+                )
                 left[name] = checkpoint
                 if checkpoint is not None:
                     row["checkpoint"] = f"{name}/{checkpoint.rsplit('/', 1)[-1]}"
@@ -126,7 +132,7 @@ class Recorder(DriverCallback):
         """A trial has ended, by itself or by the scheduler."""
         row, name = self._row(trial), trial_name(trial)
         if row["status"] == "running":
-            done = len(self.epochs[name]) >= self.planned[name]
+            done = len(self.epochs[name]) >= self.configs[name].epochs
             row["status"] = "finished" if done else "stopped"
         self.write()
 

@@ -55,7 +55,7 @@ def describe_run(
             "validation": len(parts.validation),
             "test": len(parts.test),
         },
-        "search": {"algorithm": "grid", "scheduler": options.run.scheduler},
+        "search": {"algorithm": "grid", "scheduler": options.scheduler},
         "budget": {
             "trials": len(trials),
             "epochs": sum(config.epochs for config in trials.values()),
@@ -90,7 +90,8 @@ def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             f"{new['dataset']['name']} has fingerprint {after}, and the run was started on "
             f"{before}: give it the images it began with, or start another run"
         )
-    return {**old, "status": "running", "resumed": [*old["resumed"], new["started"]]}
+    resumed = [*old["resumed"], new["started"]]
+    return {**old, "options": new["options"], "status": "running", "resumed": resumed}
 
 
 def git_commit() -> str | None:

@@ -107,6 +107,21 @@ def searchable(model: str) -> dict[str, Any]:
     return values | {f"model.{name}": default for name, default in arguments.items()}
 
 
+def without(space: Space, names: Iterable[str], config: TrialConfig) -> Space:
+    """The space less the parameters of those names, which have the value that `config` has."""
+    given = {name: getattr(config, name) for name in names if name in space}
+    left: Space = {}
+    for parameter in space.values():
+        decided = {name: allowed for name, allowed in parameter.when.items() if name not in left}
+        holds = all(
+            name in given and is_among(given[name], allowed) for name, allowed in decided.items()
+        )
+        if parameter.name not in given and holds:
+            open_ = {name: v for name, v in parameter.when.items() if name in left}
+            left[parameter.name] = dataclasses.replace(parameter, when=open_)
+    return left
+
+
 def suggest(space: Space, trial: Suggester) -> dict[str, Any]:
     """Draw a value for each parameter whose condition holds, by name."""
     values: dict[str, Any] = {}

@@ -23,6 +23,8 @@ TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 BEST_FOLDER = "best"
 CURVES_FILE = "curves.png"
+SPACE_FILE = "space.yaml"
+STUDY_FILE = "optuna.db"
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,12 @@ from tune_jobs.storage import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
 
 
 def finish(
-    folder: RunFolder,
-    recorder: Recorder,
-    trials: dict[str, TrialConfig],
-    data: TrainingData,
-    record: dict[str, Any],
+    folder: RunFolder, recorder: Recorder, data: TrainingData, record: dict[str, Any]
 ) -> None:
     """Write what is made of a run's tables: best/, curves.png and the end of run.json."""
     best = best_row(recorder)
     if best is not None:
-        write_best(folder, best, trials[best["trial"]], data, record)
+        write_best(folder, best, recorder.configs[best["trial"]], data, record)
         picture = io.BytesIO()
         plot_curves(curves_info(load_epochs(folder.uri))).savefig(picture, dpi=120)
         folder.write(CURVES_FILE, picture.getvalue())

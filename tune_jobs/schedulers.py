@@ -1,0 +1,47 @@
+"""Schedulers of Ray Tune by the name they have on the command line."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    TrialScheduler,
+)
+
+from trainables.metrics import TARGET
+from tune_jobs.options import JobOptions
+
+
+def build_scheduler(
+    options: JobOptions, epochs_before: dict[str, dict[int, dict[str, Any]]]
+) -> TrialScheduler:
+    """FIFO, or successive halving with a third of the trials going on at each rung.
+
+    ASHA (Li et al. 2020) decides when a trial gets to a rung; HyperBand (Li et al. 2018) pauses
+    trials until all of a bracket have got there.
+
+    Args:
+        options: of the job.
+        epochs_before: what earlier drivers of the run have seen, by trial and epoch. ASHA goes on
+            with the rungs that make of it.
+    """
+    epochs = options.training.epochs
+    common: dict[str, Any] = {
+        "time_attr": "epoch", "metric": TARGET, "mode": "max", "max_t": epochs,
+        "reduction_factor": 3,
+    }  # fmt: skip
+    if options.scheduler == "asha":
+        asha: Any = ASHAScheduler(grace_period=max(1, epochs // 9), **common)
+        for name, rows in epochs_before.items():
+            trial = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
+            asha.on_trial_add(None, trial)
+            for epoch, row in sorted(rows.items()):
+                asha.on_trial_result(None, trial, {"epoch": epoch, TARGET: row[TARGET]})
+        return asha
+    if options.scheduler == "hyperband":
+        return HyperBandScheduler(**common)
+    return FIFOScheduler()

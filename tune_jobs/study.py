@@ -1,0 +1,342 @@
+"""An Optuna study behind Ray Tune: what it proposes, what it is told, how it goes on."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.stopper import NoopStopper
+
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.metrics import TARGET
+from tune_jobs.launch import Run, add_trials, ray_config
+from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
+from tune_jobs.recorder import DriverCallback, Recorder, trial_name
+from tune_jobs.space_files import space_yaml
+from tune_jobs.spaces import Space, suggest, to_config
+from tune_jobs.storage import SPACE_FILE
+from tune_jobs.study_storage import StudyStorage
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+"""Of Optuna, for statuses of trials that have ended; the others are FAIL."""
+SOURCE = "source"
+"""User attribute of what was not trained by this run: where it was."""
+
+
+class StudySearch:
+    """A search over a space. `launch.Search` says what each method is for.
+
+    The study is told how a trial ended after the tables have been, by what they say: they alone
+    know a trial that was stopped from one that ran through, and one that diverged.
+    """
+
+    def __init__(self, options: SearchOptions, space: Space, base: TrialConfig):
+        self.options, self.space, self.base = options, space, base
+        self.objectives = objectives(options.objective)
+        self.open_trials: dict[str, Any] = {}
+        """Optuna's, by name, of trials that have not ended."""
+        self.reported: dict[str, int] = {}
+        """The last epoch of each that Optuna knows."""
+
+    def open(self, run: Run) -> dict[str, TrialConfig]:
+        """Create the study, or go on with it."""
+        self.run = run
+        name, resume = run.folder.name, self.options.run.resume
+        self.storage = StudyStorage(run.folder, self.options.optuna_storage)
+        if not resume and name in optuna.get_all_study_names(self.storage.rdb):
+            raise InputError(
+                f"{self.storage.url} holds a study {name!r} already: choose another --name, or go "
+                "on with that run by --resume"
+            )
+        self.study = optuna.create_study(
+            study_name=name,
+            storage=self.storage.rdb,
+            directions=[DIRECTIONS[mode] for mode in self.objectives.values()],
+            load_if_exists=resume,
+        )
+        run.folder.write(SPACE_FILE, space_yaml(self.space).encode())
+        begun = self._begun()
+        # A sampler seeded as before would propose again what it proposed first.
+        self.study.sampler = build_sampler(self.options, self.options.seed + len(begun))
+        self.budget = Budget(
+            run.recorder,
+            max_seconds(self.options.max_time),
+            self.options.max_epochs_total,
+            self.study.user_attrs.get("seconds", 0.0),
+        )
+        return {number_name(t.number): to_config(self._values(t), self.base) for t in begun}
+
+    def describe(self) -> dict[str, Any]:
+        """What run.json says of the search."""
+        return {
+            "search": {
+                "algorithm": "optuna",
+                "sampler": self.options.sampler,
+                "scheduler": self.options.scheduler,
+                "objectives": self.objectives,
+                "storage": self.storage.url,
+                "ended_by": self.budget.reason,
+            },
+            "budget": {
+                "trials": self.options.trials,
+                "seconds": max_seconds(self.options.max_time),
+                "epochs": self.options.max_epochs_total,
+            },
+        }
+
+    def left(self, names: dict[str, str | None]) -> dict[str, str | None]:
+        """Those of the trials without an end in the tables that have none in the study either."""
+        rows = self.run.recorder.rows
+        for frozen in self._begun():
+            name = number_name(frozen.number)
+            if not frozen.state.is_finished() and name not in names:
+                self.tell(name)  # killed between the two
+            elif frozen.state.is_finished() and name in names:
+                rows[name] |= {key: frozen.user_attrs.get(key) for key in ("status", "error")}
+            elif not frozen.state.is_finished():
+                for epoch, row in sorted(self.run.recorder.epochs[name].items()):
+                    self.report(name, epoch, row[TARGET])
+        ended = {name for name, row in rows.items() if row["status"] != "pending"}
+        left = {name: path for name, path in names.items() if name not in ended}
+        if self.budget.reason:
+            self.settle()
+            return {}
+        return left
+
+    def samples(self) -> int:
+        """How many trials may still begin."""
+        return 0 if self.budget.reason else max(0, self.options.trials - len(self._begun()))
+
+    def searcher(self, left: dict[str, str | None], places: Callable[[], int]) -> Searcher:
+        """What Ray Tune asks for trials."""
+        return StudySearcher(self, left, places)
+
+    def callback(self) -> tune.Callback:
+        """What tells the study."""
+        return StudyCallback(self)
+
+    def stopper(self) -> tune.Stopper:
+        """The budgets of time and epochs."""
+        return self.budget
+
+    def report(self, name: str, epoch: int, value: float) -> None:
+        """Give the study the value a trial has after an epoch, once."""
+        # Optuna keeps values on the way for one objective alone.
+        if len(self.objectives) == 1 and epoch > self.reported.get(name, 0):
+            self.open_trials[name].report(value, epoch)
+            self.reported[name] = epoch
+
+    def tell(self, name: str) -> None:
+        """Tell the study how a trial has ended."""
+        row = self.run.recorder.rows[name]
+        trial = self.open_trials.pop(name)
+        self.reported.pop(name, None)
+        for key in ("status", "error"):
+            trial.set_user_attr(key, row.get(key))
+        state = STATES.get(row["status"], TrialState.FAIL)
+        values = None
+        if state is TrialState.COMPLETE:
+            values = [objective_value(row, objective) for objective in self.objectives]
+        self.study.tell(trial.number, values, state)
+        self.study.set_user_attr("seconds", self.budget.seconds)
+        self.storage.sync()
+
+    def propose(self, trial: Any) -> str:
+        """Enter a new trial of the study into the tables; returns its name."""
+        name = number_name(trial.number)
+        self.open_trials[name] = trial
+        add_trials(self.run, {name: to_config(suggest(self.space, trial), self.base)})
+        self.storage.sync()
+        return name
+
+    def settle(self) -> None:
+        """Stop what runs on when the budget is spent; after Ctrl-C it stays open."""
+        if self.budget.reason:
+            for name in list(self.open_trials):
+                row = self.run.recorder.rows[name]
+                row |= {"status": "stopped", "error": f"{self.budget.reason} is spent"}
+                self.tell(name)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.study.set_user_attr("seconds", self.budget.seconds)
+        self.storage.close()
+
+    def _begun(self) -> list[FrozenTrial]:
+        """Trials of this run in the study."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
+
+    def _values(self, frozen: FrozenTrial) -> dict[str, Any]:
+        """The settings of a trial; what a kill kept it from being given is drawn now."""
+        if frozen.state.is_finished():
+            return suggest(self.space, FixedTrial(frozen.params))
+        trial = optuna.Trial(self.study, frozen._trial_id)
+        name = number_name(frozen.number)
+        self.open_trials[name], self.reported[name] = trial, frozen.last_step or 0
+        return suggest(self.space, trial)
+
+
+class StudySearcher(OptunaSearch):
+    """Ray Tune's searcher over a study of ours.
+
+    Ray's own tells Optuna that a trial ended well when a scheduler stopped it, and asks for one
+    trial at a time. Here `StudyCallback` tells, and as many are asked for as there are places.
+    """
+
+    def __init__(self, search: StudySearch, left: dict[str, str | None], places: Callable[[], int]):
+        super().__init__(metric=TARGET, mode="max")
+        self.search, self.left, self.places = search, dict(left), places
+        self._ot_study = search.study  # type: ignore[assignment]  # the base's None is a start
+        self._space = self._propose
+        self.running: set[str] = set()
+
+    def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
+        # Ray pickles its arguments into a file to restore them from, which we never do.
+        return Searcher, ()
+
+    def _propose(self, trial: Any) -> dict[str, Any]:
+        return {"name": self.search.propose(trial)}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """The next trial; None while every place is taken."""
+        if len(self.running) >= self.places():
+            return None
+        self.running.add(trial_id)
+        if self.left:
+            name, checkpoint = self.left.popitem()
+        else:
+            proposal = super().suggest(trial_id)
+            assert proposal is not None
+            name, checkpoint = proposal["name"], None
+            del self._ot_trials[trial_id]  # the search has it
+        run = self.search.run
+        return ray_config(name, run.recorder.configs[name], run.options.run, checkpoint)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Leave it to the callback, which sees every result."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A place is free."""
+        self.running.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Leave nothing for Ray to restore: the study is in its database."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called, as runs go on without Ray's state."""
+
+
+class StudyCallback(DriverCallback):
+    """Hands results and ends on to the study; it comes after the recorder."""
+
+    def __init__(self, search: StudySearch):
+        self.search = search
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """An epoch."""
+        if "epoch" in result:
+            self.search.report(trial_name(trial), result["epoch"], result[TARGET])
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """An end."""
+        self.search.tell(trial_name(trial))
+
+    on_trial_error = on_trial_complete
+
+
+class Budget(tune.Stopper):
+    """Ends a search when its time or its epochs are spent.
+
+    Args:
+        recorder: counts the epochs.
+        max_seconds: of wall time, None for no limit.
+        max_epochs: of all trials together, None for no limit.
+        used_seconds: what earlier drivers of the run have used.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        max_seconds: float | None,
+        max_epochs: int | None,
+        used_seconds: float,
+    ):
+        self.recorder, self.max_seconds, self.max_epochs = recorder, max_seconds, max_epochs
+        self.begin = time.monotonic() - used_seconds
+        self.reason: str | None = None
+
+    def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
+        return NoopStopper, ()  # as of the searcher
+
+    @property
+    def seconds(self) -> float:
+        """Wall time used."""
+        return time.monotonic() - self.begin
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether one trial is to stop: never one alone."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the search is to end; `reason` says why."""
+        epochs = sum(map(len, self.recorder.epochs.values()))
+        if self.max_seconds is not None and self.seconds >= self.max_seconds:
+            self.reason = "--max-time"
+        elif self.max_epochs is not None and epochs >= self.max_epochs:
+            self.reason = "--max-epochs-total"
+        return self.reason is not None
+
+
+def number_name(number: int) -> str:
+    """The name of a trial by its number in the study."""
+    return f"trial-{number:03d}"
+
+
+def objective_value(row: dict[str, Any], objective: str) -> float:
+    """What a row of trials.parquet says of an objective."""
+    return float(row[f"best/{TARGET}" if objective == "accuracy" else objective])
+
+
+def build_sampler(options: SearchOptions, seed: int) -> BaseSampler:
+    """Optuna's sampler of the name asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if options.sampler == "tpe":
+            # Conditional parameters are drawn jointly within the group that has them; a trial
+            # that runs counts as a bad one, so that those beside it go elsewhere.
+            return optuna.samplers.TPESampler(
+                seed=seed, multivariate=True, group=True, constant_liar=True
+            )
+        if options.sampler == "gp":
+            return optuna.samplers.GPSampler(seed=seed)
+        if options.sampler == "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        if options.sampler == "qmc":
+            return optuna.samplers.QMCSampler(
+                seed=seed, scramble=True, warn_independent_sampling=False
+            )
+        if options.sampler == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed)
+        return optuna.samplers.RandomSampler(seed=seed)

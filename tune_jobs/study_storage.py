@@ -1,0 +1,103 @@
+"""Where Optuna keeps a study: SQLite in the run folder, or a database that is shared."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs
+from optuna.storages import RDBStorage
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from trainables.errors import InputError
+from tune_jobs.storage import STUDY_FILE, RunFolder
+
+SQLITE_TIMEOUT_S = 60
+
+
+class StudyStorage:
+    """Optuna's storage of one run.
+
+    SQLite needs a disk. For a run folder in an object store the file is worked on beside, and
+    copied there by `sync`.
+
+    Args:
+        folder: of the run.
+        url: of a database; None for SQLite in the run folder.
+
+    Raises:
+        InputError: the database does not answer, or holds what is not Optuna's.
+    """
+
+    def __init__(self, folder: RunFolder, url: str | None):
+        self.folder = folder
+        self.file: Path | None = None
+        self.remote = not isinstance(folder.fs, pyarrow.fs.LocalFileSystem)
+        if url is None:
+            self.file = Path(folder.path, STUDY_FILE)
+            if self.remote:
+                self._scratch = tempfile.TemporaryDirectory()
+                self.file = Path(self._scratch.name, STUDY_FILE)
+                if folder.has(STUDY_FILE):
+                    self.file.write_bytes(folder.read(STUDY_FILE))
+            url = f"sqlite:///{self.file}"
+        self.url = make_url(url).render_as_string(hide_password=True)
+        self.rdb = _opened(url, _sqlite if self.file else RDBStorage)
+
+    def sync(self) -> None:
+        """Copy the file to the object store that the run folder is in."""
+        if not (self.file and self.remote):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, STUDY_FILE)
+            # SQLite's own copy is complete at any moment, which the file alone is not.
+            source, target = sqlite3.connect(self.file), sqlite3.connect(copy)
+            with source, target:
+                source.backup(target)
+            source.close()
+            target.close()
+            self.folder.write(STUDY_FILE, copy.read_bytes())
+
+    def close(self) -> None:
+        """Copy for the last time, and give the connections back."""
+        self.sync()
+        self.rdb.remove_session()
+        self.rdb.engine.dispose()
+
+
+def check_storage(url: str) -> None:
+    """Raise InputError unless an Optuna database can be reached at a URL."""
+    _opened(url, RDBStorage).engine.dispose()
+
+
+def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
+    try:
+        return open_(url)
+    # A driver that is missing, an address without an answer, a file that is no database, tables
+    # of another version of Optuna.
+    except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
+        shown = url.split("@")[-1]  # without user and password
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"Optuna cannot keep a study in {shown} ({reason}): check that the database is there, "
+            "is whole and is Optuna's, or take another --optuna-storage"
+        ) from error
+
+
+def _sqlite(url: str) -> RDBStorage:
+    """SQLite with a write-ahead log: the dashboard reads while we write, and commits are cheap."""
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_TIMEOUT_S}})
+
+    @event.listens_for(storage.engine, "connect")
+    def pragmas(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        # A log that is not flushed at every commit survives a kill of the process all the same.
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    storage.remove_session()
+    storage.engine.dispose()  # connections made from now on are so
+    return storage
