@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -124,6 +125,8 @@ def load_run(path: str | Path) -> dict[str, Any]:
 def load_trials(path: str | Path) -> pd.DataFrame:
     """One row a trial: settings (`config/*`), status, scores of its best and last epoch, costs.
 
+    Every argument of a model is a column `config/model.ARG` too, missing where a trial has none.
+
     Args:
         path: a run folder, local or s3://… or gs://….
 
@@ -131,7 +134,27 @@ def load_trials(path: str | Path) -> pd.DataFrame:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
     load_run(path)
-    return RunFolder.at(path).read_frame(TRIALS_FILE)
+    trials = RunFolder.at(path).read_frame(TRIALS_FILE)
+    return trials.join(_model_columns(trials["config/model_args"]))
+
+
+def _model_columns(model_args: pd.Series[str]) -> pd.DataFrame:
+    """A column for each key of the JSON texts; lists and objects stay JSON, as in the study."""
+    rows = [json.loads(text) if isinstance(text, str) else {} for text in model_args]
+    return pd.DataFrame(
+        {
+            # Nullable types, as an integer that some trials lack stays one.
+            f"config/model.{name}": pd.Series(
+                [_plain(row.get(name)) for row in rows], index=model_args.index
+            ).convert_dtypes()
+            for name in dict.fromkeys(name for row in rows for name in row)
+        },
+        index=model_args.index,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def load_epochs(path: str | Path) -> pd.DataFrame:
@@ -141,3 +164,30 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
     """
     load_run(path)
     return RunFolder.at(path).read_frame(EPOCHS_FILE)
+
+
+def search_frame(trials: pd.DataFrame, parameters: Iterable[str]) -> pd.DataFrame:
+    """The settings that were searched, missing in trials that do not use them.
+
+    Args:
+        trials: those of `load_trials`.
+        parameters: names as in the study: fields of `TrialConfig`, or `model.ARG`.
+
+    Returns:
+        One row a trial, with its index in `trials`; one column a parameter, by its name.
+
+    Raises:
+        InputError: a parameter is no setting of a trial.
+    """
+    names = list(parameters)
+    for name in names:
+        # No trial may have got an argument of the model yet.
+        if f"config/{name}" not in trials and not name.startswith("model."):
+            known = [name[7:] for name in trials.columns if name.startswith("config/")]
+            raise InputError(f"{name!r} is no setting of these trials: take one of {known}")
+    searched = trials.reindex(columns=[f"config/{name}" for name in names])
+    searched.columns = pd.Index(names)
+    # Every trial has a momentum, and that of Adam means nothing.
+    if "momentum" in names:
+        searched["momentum"] = searched["momentum"].where(trials["config/optimizer"] == "sgd")
+    return searched

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from trainables.config import TrialConfig
@@ -42,6 +44,24 @@ def test_every_setting_of_a_trial_is_a_typed_column(tmp_path):
     assert trials["config/split"][0].tolist() == [0.6, 0.2, 0.2]
     assert trials["config/model_args"][0] == '{"widths": [8]}'
     assert {f"config/{key}" for key in config.to_dict()} <= set(trials.columns)
+
+
+def test_every_argument_of_a_model_is_a_typed_column(tmp_path):
+    folder = RunFolder.at(tmp_path)
+    arguments = [{"widths": [8, 16], "kernel_size": 3, "bias": True}, {"rate": 0.5}, None]
+    rows = [
+        {"trial": str(i), "config/model_args": None if args is None else json.dumps(args)}
+        for i, args in enumerate(arguments)
+    ]
+    folder.write_rows("trials.parquet", rows, TRIAL_SCHEMA)
+    folder.write_json("run.json", {"format": 1})
+    trials = load_trials(tmp_path)
+    assert trials["config/model.widths"][0] == "[8, 16]"
+    assert trials["config/model.kernel_size"].dtype == "Int64"
+    assert trials["config/model.kernel_size"].isna().tolist() == [False, True, True]
+    assert trials["config/model.rate"].dtype == "Float64"
+    assert trials["config/model.bias"].dtype == "boolean"
+    assert trials["config/model_args"].notna().tolist() == [True, True, False]
 
 
 def test_a_run_without_epochs_reads_as_an_empty_table(tmp_path):
