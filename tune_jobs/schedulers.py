@@ -15,6 +15,9 @@ from ray.tune.schedulers import (
 from trainables.metrics import TARGET
 from tune_jobs.options import JobOptions
 
+NO_CONTROLLER: Any = None
+"""ASHA does not look at it."""
+
 
 def build_scheduler(
     options: JobOptions, epochs_before: dict[str, dict[int, dict[str, Any]]]
@@ -35,12 +38,12 @@ def build_scheduler(
         "reduction_factor": 3,
     }  # fmt: skip
     if options.scheduler == "asha":
-        asha: Any = ASHAScheduler(grace_period=max(1, epochs // 9), **common)
+        asha = ASHAScheduler(grace_period=max(1, epochs // 9), **common)
         for name, rows in epochs_before.items():
-            trial = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
-            asha.on_trial_add(None, trial)
+            trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
+            asha.on_trial_add(NO_CONTROLLER, trial)
             for epoch, row in sorted(rows.items()):
-                asha.on_trial_result(None, trial, {"epoch": epoch, TARGET: row[TARGET]})
+                asha.on_trial_result(NO_CONTROLLER, trial, {"epoch": epoch, TARGET: row[TARGET]})
         return asha
     if options.scheduler == "hyperband":
         return HyperBandScheduler(**common)

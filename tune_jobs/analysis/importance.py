@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from tune_jobs.analysis.search_figures import (
     message_figure,
     scores,
 )
+from tune_jobs.spaces import Space
 
 MIN_FINISHED = 4
 """Fewer finished trials say nothing about importance."""
@@ -43,9 +43,7 @@ class ImportanceInfo:
     """Of the score."""
 
 
-def importance_info(
-    trials: pd.DataFrame, parameters: Mapping[str, bool], objective: str = SCORE
-) -> ImportanceInfo:
+def importance_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> ImportanceInfo:
     """Importance of the parameters by functional ANOVA of the finished trials.
 
     Hutter, Hoos & Leyton-Brown 2014, An Efficient Approach for Assessing Hyperparameter
@@ -56,12 +54,12 @@ def importance_info(
     Args and errors are those of `parameter_axes` and `history_info`.
     """
     finished = trials[(trials["status"] == "finished") & np.isfinite(scores(trials, objective))]
-    axes = parameter_axes(finished, parameters)
+    axes = parameter_axes(finished, space)
     assessed = [a for a in axes if not np.isnan(a.positions).any() and len(set(a.positions)) > 1]
     score = scores(finished, objective)
     enough = len(assessed) > 1 and len(score) >= MIN_FINISHED and np.ptp(score) > 0
     shares = _fanova(assessed, score) if enough else {}
-    left_out = [name for name in parameters if name not in shares] if shares else []
+    left_out = [name for name in space if name not in shares] if shares else []
     return ImportanceInfo(shares, left_out, len(score), axis_label(objective))
 
 

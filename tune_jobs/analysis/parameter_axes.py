@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from tune_jobs.analysis.results import search_frame
+from tune_jobs.spaces import Space
 
 _UNITS = {"batch_size": "images"}  # the other parameters have none
 
@@ -65,20 +65,20 @@ class ParameterAxis:
         return ticks
 
 
-def parameter_axes(trials: pd.DataFrame, parameters: Mapping[str, bool]) -> list[ParameterAxis]:
+def parameter_axes(trials: pd.DataFrame, space: Space) -> list[ParameterAxis]:
     """The parameters that any of the trials has, in the order given.
 
     Args:
         trials: one row a trial, of `load_trials()`.
-        parameters: name -> whether its axis is logarithmic.
+        space: what was searched.
 
     Raises:
         InputError: a parameter is no setting of a trial.
     """
-    searched = search_frame(trials, parameters)
+    searched = search_frame(trials, space)
     return [
-        _axis(name, searched[name], log)
-        for name, log in parameters.items()
+        _axis(name, searched[name], parameter.log)
+        for name, parameter in space.items()
         if searched[name].notna().any()
     ]
 

@@ -31,6 +31,7 @@ from tune_jobs.analysis.search_figures import (
     message_figure,
     scores,
 )
+from tune_jobs.spaces import Space
 
 NOT_USED = -0.12
 """Height of a trial at a parameter it does not have; the axes go from 0 to 1."""
@@ -50,7 +51,7 @@ class ParallelInfo:
 
 def parallel_info(
     trials: pd.DataFrame,
-    parameters: Mapping[str, bool],
+    space: Space,
     objective: str = SCORE,
     mode: Mode = "max",
 ) -> ParallelInfo:
@@ -60,7 +61,7 @@ def parallel_info(
     """
     check_mode(objective, mode)
     shown = trials[trials["status"].isin(SCORED) & np.isfinite(scores(trials, objective))]
-    axes = parameter_axes(shown, parameters)
+    axes = parameter_axes(shown, space)
     return ParallelInfo(axes, scores(shown, objective).tolist(), mode, axis_label(objective))
 
 
@@ -132,16 +133,14 @@ class SlicesInfo:
     """Of the scores."""
 
 
-def slices_info(
-    trials: pd.DataFrame, parameters: Mapping[str, bool], objective: str = SCORE
-) -> SlicesInfo:
+def slices_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> SlicesInfo:
     """Slices of all trials that have a score.
 
     Args and errors are those of `parameter_axes` and `history_info`.
     """
     scored = trials[np.isfinite(scores(trials, objective))]
     return SlicesInfo(
-        [_spread(axis) for axis in parameter_axes(scored, parameters)],
+        [_spread(axis) for axis in parameter_axes(scored, space)],
         scores(scored, objective).tolist(),
         scored["status"].tolist(),
         axis_label(objective),

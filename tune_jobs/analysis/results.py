@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS, TARGET
+from tune_jobs.spaces import Space, is_among
 from tune_jobs.storage import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 
 FORMAT = 1
@@ -166,12 +166,12 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
     return RunFolder.at(path).read_frame(EPOCHS_FILE)
 
 
-def search_frame(trials: pd.DataFrame, parameters: Iterable[str]) -> pd.DataFrame:
-    """The settings that were searched, missing in trials that do not use them.
+def search_frame(trials: pd.DataFrame, space: Space) -> pd.DataFrame:
+    """The settings that were searched, missing in trials that they do not exist for.
 
     Args:
         trials: those of `load_trials`.
-        parameters: names as in the study: fields of `TrialConfig`, or `model.ARG`.
+        space: what was searched.
 
     Returns:
         One row a trial, with its index in `trials`; one column a parameter, by its name.
@@ -179,15 +179,15 @@ def search_frame(trials: pd.DataFrame, parameters: Iterable[str]) -> pd.DataFram
     Raises:
         InputError: a parameter is no setting of a trial.
     """
-    names = list(parameters)
-    for name in names:
+    searched = pd.DataFrame(index=trials.index)
+    for name, parameter in space.items():
         # No trial may have got an argument of the model yet.
         if f"config/{name}" not in trials and not name.startswith("model."):
             known = [name[7:] for name in trials.columns if name.startswith("config/")]
             raise InputError(f"{name!r} is no setting of these trials: take one of {known}")
-    searched = trials.reindex(columns=[f"config/{name}" for name in names])
-    searched.columns = pd.Index(names)
-    # Every trial has a momentum, and that of Adam means nothing.
-    if "momentum" in names:
-        searched["momentum"] = searched["momentum"].where(trials["config/optimizer"] == "sgd")
+        column = trials.get(f"config/{name}", pd.Series(pd.NA, trials.index))
+        for other, allowed in parameter.when.items():
+            holds = [is_among(value, allowed) for value in searched[other]]
+            column = column.where(pd.Series(holds, trials.index, dtype=bool))
+        searched[name] = column
     return searched

@@ -26,14 +26,21 @@ from tune_jobs.analysis.search_figures import (
     pruning_info,
     trial_numbers,
 )
+from tune_jobs.spaces import Parameter
 
-PARAMETERS = {
-    "lr": True,
-    "batch_size": True,
-    "optimizer": False,
-    "momentum": False,
-    "model.widths": False,
-}
+
+def ranges(**log):
+    """A space of ranges by name, logarithmic or not."""
+    return {
+        name: Parameter(name=name, kind="float", low=0.1, high=1.0, log=log[name]) for name in log
+    }
+
+
+SPACE = ranges(lr=True, batch_size=True, optimizer=False)
+SPACE["momentum"] = Parameter(
+    name="momentum", kind="float", low=0, high=1, when={"optimizer": ("sgd",)}
+)
+SPACE |= ranges(**{"model.widths": False})
 WIDTHS = ([8], [16], [8, 16])
 
 
@@ -80,9 +87,9 @@ OBJECTIVES = {SCORE: "max", "parameters": "min"}
 FIGURES = {
     "history": lambda trials: plot_history(history_info(trials)),
     "pruning": lambda trials: plot_pruning(pruning_info(trials, epochs_of(trials))),
-    "parallel": lambda trials: plot_parallel(parallel_info(trials, PARAMETERS)),
-    "slices": lambda trials: plot_slices(slices_info(trials, PARAMETERS)),
-    "importance": lambda trials: plot_importance(importance_info(trials, PARAMETERS)),
+    "parallel": lambda trials: plot_parallel(parallel_info(trials, SPACE)),
+    "slices": lambda trials: plot_slices(slices_info(trials, SPACE)),
+    "importance": lambda trials: plot_importance(importance_info(trials, SPACE)),
     "pareto": lambda trials: plot_pareto(pareto_info(trials, OBJECTIVES)),
 }
 
@@ -179,7 +186,7 @@ def test_the_best_curve_is_the_highest_and_of_equals_that_with_the_lower_loss():
 
 
 def test_numbers_and_categories_become_axes():
-    lr, batch_size, optimizer, _, widths = parameter_axes(trials_of(12), PARAMETERS)
+    lr, batch_size, optimizer, _, widths = parameter_axes(trials_of(12), SPACE)
     assert (lr.log, lr.labels, lr.notes) == (True, [], "(log)")
     assert batch_size.ticks(0.1) == {32: "32", 64: "64", 128: "128"}
     assert batch_size.heights([32, 64, 128]).tolist() == pytest.approx([0, 0.5, 1])
@@ -192,7 +199,7 @@ def test_numbers_and_categories_become_axes():
 @pytest.mark.parametrize("values", [[1e-5, 0.1], [0.011, 0.02, 0.03], [1, 2, 3, 1000], [7.5], [0]])
 def test_ticks_are_apart_and_within_the_values(values):
     frame = pd.DataFrame({"config/x": values})
-    (axis,) = parameter_axes(frame, {"x": True})
+    (axis,) = parameter_axes(frame, ranges(x=True))
     ticks = axis.ticks(0.1)
     heights = axis.heights(list(ticks))
     assert ticks
@@ -201,16 +208,16 @@ def test_ticks_are_apart_and_within_the_values(values):
 
 
 def test_a_zero_makes_an_axis_linear():
-    (axis,) = parameter_axes(pd.DataFrame({"config/x": [0.0, 0.1]}), {"x": True})
+    (axis,) = parameter_axes(pd.DataFrame({"config/x": [0.0, 0.1]}), ranges(x=True))
     assert not axis.log
 
 
 def test_parallel_shows_finished_and_stopped_trials_and_where_a_parameter_is_not_used():
     trials = trials_of(40)
-    info = parallel_info(trials, PARAMETERS)
+    info = parallel_info(trials, SPACE)
     shown = trials[trials["status"].isin(["finished", "stopped"])]
     assert info.scores == shown[SCORE].tolist()
-    momentum = info.axes[list(PARAMETERS).index("momentum")]
+    momentum = info.axes[list(SPACE).index("momentum")]
     unused = (shown["config/optimizer"] != "sgd").tolist()
     assert np.isnan(momentum.positions).tolist() == unused
     texts = [text.get_text() for text in plot_parallel(info).axes[0].texts]
@@ -218,27 +225,27 @@ def test_parallel_shows_finished_and_stopped_trials_and_where_a_parameter_is_not
 
 
 def test_a_parameter_that_no_trial_has_is_no_axis():
-    axes = parameter_axes(trials_of(3), {"lr": True, "model.kernel_size": False})
+    axes = parameter_axes(trials_of(3), ranges(**{"lr": True, "model.kernel_size": False}))
     assert [axis.name for axis in axes] == ["lr"]
 
 
 def test_slices_spread_categories_but_not_numbers_and_always_alike():
     trials = trials_of(40)
-    info = slices_info(trials, PARAMETERS)
+    info = slices_info(trials, SPACE)
     scored = trials[trials[SCORE].notna()]
     lr, _, optimizer, *_ = info.axes
     assert lr.positions == scored["config/lr"].tolist()
     places = (scored["config/optimizer"] == "sgd").to_numpy(int)
     assert len(set(optimizer.positions)) == len(scored)
     assert np.abs(optimizer.positions - places).max() <= 0.2
-    assert repr(slices_info(trials, PARAMETERS)) == repr(info)  # NaN is not equal to itself
+    assert repr(slices_info(trials, SPACE)) == repr(info)  # NaN is not equal to itself
     labels = [ax.get_xlabel() for ax in plot_slices(info).axes if ax.get_visible()]
     assert labels[0] == "lr (log)"
     assert labels[3] == f"momentum in {places.sum()} of 39 trials"
 
 
 def test_importance_ranks_the_parameter_first_that_made_the_score():
-    info = importance_info(trials_of(40), PARAMETERS)
+    info = importance_info(trials_of(40), SPACE)
     assert next(iter(info.shares)) == "lr"
     assert info.shares["lr"] > 0.7
     assert sum(info.shares.values()) == pytest.approx(1)
@@ -250,9 +257,9 @@ def test_importance_ranks_the_parameter_first_that_made_the_score():
 @pytest.mark.parametrize(
     ("trials", "parameters"),
     [
-        (trials_of(4), PARAMETERS),  # three of them finished
-        (trials_of(40), {"lr": True}),
-        (trials_of(40).assign(**{SCORE: 0.5}), PARAMETERS),
+        (trials_of(4), SPACE),  # three of them finished
+        (trials_of(40), ranges(lr=True)),
+        (trials_of(40).assign(**{SCORE: 0.5}), SPACE),
     ],
 )
 def test_importance_is_empty_where_nothing_can_be_said(trials, parameters):
@@ -317,7 +324,7 @@ def test_the_pareto_figure_names_the_trials_of_the_front():
     [
         (lambda t: history_info(t, mode="up"), "'up' and must be"),
         (lambda t: history_info(t, "accuracy"), "'accuracy' is no column"),
-        (lambda t: parallel_info(t, {"rate": True}), "'rate' is no setting"),
+        (lambda t: parallel_info(t, ranges(rate=True)), "'rate' is no setting"),
         (lambda t: pareto_front(t, {SCORE: "most"}), "'most' and must be"),
         (lambda t: pareto_info(t, {SCORE: "max"}), "must be two"),
     ],
@@ -329,7 +336,8 @@ def test_what_cannot_be_drawn_is_refused(call, words):
 
 def test_the_momentum_counts_only_where_sgd_uses_it():
     trials = pd.DataFrame({"config/optimizer": ["sgd", "adam"], "config/momentum": [0.8, 0.9]})
-    searched = search_frame(trials, ["momentum", "model.depth"])
+    space = {name: SPACE[name] for name in ("optimizer", "momentum")}
+    searched = search_frame(trials, space | ranges(**{"model.depth": False}))
     assert searched["momentum"].tolist()[0] == 0.8
     assert searched["momentum"].isna().tolist() == [False, True]
     assert searched["model.depth"].isna().all()
