@@ -14,9 +14,11 @@ from ray import tune
 
 from trainables.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
+from trainables.costs import latency_ms
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from trainables.loop import fit
+from trainables.models import build_model
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +33,15 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
     Args:
         ray_config: of one key, `trial`, a dict with `name`; `config`, a TrialConfig as a dict;
             `cpus`, how many it was given; `resume`, the checkpoint of an earlier driver to go on
-            from, or None.
+            from, or None; `latency`, whether to measure that of the model.
         data: images, shared with the other trials of the node.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    facts = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu"}
+    facts: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    }
 
     def report(metrics: dict[str, float], state: TrainingState) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +59,11 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
 
     try:
         config = TrialConfig.from_dict(trial["config"])
+        if trial["latency"]:
+            model = build_model(
+                config.model, len(data.classes), data.image_size, **config.build_args
+            )
+            facts["latency_ms"] = latency_ms(model.to(device), data.image_size, device)
         fit(config, data, report, device=device, resume=state_to_resume(trial["resume"]))
     except DivergedError as error:
         tune.report({**facts, "status": "diverged", "error": str(error)})

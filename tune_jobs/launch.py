@@ -71,8 +71,18 @@ class Run:
 class Search(Protocol):
     """What proposes trials while others run."""
 
-    def open(self, run: Run) -> dict[str, TrialConfig]:
-        """Begin, or go on; returns the trials that an earlier driver began, by name.
+    def check(self, record: dict[str, Any]) -> None:
+        """Raise InputError if the search cannot be what run.json says; nothing is written yet."""
+
+    def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
+        """Begin, or go on.
+
+        Args:
+            run: this one.
+            record: its run.json.
+
+        Returns:
+            The trials that an earlier driver began, by name.
 
         Raises:
             InputError: it cannot.
@@ -98,6 +108,15 @@ class Search(Protocol):
 
     def settle(self) -> None:
         """Give the trials an end that still ran when the run was ended."""
+
+    def draw(self) -> None:
+        """Write the figures, when the tables are complete."""
+
+    def notes(self) -> list[str]:
+        """Lines on what was found."""
+
+    def commands(self) -> list[str]:
+        """What a person may type next."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -138,13 +157,15 @@ def run(
         stack.enter_context(ray_session(options.run))
         gpus = checked_resources(options.run)
         record = describe_run(job, options, trials, dataset, parts)
+        if search:
+            search.check(record)
         folder.make()
         stack.enter_context(folder.lock())
         if options.run.resume:
             record = continued(folder.read_json(RUN_FILE), record)
         folder.write_json(RUN_FILE, record)
         if search:
-            add_trials(run, search.open(run))
+            add_trials(run, search.open(run, record))
             stack.callback(search.close)
             folder.write_json(RUN_FILE, record := record | search.describe())
         left = run.recorder.restore() if options.run.resume else dict.fromkeys(trials)
@@ -159,7 +180,10 @@ def run(
             record |= search.describe()
         run.recorder.close()
         finish(folder, run.recorder, data, record)
-    return conclude(folder, run.recorder, record, options.run, console)
+        if search:
+            search.draw()
+    notes, commands = (search.notes(), search.commands()) if search else ([], [])
+    return conclude(folder, run.recorder, record, options.run, console, notes, commands)
 
 
 def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
@@ -379,8 +403,19 @@ class Places:
 
 
 def ray_config(
-    name: str, config: TrialConfig, options: RunOptions, resume: str | None
+    name: str,
+    config: TrialConfig,
+    options: RunOptions,
+    resume: str | None,
+    latency: bool = False,
 ) -> dict[str, Any]:
     """A trial as Ray Tune hands it to `train_trial`."""
-    trial = {"name": name, "config": config.to_dict(), "cpus": options.cpus_per_trial}
-    return {"trial": {**trial, "resume": resume}}
+    return {
+        "trial": {
+            "name": name,
+            "config": config.to_dict(),
+            "cpus": options.cpus_per_trial,
+            "resume": resume,
+            "latency": latency,
+        }
+    }

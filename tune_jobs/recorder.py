@@ -21,6 +21,8 @@ from tune_jobs.analysis.results import (
 )
 from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
 
+REPORTED = ("status", "error", "device", "precision", "latency_ms")
+"""Columns of trials.parquet that a trial reports as they are."""
 WRITE_EVERY_S = 2.0
 # Of the driver's time, at most, goes into writing tables.
 WRITE_SHARE = 0.05
@@ -74,7 +76,7 @@ class Recorder(DriverCallback):
         if self.folder.has(TRIALS_FILE):
             for row in self.folder.read_rows(TRIALS_FILE):
                 if row["status"] in ENDED:
-                    for key in ("status", "error", "device", "precision", "checkpoint"):
+                    for key in (*REPORTED, "checkpoint"):
                         self.rows[row["trial"]][key] = row[key]
             for row in self.folder.read_rows(EPOCHS_FILE):
                 self.epochs[row["trial"]][row["epoch"]] = row
@@ -107,7 +109,7 @@ class Recorder(DriverCallback):
     ) -> None:
         """A trial has reported an epoch, or how it ended."""
         row, name = self._row(trial), trial_name(trial)
-        for key in ("status", "error", "device", "precision"):
+        for key in REPORTED:
             if key in result:
                 row[key] = result[key]
         if "epoch" in result:

@@ -23,6 +23,7 @@ TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 BEST_FOLDER = "best"
 CURVES_FILE = "curves.png"
+FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
 

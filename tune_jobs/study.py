@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import shlex
+import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,21 +25,22 @@ from ray.tune.stopper import NoopStopper
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
+from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
+from tune_jobs.analysis.search_report import draw_search, load_front
 from tune_jobs.launch import Run, add_trials, ray_config
+from tune_jobs.options import RunOptions
 from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
-from tune_jobs.spaces import Space, suggest, to_config
-from tune_jobs.storage import SPACE_FILE
-from tune_jobs.study_storage import StudyStorage
+from tune_jobs.spaces import Space, params_of, suggest, to_config
+from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE
+from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, check_storage
+from tune_jobs.summary import best_row
+from tune_jobs.warm_start import same_images, warm_start
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
-STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
-"""Of Optuna, for statuses of trials that have ended; the others are FAIL."""
-SOURCE = "source"
-"""User attribute of what was not trained by this run: where it was."""
 
 
 class StudySearch:
@@ -53,7 +58,14 @@ class StudySearch:
         self.reported: dict[str, int] = {}
         """The last epoch of each that Optuna knows."""
 
-    def open(self, run: Run) -> dict[str, TrialConfig]:
+    def check(self, record: dict[str, Any]) -> None:
+        """Look at the database and the earlier runs before anything is written."""
+        if self.options.optuna_storage is not None:
+            check_storage(self.options.optuna_storage)
+        for path in self.options.from_:
+            same_images(path, record, self.options.force)
+
+    def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
         """Create the study, or go on with it."""
         self.run = run
         name, resume = run.folder.name, self.options.run.resume
@@ -79,6 +91,17 @@ class StudySearch:
             self.options.max_epochs_total,
             self.study.user_attrs.get("seconds", 0.0),
         )
+        if not resume:
+            for line in warm_start(
+                self.study,
+                self.options.from_,
+                self.space,
+                self.base,
+                list(self.objectives),
+                record,
+                self.options.force,
+            ):
+                run.console.print(line, highlight=False, markup=False, soft_wrap=True)
         return {number_name(t.number): to_config(self._values(t), self.base) for t in begun}
 
     def describe(self) -> dict[str, Any]:
@@ -151,7 +174,7 @@ class StudySearch:
         state = STATES.get(row["status"], TrialState.FAIL)
         values = None
         if state is TrialState.COMPLETE:
-            values = [objective_value(row, objective) for objective in self.objectives]
+            values = [float(row[objective_column(name)]) for name in self.objectives]
         self.study.tell(trial.number, values, state)
         self.study.set_user_attr("seconds", self.budget.seconds)
         self.storage.sync()
@@ -171,6 +194,46 @@ class StudySearch:
                 row = self.run.recorder.rows[name]
                 row |= {"status": "stopped", "error": f"{self.budget.reason} is spent"}
                 self.tell(name)
+
+    def draw(self) -> None:
+        """Write the figures."""
+        folder = self.run.folder
+        figures = draw_search(
+            load_trials(folder.uri), load_epochs(folder.uri), self.space, self.objectives
+        )
+        folder.child(FIGURES_FOLDER).make()
+        for name, figure in figures.items():
+            picture = io.BytesIO()
+            figure.savefig(picture, dpi=120)
+            folder.child(FIGURES_FOLDER).write(f"{name}.png", picture.getvalue())
+
+    def notes(self) -> list[str]:
+        """How trials ended, the settings of the best one, and the front of several objectives."""
+        recorder = self.run.recorder
+        ends = Counter(row["status"] for row in recorder.rows.values())
+        counts = ", ".join(f"{count} {status}" for status, count in ends.items())
+        by = f"; {self.budget.reason} is spent" if self.budget.reason else ""
+        notes = [f"{len(recorder.rows)} trials: {counts}{by}"]
+        if best := best_row(recorder):
+            params = params_of(recorder.configs[best["trial"]], self.space)
+            words = (
+                f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items()
+            )
+            notes.insert(0, "  " + "  ".join(words))
+        if len(self.objectives) > 1:
+            notes.append("No other trial beats these in every objective:")
+            columns = ["trial", *map(objective_column, self.objectives)]
+            front = load_front(self.run.folder.uri)[columns]
+            notes += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
+        return notes
+
+    def commands(self) -> list[str]:
+        """The dashboard, and more trials."""
+        options = self.options.run
+        more = ["python", sys.argv[0], "--name", self.run.folder.name, "--extend", "20"]
+        if options.storage_path != RunOptions().storage_path:
+            more += ["--storage-path", options.storage_path]
+        return [shlex.join(["optuna-dashboard", self.storage.url]), shlex.join(more)]
 
     def close(self) -> None:
         """Give the database back."""
@@ -226,7 +289,8 @@ class StudySearcher(OptunaSearch):
             name, checkpoint = proposal["name"], None
             del self._ot_trials[trial_id]  # the search has it
         run = self.search.run
-        return ray_config(name, run.recorder.configs[name], run.options.run, checkpoint)
+        latency = "latency_ms" in self.search.objectives
+        return ray_config(name, run.recorder.configs[name], run.options.run, checkpoint, latency)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Leave it to the callback, which sees every result."""
@@ -312,11 +376,6 @@ class Budget(tune.Stopper):
 def number_name(number: int) -> str:
     """The name of a trial by its number in the study."""
     return f"trial-{number:03d}"
-
-
-def objective_value(row: dict[str, Any], objective: str) -> float:
-    """What a row of trials.parquet says of an objective."""
-    return float(row[f"best/{TARGET}" if objective == "accuracy" else objective])
 
 
 def build_sampler(options: SearchOptions, seed: int) -> BaseSampler:

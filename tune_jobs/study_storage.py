@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.fs
 from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +18,10 @@ from trainables.errors import InputError
 from tune_jobs.storage import STUDY_FILE, RunFolder
 
 SQLITE_TIMEOUT_S = 60
+STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+"""Of Optuna, for statuses of trials that have ended; the others are FAIL."""
+SOURCE = "source"
+"""User attribute of a trial that this run has not trained: where it is from."""
 
 
 class StudyStorage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +25,8 @@ from tune_jobs.recorder import Recorder
 from tune_jobs.run_record import now
 from tune_jobs.storage import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
 
+MOST_ROWS, FEW_ROWS = 20, 10
+
 
 def finish(
     folder: RunFolder, recorder: Recorder, data: TrainingData, record: dict[str, Any]
@@ -32,9 +35,10 @@ def finish(
     best = best_row(recorder)
     if best is not None:
         write_best(folder, best, recorder.configs[best["trial"]], data, record)
-        picture = io.BytesIO()
-        plot_curves(curves_info(load_epochs(folder.uri))).savefig(picture, dpi=120)
-        folder.write(CURVES_FILE, picture.getvalue())
+        if len(recorder.rows) <= MOST_ROWS:
+            picture = io.BytesIO()
+            plot_curves(curves_info(load_epochs(folder.uri))).savefig(picture, dpi=120)
+            folder.write(CURVES_FILE, picture.getvalue())
     statuses = {row["status"] for row in recorder.rows.values()}
     unfinished = statuses & {"pending", "interrupted"}
     record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}
@@ -83,22 +87,36 @@ def conclude(
     record: dict[str, Any],
     options: RunOptions,
     console: Console,
+    notes: Sequence[str] = (),
+    commands: Sequence[str] = (),
 ) -> int:
-    """Print the table, the best trial and what to type next; returns the exit code."""
+    """Print the table, the best trial and what to type next; returns the exit code.
+
+    Of many trials the table shows the best ones. `notes` are a search's lines on what was found,
+    `commands` what it suggests to type.
+    """
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     rows, best = list(recorder.rows.values()), best_row(recorder)
     say("")
-    console.print(trial_table(rows, best))
+    shown = rows
+    if len(rows) > MOST_ROWS:
+        scored = [row for row in rows if row["epochs"]]
+        shown = sorted(scored, key=lambda row: -row[f"best/{TARGET}"])[:FEW_ROWS]
+    console.print(trial_table(shown, best))
+    if len(shown) < len(rows):
+        say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
     if best is not None:
         say(
             f"Best: [bold]{escape(best['trial'])}[/] with {best[f'best/{TARGET}']:.2%} of the "
             f"validation images right after epoch {best['best/epoch']}"
         )
-    for row in rows:
+    for note in notes:
+        say(escape(note))
+    for row in rows[:MOST_ROWS]:
         if row["status"] in ("failed", "diverged"):
             reason = escape(row["error"].strip().splitlines()[-1])
             say(f"[red]{escape(row['trial'])} {row['status']}[/]: {reason}")
@@ -106,11 +124,12 @@ def conclude(
     if record["status"] == "interrupted":
         say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(folder, options)}")
         return 130
-    if any(row["status"] == "failed" for row in rows):
+    if not notes and any(row["status"] == "failed" for row in rows):
         say(f"\nTo try again what failed:\n  {resume_command(folder, options)}")
     read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
-    tensorboard = shlex.join(["tensorboard", "--logdir", folder.uri])
-    say(f'\nNext:\n  python -c "{escape(read)}"\n  {escape(tensorboard)}')
+    say(f'\nNext:\n  python -c "{escape(read)}"')
+    for command in (shlex.join(["tensorboard", "--logdir", folder.uri]), *commands):
+        say(f"  {escape(command)}")
     return 0 if best is not None else 1
 
 

@@ -72,6 +72,7 @@ TRIAL_SCHEMA = pa.schema(
         ("images_per_second", pa.float64()),
         ("peak_memory_mb", pa.float64()),
         ("parameters", pa.int64()),
+        ("latency_ms", pa.float64()),
         ("device", pa.string()),
         ("precision", pa.string()),
         ("checkpoint", pa.string()),
@@ -84,6 +85,17 @@ def config_columns(config: TrialConfig) -> dict[str, Any]:
     values = config.to_dict()
     values["model_args"] = json.dumps(values["model_args"])
     return {f"config/{name}": value for name, value in values.items()}
+
+
+def config_of(row: dict[str, Any]) -> TrialConfig:
+    """The inverse of `config_columns`."""
+    values = {name: row[f"config/{name}"] for name in CONFIG_TYPES}
+    return TrialConfig.from_dict(values | {"model_args": json.loads(values["model_args"])})
+
+
+def objective_column(objective: str) -> str:
+    """The column of trials.parquet that an objective of a search stands in."""
+    return f"best/{TARGET}" if objective == "accuracy" else objective
 
 
 def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
