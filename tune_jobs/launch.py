@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -42,8 +43,9 @@ from trainables.errors import InputError
 from trainables.models import build_model, parameter_count
 from trainables.sources import load_dataset
 from trainables.trainable import train_trial
-from tune_jobs.options import JobOptions, RunOptions, checked_run
-from tune_jobs.progress import TerminalProgress
+from tune_jobs.options import STARTED, JobOptions, RunOptions, checked_run
+from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
+from tune_jobs.progress import TerminalProgress, duration
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_record import continued, describe_run
 from tune_jobs.schedulers import build_scheduler
@@ -70,6 +72,12 @@ class Run:
 
 class Search(Protocol):
     """What proposes trials while others run."""
+
+    trials: int
+    """Of the run, in all."""
+
+    def examples(self, count: int) -> list[TrialConfig]:
+        """Trials such as it may propose."""
 
     def check(self, record: dict[str, Any]) -> None:
         """Raise InputError if the search cannot be what run.json says; nothing is written yet."""
@@ -159,6 +167,9 @@ def run(
         record = describe_run(job, options, trials, dataset, parts)
         if search:
             search.check(record)
+        if options.run.plan:
+            plan_run(run, trials, search, gpus)
+            return 0
         folder.make()
         stack.enter_context(folder.lock())
         if options.run.resume:
@@ -183,7 +194,47 @@ def run(
         if search:
             search.draw()
     notes, commands = (search.notes(), search.commands()) if search else ([], [])
-    return conclude(folder, run.recorder, record, options.run, console, notes, commands)
+    code = conclude(folder, run.recorder, record, options.run, console, notes, commands)
+    if not options.run.resume:
+        compare_plan(options, console)
+    return code
+
+
+def plan_run(run: Run, trials: dict[str, TrialConfig], search: Search | None, gpus: float) -> None:
+    """Print what the run would take, and keep that to compare the run with."""
+
+    def train(
+        folder: RunFolder, probed: dict[str, TrialConfig], part: TrainingData, clock: Clock
+    ) -> Recorder:
+        folder.make()
+        probe = dataclasses.replace(
+            run, folder=folder, recorder=Recorder(folder), data=part, console=Console(quiet=True)
+        )
+        add_trials(probe, probed)
+        tune_trials(probe, dict.fromkeys(probed), len(probed), None, [clock], gpus)
+        return probe.recorder
+
+    options = run.options
+    places = Places(options.run, gpus)()
+    examples = search.examples(places) if search else list(trials.values())
+    count = search.trials if search else len(trials)
+    plan = make_plan(options, count, examples, run.data, places, train)
+    print_plan(plan, options.run.price_per_hour, run.console)
+    kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
+    kept.make()
+    kept.write_json(plan_file(options), dataclasses.asdict(plan))
+
+
+def compare_plan(options: JobOptions, console: Console) -> None:
+    """Print planned against actual time, where the same run was planned before."""
+    kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
+    if kept.has(plan_file(options)):
+        plan = Plan(**kept.read_json(plan_file(options)))
+        planned, took = plan.seconds(share=plan.share), time.monotonic() - STARTED
+        console.print(
+            f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
+            highlight=False,
+        )
 
 
 def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -13,6 +14,9 @@ import tyro
 
 from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
+
+STARTED = time.monotonic()
+"""When this process began, near enough: this is imported first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,10 @@ class RunOptions:
     """Trials at a time; as many as fit when none is given."""
     track: Literal["mlflow", "wandb"] | None = None
     """Log to one of these too (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
+    plan: bool = False
+    """Say what the run would take, from a short probe of it, and do nothing else."""
+    price_per_hour: float | None = None
+    """Dollars of one machine, for the plan."""
     smoke_test: bool = False
     """Two epochs on a few images, to see that everything works."""
 
@@ -75,7 +83,8 @@ class JobOptions:
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
-        "max_concurrent", "track", "extend", "from_", "force", "space_print",
+        "max_concurrent", "track", "extend", "from_", "force", "space_print", "plan",
+        "price_per_hour",
     }
 )  # fmt: skip
 
@@ -196,6 +205,9 @@ def checked_run(run: RunOptions) -> RunOptions:
         value = getattr(run, key)
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
+    price = run.price_per_hour
+    if price is not None and not 0 < price < float("inf"):
+        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
     share = run.gpus_per_trial
     if share is not None and share != 0:
         nearest = 1 / max(1, round(1 / share)) if share > 0 else 1.0

@@ -15,6 +15,8 @@ from ray.tune.schedulers import (
 from trainables.metrics import TARGET
 from tune_jobs.options import JobOptions
 
+REDUCTION = 3
+"""One of so many trials goes on at each rung."""
 NO_CONTROLLER: Any = None
 """ASHA does not look at it."""
 
@@ -35,10 +37,10 @@ def build_scheduler(
     epochs = options.training.epochs
     common: dict[str, Any] = {
         "time_attr": "epoch", "metric": TARGET, "mode": "max", "max_t": epochs,
-        "reduction_factor": 3,
+        "reduction_factor": REDUCTION,
     }  # fmt: skip
     if options.scheduler == "asha":
-        asha = ASHAScheduler(grace_period=max(1, epochs // 9), **common)
+        asha = ASHAScheduler(grace_period=grace_period(epochs), **common)
         for name, rows in epochs_before.items():
             trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
             asha.on_trial_add(NO_CONTROLLER, trial)
@@ -48,3 +50,8 @@ def build_scheduler(
     if options.scheduler == "hyperband":
         return HyperBandScheduler(**common)
     return FIFOScheduler()
+
+
+def grace_period(epochs: int) -> int:
+    """Epochs before the first rung, for three rungs where there are enough."""
+    return max(1, epochs // REDUCTION**2)

@@ -52,11 +52,17 @@ class StudySearch:
 
     def __init__(self, options: SearchOptions, space: Space, base: TrialConfig):
         self.options, self.space, self.base = options, space, base
+        self.trials = options.trials
         self.objectives = objectives(options.objective)
         self.open_trials: dict[str, Any] = {}
         """Optuna's, by name, of trials that have not ended."""
         self.reported: dict[str, int] = {}
         """The last epoch of each that Optuna knows."""
+
+    def examples(self, count: int) -> list[TrialConfig]:
+        """Trials drawn at random from the space."""
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.options.seed))
+        return [to_config(suggest(self.space, study.ask()), self.base) for _ in range(count)]
 
     def check(self, record: dict[str, Any]) -> None:
         """Look at the database and the earlier runs before anything is written."""
@@ -143,7 +149,7 @@ class StudySearch:
 
     def samples(self) -> int:
         """How many trials may still begin."""
-        return 0 if self.budget.reason else max(0, self.options.trials - len(self._begun()))
+        return 0 if self.budget.reason else max(0, self.trials - len(self._begun()))
 
     def searcher(self, left: dict[str, str | None], places: Callable[[], int]) -> Searcher:
         """What Ray Tune asks for trials."""

@@ -1,0 +1,197 @@
+"""What a run would take, from a short probe of it, before anything is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from rich.console import Console
+from rich.table import Table
+
+from trainables.config import TrialConfig
+from trainables.data import TrainingData
+from trainables.errors import InputError
+from tune_jobs.options import STARTED, JobOptions
+from tune_jobs.progress import duration
+from tune_jobs.recorder import DriverCallback, Recorder, trial_name
+from tune_jobs.schedulers import REDUCTION, grace_period
+from tune_jobs.storage import RunFolder
+
+PROBE_IMAGES, PROBE_EPOCHS = 3000, 4
+PLANS_FOLDER = ".plans"
+MACHINES = (1, 2, 4, 8)
+
+
+class Clock(DriverCallback):
+    """Notes when each trial reported."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, list[float]] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """An epoch."""
+        if "epoch" in result:
+            self.reports.setdefault(trial_name(trial), []).append(time.monotonic())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is expected to take on one machine."""
+
+    trials: int
+    epochs: int
+    """Of each trial."""
+    share: float
+    """Of the epochs that the scheduler is expected to let trials have."""
+    places: int
+    """Trials at a time."""
+    start_s: float
+    """Until the first trial trains, and from the last epoch to the end."""
+    epoch_s: float
+    """One epoch of one trial while all places are taken, validation and checkpoint included."""
+    checkpoint_mb: float
+    """Of one trial."""
+    memory_mb: float
+    """The most that one trial used, the images it shares included."""
+
+    def seconds(self, machines: int = 1, share: float = 1.0) -> float:
+        """Wall time on such machines, when trials have that share of their epochs."""
+        rounds = math.ceil(self.trials / (self.places * machines))
+        return self.start_s + rounds * self.epochs * share * self.epoch_s
+
+
+def make_plan(
+    options: JobOptions,
+    trials: int,
+    examples: list[TrialConfig],
+    data: TrainingData,
+    places: int,
+    train: Callable[[RunFolder, dict[str, TrialConfig], TrainingData, Clock], Recorder],
+) -> Plan:
+    """Train a few epochs of examples on part of the images, and reckon from that.
+
+    Args:
+        options: of the job.
+        trials: of the run.
+        examples: configs of some of them.
+        data: of the run.
+        places: trials at a time.
+        train: trains configs by name into a folder, as the run would.
+
+    Raises:
+        InputError: no example could be trained.
+    """
+    part, share = part_of(data, PROBE_IMAGES)
+    probed = {
+        f"probe-{i}": dataclasses.replace(examples[i % len(examples)], epochs=PROBE_EPOCHS)
+        for i in range(min(places, trials))
+    }
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as parent:
+        folder = RunFolder.at(Path(parent, "probe"))
+        rows = train(folder, probed, part, clock).rows.values()
+        end = time.monotonic()
+        checkpoints = [
+            sum(file.stat().st_size for file in Path(folder.path, row["checkpoint"]).iterdir())
+            for row in rows
+            if row.get("checkpoint")
+        ]
+    # The first epoch warms up.
+    epochs = [(r[-1] - r[0]) / (len(r) - 1) for r in clock.reports.values() if len(r) > 1]
+    if not epochs:
+        errors = {row["error"] for row in rows}
+        raise InputError(f"no trial of the probe got through two epochs: {errors}")
+    epoch_s = sum(epochs) / len(epochs)
+    first = min(reports[0] for reports in clock.reports.values())
+    last = max(reports[-1] for reports in clock.reports.values())
+    return Plan(
+        trials=trials,
+        epochs=options.training.epochs,
+        share=expected_share(options),
+        places=places,
+        start_s=first - STARTED - epoch_s + end - last,
+        epoch_s=epoch_s / share,
+        checkpoint_mb=max(checkpoints) / 1e6,
+        memory_mb=max(row["peak_memory_mb"] for row in rows if row["epochs"]),
+    )
+
+
+def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
+    """Every k-th image, so that about so many are left to train on; and their share."""
+    every = max(1, len(data.train_labels) // images)
+    part = dataclasses.replace(
+        data,
+        train_images=data.train_images[::every],
+        train_labels=data.train_labels[::every],
+        val_images=data.val_images[::every],
+        val_labels=data.val_labels[::every],
+    )
+    return part, len(part.train_labels) / len(data.train_labels)
+
+
+def expected_share(options: JobOptions) -> float:
+    """Share of all epochs that is left when successive halving lets a third pass each rung."""
+    epochs = options.training.epochs
+    if options.scheduler == "fifo":
+        return 1.0
+    total, reached, alive = 0.0, 0, 1.0
+    rung = grace_period(epochs)
+    while reached < epochs:
+        rung = min(rung, epochs)
+        total += alive * (rung - reached)
+        reached, alive, rung = rung, alive / REDUCTION, rung * REDUCTION
+    return total / epochs
+
+
+def print_plan(plan: Plan, price: float | None, console: Console) -> None:
+    """Print what a run would take, on one machine and on more."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    say(
+        f"{plan.trials} trials of {plan.epochs} epochs, {plan.places} at a time on this machine; "
+        f"an epoch takes {plan.epoch_s:.1f} s"
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("machines", "wall time", "machine hours", *(["dollars"] if price else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for machines in MACHINES:
+        times = [plan.seconds(machines, share) for share in sorted({plan.share, 1.0})]
+        if machines > 1 and plan.trials <= plan.places * (machines // 2):
+            break  # more machines would stand idle
+        hours = [machines * seconds / 3600 for seconds in times]
+        cells = [span(map(duration, times)), span(f"{h:.2f}" for h in hours)]
+        if price:
+            cells.append(span(f"{price * h:.2f}" for h in hours))
+        table.add_row(str(machines), *cells)
+    console.print(table)
+    if plan.share < 1:
+        say("the lower figure is for a scheduler that stops two of three trials at each rung")
+    say(
+        f"checkpoints {plan.trials * plan.checkpoint_mb:,.0f} MB on disk, memory "
+        f"{plan.memory_mb:,.0f} MB a trial, the shared images included"
+    )
+
+
+def span(values: Iterable[str]) -> str:
+    """One value, or the lowest to the highest."""
+    return " to ".join(dict.fromkeys(values))
+
+
+def plan_file(options: JobOptions) -> str:
+    """Name of the file that a plan is kept in: the same for runs under the same options."""
+    shown = dataclasses.asdict(options)
+    for name in ("name", "resume", "plan", "price_per_hour", "track", "storage_path"):
+        del shown["run"][name]
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16] + ".json"
