@@ -25,7 +25,7 @@ from tune_jobs.analysis.search_figures import (
 )
 from tune_jobs.spaces import Space
 
-MIN_FINISHED = 4
+MIN_FINISHED = 10
 """Fewer finished trials say nothing about importance."""
 
 

@@ -49,7 +49,8 @@ def draw_search(
     }
     for pair in combinations(objectives, 2):
         two = {columns[name]: objectives[name] for name in pair}
-        figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(trials, two))
+        finished = trials[trials["status"] == "finished"]  # as Optuna's front
+        figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(finished, two))
     return figures
 
 
