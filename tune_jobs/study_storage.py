@@ -12,7 +12,7 @@ import pyarrow.fs
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trainables.errors import InputError
 from tune_jobs.storage import STUDY_FILE, RunFolder
@@ -50,7 +50,7 @@ class StudyStorage:
                 if folder.has(STUDY_FILE):
                     self.file.write_bytes(folder.read(STUDY_FILE))
             url = f"sqlite:///{self.file}"
-        self.url = make_url(url).render_as_string(hide_password=True)
+        self.url = shown(url)
         self.rdb = _opened(url, _sqlite if self.file else RDBStorage)
 
     def sync(self) -> None:
@@ -79,16 +79,26 @@ def check_storage(url: str) -> None:
     _opened(url, RDBStorage).engine.dispose()
 
 
+def shown(url: str) -> str:
+    """A URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
 def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
     try:
-        return open_(url)
+        address = make_url(url)
+        if address.drivername == "postgresql":  # whose driver depends on SQLAlchemy's version
+            address = address.set(drivername="postgresql+psycopg")
+        return open_(address.render_as_string(hide_password=False))
     # A driver that is missing, an address without an answer, a file that is no database, tables
     # of another version of Optuna.
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
-        shown = url.split("@")[-1]  # without user and password
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"Optuna cannot keep a study in {shown} ({reason}): check that the database is there, "
+            f"Optuna cannot keep a study in {shown(url)} ({reason}): check that the database is there, "
             "is whole and is Optuna's, or take another --optuna-storage"
         ) from error
 
