@@ -98,8 +98,8 @@ def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"Optuna cannot keep a study in {shown(url)} ({reason}): check that the database is there, "
-            "is whole and is Optuna's, or take another --optuna-storage"
+            f"Optuna cannot keep a study in {shown(url)} ({reason}): check that the database is "
+            "there, is whole and is Optuna's, or take another --optuna-storage"
         ) from error
 
 
