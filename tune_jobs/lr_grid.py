@@ -51,8 +51,9 @@ def lr_grid() -> int:
     trials = grid(options)
     # Torch and Ray take seconds to import, and are not needed to refuse a bad option.
     from tune_jobs.launch import run
+    from tune_jobs.tuning import Grid
 
-    return run("lr-grid", options, trials)
+    return run("lr-grid", options, Grid(trials))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def optuna_search() -> int:
     from tune_jobs.launch import run
     from tune_jobs.study import StudySearch
 
-    return run("optuna-search", options, {}, StudySearch(options, space, base))
+    return run("optuna-search", options, StudySearch(options, space, base))
 
 
 def extended(options: SearchOptions) -> SearchOptions:

@@ -15,7 +15,6 @@ from typing import Any
 import ray
 import torch
 
-from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from tune_jobs.analysis.results import FORMAT
@@ -25,7 +24,6 @@ from tune_jobs.options import JobOptions
 def describe_run(
     job: str,
     options: JobOptions,
-    trials: dict[str, TrialConfig],
     dataset: ImageDataset,
     parts: Split,
 ) -> dict[str, Any]:
@@ -55,12 +53,7 @@ def describe_run(
             "validation": len(parts.validation),
             "test": len(parts.test),
         },
-        "search": {"algorithm": "grid", "scheduler": options.scheduler},
-        "budget": {
-            "trials": len(trials),
-            "epochs": sum(config.epochs for config in trials.values()),
-        },
-        "trials": {name: config.to_dict() for name, config in trials.items()},
+        "scheduler": options.scheduler,
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in packages},

@@ -27,7 +27,6 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
-from tune_jobs.launch import Run, add_trials, ray_config
 from tune_jobs.options import RunOptions
 from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
@@ -36,6 +35,7 @@ from tune_jobs.spaces import Space, params_of, suggest, to_config
 from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE
 from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, check_storage
 from tune_jobs.summary import best_row
+from tune_jobs.tuning import Run, Search, add_trials, ray_config
 from tune_jobs.warm_start import same_images, warm_start
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -43,8 +43,8 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
-class StudySearch:
-    """A search over a space. `launch.Search` says what each method is for.
+class StudySearch(Search):
+    """A search over a space. `Search` says what each method is for.
 
     The study is told how a trial ended after the tables have been, by what they say: they alone
     know a trial that was stopped from one that ran through, and one that diverged.
@@ -116,7 +116,6 @@ class StudySearch:
             "search": {
                 "algorithm": "optuna",
                 "sampler": self.options.sampler,
-                "scheduler": self.options.scheduler,
                 "objectives": self.objectives,
                 "storage": self.storage.url,
                 "ended_by": self.budget.reason,
@@ -151,13 +150,19 @@ class StudySearch:
         """How many trials may still begin."""
         return 0 if self.budget.reason else max(0, self.trials - len(self._begun()))
 
-    def searcher(self, left: dict[str, str | None], places: Callable[[], int]) -> Searcher:
-        """What Ray Tune asks for trials."""
-        return StudySearcher(self, left, places)
+    def tuner_arguments(
+        self, run: Run, left: dict[str, str | None], places: Callable[[], int]
+    ) -> dict[str, Any]:
+        """The searcher, and how often it may be asked."""
+        return {
+            "param_space": {},
+            "search_alg": StudySearcher(self, left, places),
+            "num_samples": len(left) + self.samples(),
+        }
 
-    def callback(self) -> tune.Callback:
+    def callbacks(self) -> list[tune.Callback]:
         """What tells the study."""
-        return StudyCallback(self)
+        return [StudyCallback(self)]
 
     def stopper(self) -> tune.Stopper:
         """The budgets of time and epochs."""
@@ -294,9 +299,7 @@ class StudySearcher(OptunaSearch):
             assert proposal is not None
             name, checkpoint = proposal["name"], None
             del self._ot_trials[trial_id]  # the search has it
-        run = self.search.run
-        latency = "latency_ms" in self.search.objectives
-        return ray_config(name, run.recorder.configs[name], run.options.run, checkpoint, latency)
+        return ray_config(self.search.run, name, checkpoint, "latency_ms" in self.search.objectives)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Leave it to the callback, which sees every result."""

@@ -1,13 +1,13 @@
 import pytest
 import ray
 
-from tune_jobs import launch, lr_grid, options
+from tune_jobs import lr_grid, options, tuning
 
 
 @pytest.fixture(scope="module")
 def local_ray():
     """One local Ray for a test module; jobs use it as they find it."""
-    launch.torch.set_num_threads(1)
+    tuning.torch.set_num_threads(1)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

@@ -1,0 +1,136 @@
+"""A local Ray or a cluster: its start and end, and what it has room for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+# Read when ray is imported. Ours are the tables, the loggers and what the terminal shows.
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial has no score
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keeps the GPU setting, quietly
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")  # a search knows how many
+# Nothing is restored from Ray's own state, which takes longer to write the more trials there are.
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
+# glibc keeps what each thread once held, and every trial is a new thread of its worker: without
+# this a worker grew from 590 MB to 1,170 MB of its own memory over two trials.
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+# A batch's activations go back to the system after every step otherwise, and come back as zeroed
+# pages: 4% of the training time.
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
+
+import ray
+
+from trainables.errors import InputError
+from tune_jobs.options import RunOptions
+
+
+@contextlib.contextmanager
+def ray_session(options: RunOptions) -> Iterator[None]:
+    """A local Ray of our own, or a connection to a cluster, given back in the end.
+
+    Where the process is connected already, that connection is used, and kept.
+
+    Raises:
+        InputError: no cluster answers at the address.
+    """
+    # Failed and interrupted trials are in our tables and on our terminal.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield
+        return
+    if options.address is not None:
+        check_answers(options.address)
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    try:
+        if options.address is None:
+            ray.init("local", include_dashboard=False, **quiet)
+        else:
+            ray.init(options.address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if options.address is None:
+            raise
+        raise InputError(
+            f"no Ray cluster answers at {options.address} ({error}): check --address, or leave it "
+            "out to start a local Ray"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Raise InputError if nothing listens at host:port, where Ray would end the process.
+
+    Addresses without a port, such as auto, are Ray's to look up.
+    """
+    if address.startswith("ray://"):
+        raise InputError(
+            f"--address {address} is Ray Client's, through which the job could not write its "
+            "tables: run the job on the cluster with --address auto, by ray submit or ray job "
+            "submit"
+        )
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise InputError(
+            f"nothing answers at {address} ({error}): check --address, or leave it out to start a "
+            "local Ray"
+        ) from error
+
+
+def checked_resources(options: RunOptions) -> float:
+    """GPUs a trial gets.
+
+    Raises:
+        InputError: no node of the cluster is large enough for a trial.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most_gpus = max(node.get("GPU", 0) for node in nodes)
+    gpus = options.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if most_gpus else 0.0
+    for name, asked, most in (
+        ("cpus", options.cpus_per_trial, max(node.get("CPU", 0) for node in nodes)),
+        ("gpus", gpus, most_gpus),
+    ):
+        if asked > most:
+            raise InputError(
+                f"--{name}-per-trial {asked:g} is more than any machine of the cluster has: "
+                f"give {most:g} or fewer"
+            )
+    return gpus
+
+
+class Places:
+    """How many trials can run at a time, as nodes come and go; it is asked for often."""
+
+    LOOK_EVERY_S = 2.0
+
+    def __init__(self, options: RunOptions, gpus: float):
+        self.options, self.gpus = options, gpus
+        self.seen, self.next_look = 0, 0.0
+
+    def __call__(self) -> int:
+        """Trials that --max-concurrent allows, else those that the cluster has room for now."""
+        if self.options.max_concurrent is not None:
+            return self.options.max_concurrent
+        if time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + self.LOOK_EVERY_S
+            resources = ray.cluster_resources()
+            self.seen = int(resources.get("CPU", 1) // self.options.cpus_per_trial)
+            if self.gpus:
+                self.seen = min(self.seen, int(resources.get("GPU", 0) / self.gpus))
+        return self.seen

@@ -1,0 +1,221 @@
+"""Trials through Ray Tune: what is tried, and how it is trained."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ray import tune
+from rich.console import Console
+
+from trainables.config import TrialConfig
+from trainables.data import ImageDataset, TrainingData
+from trainables.models import build_model, parameter_count
+from trainables.trainable import train_trial
+from tune_jobs.options import JobOptions
+from tune_jobs.progress import TerminalProgress
+from tune_jobs.ray_session import Places
+from tune_jobs.recorder import Recorder, trial_name
+from tune_jobs.schedulers import build_scheduler
+from tune_jobs.storage import RunFolder
+
+WORKER_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is under way: what a job works with."""
+
+    job: str
+    options: JobOptions
+    folder: RunFolder
+    recorder: Recorder
+    dataset: ImageDataset
+    data: TrainingData
+    console: Console
+
+
+class Search:
+    """What is tried in a run, and what is made of how it went. Here nothing beyond the trials."""
+
+    trials: int
+    """Of the run, in all."""
+
+    def examples(self, count: int) -> list[TrialConfig]:
+        """Trials such as the run will have."""
+        raise NotImplementedError
+
+    def check(self, record: dict[str, Any]) -> None:
+        """Raise InputError if this cannot be done with what run.json says; nothing is written."""
+
+    def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
+        """Begin, or go on.
+
+        Args:
+            run: this one.
+            record: its run.json.
+
+        Returns:
+            The trials that are known already, by name.
+
+        Raises:
+            InputError: it cannot.
+        """
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """The parts of run.json that say what is tried, and how it ended."""
+        raise NotImplementedError
+
+    def left(self, names: dict[str, str | None]) -> dict[str, str | None]:
+        """Those of the trials without an end, and their checkpoints, that go on."""
+        return names
+
+    def samples(self) -> int:
+        """How many trials that are not known yet may begin."""
+        return 0
+
+    def tuner_arguments(
+        self, run: Run, left: dict[str, str | None], places: Callable[[], int]
+    ) -> dict[str, Any]:
+        """`param_space`, and what else of TuneConfig says which trials there are."""
+        raise NotImplementedError
+
+    def callbacks(self) -> list[tune.Callback]:
+        """What learns how trials went, after the recorder."""
+        return []
+
+    def stopper(self) -> tune.Stopper | None:
+        """What ends the run."""
+        return None
+
+    def settle(self) -> None:
+        """Give the trials an end that still ran when the run was ended."""
+
+    def draw(self) -> None:
+        """Write figures, when the tables are complete."""
+
+    def notes(self) -> list[str]:
+        """Lines on what was found."""
+        return []
+
+    def commands(self) -> list[str]:
+        """What a person may type next."""
+        return []
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Grid(Search):
+    """Trials that are all known from the start."""
+
+    def __init__(self, known: dict[str, TrialConfig]):
+        self.known, self.trials = known, len(known)
+
+    def examples(self, count: int) -> list[TrialConfig]:
+        """The first ones."""
+        return list(self.known.values())[:count]
+
+    def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
+        """All of them."""
+        return self.known
+
+    def describe(self) -> dict[str, Any]:
+        """The trials."""
+        return {
+            "search": {"algorithm": "grid"},
+            "budget": {
+                "trials": len(self.known),
+                "epochs": sum(config.epochs for config in self.known.values()),
+            },
+            "trials": {name: config.to_dict() for name, config in self.known.items()},
+        }
+
+    def tuner_arguments(
+        self, run: Run, left: dict[str, str | None], places: Callable[[], int]
+    ) -> dict[str, Any]:
+        """Ray's own grid search, over one setting that is the whole trial."""
+        trials = [ray_config(run, name, resume)["trial"] for name, resume in left.items()]
+        return {
+            "param_space": {"trial": tune.grid_search(trials)},
+            "max_concurrent_trials": run.options.run.max_concurrent,
+        }
+
+
+def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
+    """Enter trials into the tables; raises InputError if a model cannot be built."""
+    for name, config in trials.items():
+        run.recorder.add(name, config, count_parameters(config, run.data))
+
+
+def count_parameters(config: TrialConfig, data: TrainingData) -> int:
+    """Learnable parameters of a trial's model; raises InputError if it cannot be built."""
+    with torch.device("meta"):
+        return parameter_count(
+            build_model(config.model, len(data.classes), data.image_size, **config.build_args)
+        )
+
+
+def tune_trials(
+    run: Run,
+    search: Search,
+    left: dict[str, str | None],
+    trackers: list[tune.Callback],
+    gpus: float,
+) -> None:
+    """Train the trials in `left` from their checkpoints, and those that the search proposes.
+
+    A resumed run is a new experiment for Ray, over the trials that have not ended: what has been
+    done is in the checkpoints and tables, so nothing depends on a state of Ray's, which a kill
+    can leave behind them or empty.
+    """
+    options, recorder = run.options.run, run.recorder
+    places = Places(options, gpus)
+    samples = search.samples()
+    arguments = search.tuner_arguments(run, left, places)
+    progress = TerminalProgress(recorder, run.console, places, len(recorder.rows) + samples)
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(train_trial, data=run.data),
+            {"cpu": options.cpus_per_trial, "gpu": gpus},
+        ),
+        param_space=arguments.pop("param_space"),
+        tune_config=tune.TuneConfig(
+            reuse_actors=True,
+            scheduler=build_scheduler(run.options, recorder.epochs),
+            trial_name_creator=trial_name,
+            trial_dirname_creator=trial_name,
+            **arguments,
+        ),
+        run_config=tune.RunConfig(
+            name=run.folder.name,
+            storage_path=run.folder.uri.rsplit("/", 1)[0],
+            failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
+            callbacks=[recorder, *search.callbacks(), progress, *trackers],
+            stop=search.stopper(),
+            verbose=0,
+        ),
+    )
+    # A polite kill ends a run as well as Ctrl-C does, which Ray Tune catches; Ray's own handler
+    # would abort.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with progress.live:
+        tuner.fit()
+
+
+def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -> dict[str, Any]:
+    """A trial as Ray Tune hands it to `train_trial`."""
+    return {
+        "trial": {
+            "name": name,
+            "config": run.recorder.configs[name].to_dict(),
+            "cpus": run.options.run.cpus_per_trial,
+            "resume": resume,
+            "latency": latency,
+        }
+    }
