@@ -84,7 +84,7 @@ FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "from_", "force", "space_print", "plan",
-        "price_per_hour",
+        "price_per_hour", "max_time", "max_epochs_total",
     }
 )  # fmt: skip
 

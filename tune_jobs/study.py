@@ -130,6 +130,7 @@ class StudySearch(Search):
     def left(self, names: dict[str, str | None]) -> dict[str, str | None]:
         """Those of the trials without an end in the tables that have none in the study either."""
         rows = self.run.recorder.rows
+        self.budget.stop_all()  # what earlier drivers used may be all there is
         for frozen in self._begun():
             name = number_name(frozen.number)
             if not frozen.state.is_finished() and name not in names:
