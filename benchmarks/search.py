@@ -81,7 +81,7 @@ def accuracy(source: str, images: int, budget: float, seeds: int) -> None:
                            "--data", source, "--images", images, "--budget", budget,
                            "--seed", seed]  # fmt: skip
                 done = subprocess.run(
-                    list(map(str, command)), capture_output=True, text=True, check=True
+                    list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True
                 )
             result = json.loads(done.stdout.strip().splitlines()[-1])
             found[name].append(result["best"])

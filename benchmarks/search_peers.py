@@ -102,6 +102,11 @@ def plain_optuna(folder: Path, options: argparse.Namespace, start: float) -> dic
     return {"best": max(t.user_attrs.get("best", 0.0) for t in trials), "trials": len(trials)}
 
 
+def define(trial: Any) -> dict[str, Any]:
+    """Our space, define-by-run; Ray pickles it, so it stands here."""
+    return {"trial": to_config(suggest(default_space(), trial), BASE).to_dict()}
+
+
 def ray_example(folder: Path, options: argparse.Namespace, start: float) -> dict[str, Any]:
     """OptunaSearch and ASHA with Ray's defaults."""
     import ray
@@ -120,9 +125,6 @@ def ray_example(folder: Path, options: argparse.Namespace, start: float) -> dict
             data,
             lambda metrics, _: tune.report({"accuracy": metrics["val_accuracy"]}),
         )
-
-    def define(trial: Any) -> dict[str, Any]:
-        return {"trial": to_config(suggest(default_space(), trial), BASE).to_dict()}
 
     ray.init("local", include_dashboard=False, log_to_driver=False)
     data = load(options.data, options.images)
@@ -158,9 +160,9 @@ OURS = """
 import sys
 from benchmarks.search_peers import load
 from tune_jobs import launch, optuna_search
-source, images = sys.argv[1], int(sys.argv[2])
+data = load(sys.argv[1], int(sys.argv[2]))
 del sys.argv[1:3]
-launch.TrainingData.of = staticmethod(lambda dataset, parts: load(source, images))
+launch.TrainingData.of = staticmethod(lambda dataset, parts: data)
 optuna_search.optuna_search()
 """
 
