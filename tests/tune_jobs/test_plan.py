@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trainables.config import Recipe
+from trainables.data import TrainingData, split
+from trainables.sources import load_dataset
+from tune_jobs.optuna_search import SearchOptions
+from tune_jobs.plan import Plan, expected_share, part_of
+
+PLAN = Plan(
+    trials=5, epochs=20, share=0.25, places=2, start_s=10, epoch_s=2, checkpoint_mb=5, memory_mb=900
+)
+
+
+@pytest.mark.parametrize(
+    ("machines", "rounds"),
+    [(1, 3), (2, 2), (4, 1), (8, 1)],
+)
+def test_trials_run_in_rounds_of_as_many_as_there_are_places(machines, rounds):
+    assert PLAN.seconds(machines) == 10 + rounds * 20 * 2
+    assert PLAN.seconds(machines, share=0.5) == 10 + rounds * 10 * 2
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "epochs", "share"),
+    [
+        ("fifo", 20, 1.0),
+        # 2 epochs of all, up to 6 of a third, up to 18 of a ninth, to the end of a 27th
+        ("asha", 20, (2 + 4 / 3 + 12 / 9 + 2 / 27) / 20),
+        ("asha", 1, 1.0),
+        ("hyperband", 2, (1 + 1 / 3) / 2),
+    ],
+)
+def test_a_third_is_expected_to_pass_each_rung(scheduler, epochs, share):
+    options = SearchOptions(scheduler=scheduler, training=Recipe(epochs=epochs))
+    assert expected_share(options) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("images", [100, 300, 10_000])
+def test_a_part_is_a_share_of_training_and_validation_alike(images):
+    digits = load_dataset("digits")
+    data = TrainingData.of(digits, split(digits))
+    part, share = part_of(data, images)
+    assert share == len(part.train_labels) / len(data.train_labels)
+    assert len(part.val_labels) / len(data.val_labels) == pytest.approx(share, abs=0.01)
+    assert len(part.train_labels) >= min(images, len(data.train_labels))
+    assert np.shares_memory(part.train_images, data.train_images)
+
+
+def test_a_plan_starts_nothing_and_is_compared_with_the_run(local_ray, command, capfd, tmp_path):
+    given = ("--storage-path", tmp_path, "--smoke-test", "--lr", 1e-3, 1e-4, 1e-2)
+    assert command(*given, "--plan", "--price-per-hour", 2.5) == 0
+    out = capfd.readouterr().out
+    assert "3 trials of 2 epochs, 2 at a time" in out
+    assert "dollars" in out
+    assert "MB on disk" in out
+    assert [path.name for path in tmp_path.iterdir()] == [".plans"]
+    assert command(*given) == 0
+    assert "planned" in capfd.readouterr().out
+    assert command(*given, "--max-concurrent", 1) == 0  # another run, which was not planned
+    assert "planned" not in capfd.readouterr().out
+
+
+def test_what_is_planned_for_is_what_the_options_say(local_ray, command, capfd, tmp_path):
+    assert command("--storage-path", tmp_path, "--smoke-test", "--plan", "--price-per-hour", 0) == 2
+    assert "--price-per-hour 0" in capfd.readouterr().err
+
+
+def test_fields_of_a_plan_survive_json():
+    assert Plan(**dataclasses.asdict(PLAN)) == PLAN
