@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 # Okabe & Ito 2008: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+LEAST_SPAN = 0.02
+"""Of a loss axis, in nats; less is noise."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -57,6 +60,11 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.set_title(trial, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
+        ax.ticklabel_format(axis="y", useOffset=False)
+        low, high = ax.get_ylim()
+        if high - low < LEAST_SPAN:  # a loss that stands still is a flat line
+            middle = (low + high) / 2
+            ax.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
         ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(info.ylabel)
