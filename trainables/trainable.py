@@ -64,7 +64,11 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
                 config.model, len(data.classes), data.image_size, **config.build_args
             )
             facts["latency_ms"] = latency_ms(model.to(device), data.image_size, device)
-        fit(config, data, report, device=device, resume=state_to_resume(trial["resume"]))
+        resume = state_to_resume(trial["resume"])
+        if resume is not None:
+            # A trial that was killed after its last epoch has no other report to say this in.
+            tune.report({**facts, "status": "running", "precision": resume["precision"]})
+        fit(config, data, report, device=device, resume=resume)
     except DivergedError as error:
         tune.report({**facts, "status": "diverged", "error": str(error)})
     except Exception:
