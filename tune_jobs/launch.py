@@ -62,7 +62,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         stack.enter_context(session.ray_session(options.run))
         gpus = session.checked_resources(options.run)
         record = describe_run(job, options, dataset, parts)
-        search.check(record)
+        search.check(folder, record)
         if options.run.plan:
             plan_run(this, search, gpus)
             return 0
@@ -70,6 +70,8 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         stack.enter_context(folder.lock())
         if options.run.resume:
             record = continued(folder.read_json(RUN_FILE), record)
+        else:
+            search.begin(folder)
         folder.write_json(RUN_FILE, record)
         known = search.open(this, record)
         stack.callback(search.close)

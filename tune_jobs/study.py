@@ -32,8 +32,8 @@ from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
 from tune_jobs.spaces import Space, params_of, suggest, to_config
-from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE
-from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, check_storage
+from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE, STUDY_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, shown, study_trials
 from tune_jobs.summary import best_row
 from tune_jobs.tuning import Run, Search, add_trials, ray_config
 from tune_jobs.warm_start import same_images, warm_start
@@ -64,30 +64,46 @@ class StudySearch(Search):
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.options.seed))
         return [to_config(suggest(self.space, study.ask()), self.base) for _ in range(count)]
 
-    def check(self, record: dict[str, Any]) -> None:
+    def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
         """Look at the database and the earlier runs before anything is written."""
-        if self.options.optuna_storage is not None:
-            check_storage(self.options.optuna_storage)
+        url, resume = self.options.optuna_storage, self.options.run.resume
+        if resume or url is not None:
+            self._check_study(folder, url, resume)
         for path in self.options.from_:
             same_images(path, record, self.options.force)
+
+    def _check_study(self, folder: RunFolder, url: str | None, resume: bool) -> None:
+        numbers = study_trials(folder, url)
+        where = folder.child(STUDY_FILE).uri if url is None else shown(url)
+        if not resume and numbers is not None:
+            raise InputError(
+                f"{where} holds a study {folder.name!r} already: choose another --name, or go "
+                "on with that run by --resume"
+            )
+        if resume and folder.has(TRIALS_FILE):
+            names = set(map(number_name, numbers or ()))
+            lost = [r["trial"] for r in folder.read_rows(TRIALS_FILE) if r["trial"] not in names]
+            if lost:
+                raise InputError(
+                    f"{where} has lost {len(lost)} of the run's trials, {lost[0]} first: put it "
+                    f"back as it was, or start another run with --from {folder.uri}"
+                )
+
+    def begin(self, folder: RunFolder) -> None:
+        """Write the space, which --resume reads."""
+        folder.write(SPACE_FILE, space_yaml(self.space).encode())
 
     def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
         """Create the study, or go on with it."""
         self.run = run
         name, resume = run.folder.name, self.options.run.resume
         self.storage = StudyStorage(run.folder, self.options.optuna_storage)
-        if not resume and name in optuna.get_all_study_names(self.storage.rdb):
-            raise InputError(
-                f"{self.storage.url} holds a study {name!r} already: choose another --name, or go "
-                "on with that run by --resume"
-            )
         self.study = optuna.create_study(
             study_name=name,
             storage=self.storage.rdb,
             directions=[DIRECTIONS[mode] for mode in self.objectives.values()],
             load_if_exists=resume,
         )
-        run.folder.write(SPACE_FILE, space_yaml(self.space).encode())
         begun = self._begun()
         # A sampler seeded as before would propose again what it proposed first.
         self.study.sampler = build_sampler(self.options, self.options.seed + len(begun))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.fs
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import event, make_url
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trainables.errors import InputError
@@ -74,9 +75,21 @@ class StudyStorage:
         self.rdb.engine.dispose()
 
 
-def check_storage(url: str) -> None:
-    """Raise InputError unless an Optuna database can be reached at a URL."""
-    _opened(url, RDBStorage).engine.dispose()
+def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
+    """Numbers of the trials in the study of a run; None where there is no such study.
+
+    Args and errors are those of StudyStorage.
+    """
+    storage = StudyStorage(folder, url)
+    with _explained(storage.url):
+        studies = {study.study_name: study._study_id for study in storage.rdb.get_all_studies()}
+        numbers = None
+        if folder.name in studies:
+            trials = storage.rdb.get_all_trials(studies[folder.name], deepcopy=False)
+            numbers = {trial.number for trial in trials}
+    storage.rdb.remove_session()
+    storage.rdb.engine.dispose()
+    return numbers
 
 
 def shown(url: str) -> str:
@@ -88,11 +101,18 @@ def shown(url: str) -> str:
 
 
 def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
-    try:
+    with _explained(url):
         address = make_url(url)
         if address.drivername == "postgresql":  # whose driver depends on SQLAlchemy's version
             address = address.set(drivername="postgresql+psycopg")
         return open_(address.render_as_string(hide_password=False))
+
+
+@contextlib.contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Raise InputError where a database cannot be used."""
+    try:
+        yield
     # A driver that is missing, an address without an answer, a file that is no database, tables
     # of another version of Optuna.
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
@@ -113,6 +133,10 @@ def _sqlite(url: str) -> RDBStorage:
         # A log that is not flushed at every commit survives a kill of the process all the same.
         connection.execute("PRAGMA synchronous=NORMAL")
 
+    with storage.engine.connect() as connection:
+        found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise ValueError(f"it is damaged: {found}")
     storage.remove_session()
     storage.engine.dispose()  # connections made from now on are so
     return storage

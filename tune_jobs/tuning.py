@@ -49,8 +49,11 @@ class Search:
         """Trials such as the run will have."""
         raise NotImplementedError
 
-    def check(self, record: dict[str, Any]) -> None:
+    def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
         """Raise InputError if this cannot be done with what run.json says; nothing is written."""
+
+    def begin(self, folder: RunFolder) -> None:
+        """Write what --resume reads, before run.json makes the folder a run."""
 
     def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
         """Begin, or go on.
