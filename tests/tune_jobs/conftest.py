@@ -1,7 +1,14 @@
+import math
+import os
+import signal
+
+import optuna
 import pytest
 import ray
 
-from tune_jobs import lr_grid, options, tuning
+from tune_jobs import launch, lr_grid, options, optuna_search, tuning
+from tune_jobs.analysis.results import load_epochs, load_trials
+from tune_jobs.recorder import DriverCallback
 
 
 @pytest.fixture(scope="module")
@@ -13,14 +20,81 @@ def local_ray():
     ray.shutdown()
 
 
-@pytest.fixture
-def command(monkeypatch):
-    """Run the grid's command line in this process; returns its exit code."""
-
+def command_line(job):
     def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["tune_jobs/lr_grid.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            options.main(lr_grid.lr_grid)
+        words = [f"tune_jobs/{job.__name__}.py", *map(str, arguments)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", words)
+            with pytest.raises(SystemExit) as ended:
+                options.main(job)
         return ended.value.code
 
     return run
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Run the grid's command line in this process; returns its exit code."""
+    return command_line(lr_grid.lr_grid)
+
+
+@pytest.fixture(scope="session")
+def search():
+    """Run the search's command line in this process; returns its exit code."""
+    return command_line(optuna_search.optuna_search)
+
+
+class KillWorker(DriverCallback):
+    """Kills the worker process that reports epoch 2, once."""
+
+    def __init__(self):
+        self.killed = 0
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        if result.get("epoch") == 2 and not self.killed:
+            self.killed = result["pid"]
+            os.kill(self.killed, signal.SIGKILL)
+
+
+@pytest.fixture
+def kill_worker(monkeypatch):
+    """Kills one worker of the next run; says in `killed` which."""
+    killer = KillWorker()
+    monkeypatch.setattr(launch, "tracking_callbacks", lambda *_: [killer])
+    return killer
+
+
+STATE_OF = {"finished": "COMPLETE", "stopped": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
+
+
+@pytest.fixture(scope="session")
+def study_of():
+    """Read the study of a run back, after comparing it with the tables trial by trial."""
+
+    def read(run, storage=None):
+        study = optuna.load_study(
+            study_name=run.name, storage=storage or f"sqlite:///{run}/optuna.db"
+        )
+        own = {f"trial-{t.number:03d}": t for t in study.trials if "source" not in t.user_attrs}
+        trials = load_trials(run).set_index("trial")
+        assert trials.index.is_unique
+        assert {name: t.state.name for name, t in own.items()} == {
+            name: STATE_OF[status] for name, status in trials["status"].items()
+        }
+        epochs = load_epochs(run)
+        assert not epochs.duplicated(["trial", "epoch"]).any()
+        for name, trial in own.items():
+            curve = epochs[epochs["trial"] == name].set_index("epoch")["val_accuracy"].to_dict()
+            assert sorted(curve) == list(range(1, trials.loc[name, "epochs"] + 1))
+            if len(study.directions) == 1:
+                assert trial.intermediate_values == curve
+            if trial.values:
+                best = trials.loc[name, "best/val_accuracy"]
+                pruned = trial.state.name == "PRUNED"  # has the last value, in Optuna
+                assert trial.values[0] == (curve[max(curve)] if pruned else best)
+            for parameter, value in trial.params.items():
+                given = trials.loc[name, f"config/{parameter}"]
+                assert given == value or math.isclose(given, value)
+        return study
+
+    return read

@@ -28,7 +28,6 @@ from trainables.sources import load_dataset
 from tune_jobs import launch
 from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
 from tune_jobs.lr_grid import lr_grid
-from tune_jobs.recorder import DriverCallback
 from tune_jobs.storage import RunFolder
 
 # What differs between two runs of the same training.
@@ -186,25 +185,11 @@ def test_images_are_read_from_the_object_store_without_a_copy(local_ray):
     assert np.array_equal(data.train_images, DATA.train_images)
 
 
-class KillWorker(DriverCallback):
-    """Kills the worker process that reports epoch 2, once."""
-
-    def __init__(self):
-        self.killed = 0
-
-    def on_trial_result(self, iteration, trials, trial, result, **info):
-        if result.get("epoch") == 2 and not self.killed:
-            self.killed = result["pid"]
-            os.kill(self.killed, signal.SIGKILL)
-
-
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    local_ray, command, monkeypatch, tmp_path, expected
+    local_ray, command, kill_worker, tmp_path, expected
 ):
-    killer = KillWorker()
-    monkeypatch.setattr(launch, "tracking_callbacks", lambda *_: [killer])
     assert command("--lr", "1e-3", "--epochs", 4, "--storage-path", tmp_path) == 0
-    assert killer.killed
+    assert kill_worker.killed
     history, weights = expected(4)
     same_training(load_epochs(tmp_path / "lr-grid"), history)
     same_weights(last_state(tmp_path / "lr-grid", "lr=0.001")["model"], weights)
