@@ -142,7 +142,7 @@ def overhead(source: str) -> None:
             file = Path(runs, "images", str(i % 2), f"{i}.png")
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
-        few, many = 4, 44
+        few, many = 4, 104
         costs = []
         for _ in range(3):
             walls = []

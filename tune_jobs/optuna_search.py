@@ -103,11 +103,16 @@ def search_space(options: SearchOptions, base: TrialConfig) -> Space:
             file = Path(local, SPACE_FILE)
             file.write_bytes(folder.read(SPACE_FILE))
             return load_space(file, options.model)
-    if options.space is not None:
-        return load_space(options.space, options.model)
+    if options.space is None:
+        space = default_space(options.model)
+    else:
+        space = load_space(options.space, options.model)
     words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
     given = [word.removeprefix("--").replace("-", "_") for word in words]
-    return without(default_space(options.model), given, base)
+    space = without(space, given, base)
+    if not space:
+        raise InputError("every parameter of the space is given by an option: leave one open")
+    return space
 
 
 def check_options(options: SearchOptions) -> None:

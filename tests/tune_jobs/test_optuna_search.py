@@ -143,6 +143,16 @@ def test_what_the_command_line_gives_is_not_searched(search, capfd, tmp_path):
     assert load_space(file) == expected
 
 
+def test_an_option_goes_before_a_file_of_ones_own(search, capfd, tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text("lr: {low: 1e-4, high: 1e-2, log: true}\nbatch_size: {choices: [32, 64]}\n")
+    assert search("--space", file, "--batch-size", 16, "--space-print") == 0
+    assert "batch_size" not in capfd.readouterr().out
+    file.write_text("batch_size: {choices: [32, 64]}\n")
+    assert search("--space", file, "--batch-size", 16, "--space-print") == 2
+    assert "leave one open" in capfd.readouterr().err
+
+
 def test_the_printed_space_is_a_file_to_start_from(search, capfd, tmp_path):
     assert search("--space-print") == 0
     file = tmp_path / "printed.yaml"
