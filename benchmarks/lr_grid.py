@@ -134,14 +134,20 @@ def note_workers(peaks: dict[int, float]) -> None:
     time.sleep(0.5)
 
 
+def write_tiny_images(folder: Path) -> str:
+    """Two classes of ten 8×8 images, which leave nothing to train on; returns their path."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        file = folder / str(i % 2) / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+    return str(folder)
+
+
 def overhead(source: str) -> None:
     """Share of a grid's time that is not training, and the cost of a trial that trains nothing."""
     with tempfile.TemporaryDirectory() as runs:
-        rng = np.random.default_rng(0)
-        for i in range(20):  # two classes of ten images: nothing to train on
-            file = Path(runs, "images", str(i % 2), f"{i}.png")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+        images = write_tiny_images(Path(runs, "images"))
         few, many = 4, 104
         costs = []
         for _ in range(3):
@@ -149,7 +155,7 @@ def overhead(source: str) -> None:
             for count in (few, many):
                 rates = np.geomspace(1e-5, 1e-3, count).tolist()
                 walls.append(
-                    grid("--data", f"{runs}/images", "--image-size", 8, "--epochs", 1,
+                    grid("--data", images, "--image-size", 8, "--epochs", 1,
                          "--storage-path", runs, "--lr", *rates)
                 )  # fmt: skip
             costs.append((walls[1] - walls[0]) / (many - few))

@@ -22,9 +22,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 import psutil
-from PIL import Image
 
-from benchmarks.lr_grid import spread
+from benchmarks.lr_grid import spread, write_tiny_images
 from benchmarks.search_peers import EPOCHS, PEERS
 
 TRIALS = 1000
@@ -41,14 +40,10 @@ model.widths: {choices: [[4], [4, 8]]}
 def trials() -> None:
     """Trials a second, the cost of a trial as they grow many, and the driver's memory."""
     with tempfile.TemporaryDirectory() as folder:
-        rng = np.random.default_rng(0)
-        for i in range(20):  # two classes of ten images: nothing to train on
-            file = Path(folder, "images", str(i % 2), f"{i}.png")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
+        images = write_tiny_images(Path(folder, "images"))
         Path(folder, "space.yaml").write_text(SPACE)
         command = [sys.executable, "tune_jobs/optuna_search.py", "--trials", str(TRIALS),
-                   "--data", f"{folder}/images", "--image-size", "8", "--epochs", "1",
+                   "--data", images, "--image-size", "8", "--epochs", "1",
                    "--space", f"{folder}/space.yaml", "--scheduler", "fifo",
                    "--storage-path", folder]  # fmt: skip
         memory: list[tuple[float, float]] = []

@@ -48,7 +48,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
     folder = find_folder(job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     dataset, parts, data = load_data(options)
-    this = Run(job, options, folder, Recorder(folder), dataset, data, console)
+    this = Run(options, folder, Recorder(folder), data, console)
     for config in search.examples(min(search.trials, EXAMPLES)):
         count_parameters(config, data)  # refuses what cannot be built
     console.print(

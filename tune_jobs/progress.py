@@ -79,6 +79,8 @@ class TerminalProgress(DriverCallback):
     on_trial_error = on_trial_complete
 
     def _estimate(self, note: str = "") -> None:
+        if self.live.disable:  # nobody sees it, and it looks at every trial
+            return
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
         open_ = [name for name, row in rows.items() if row["status"] in ("pending", "running")]
         ended = [name for name in rows if name not in open_ and epochs[name]]

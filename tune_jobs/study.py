@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import shlex
-import sys
 import time
 import warnings
 from collections import Counter
@@ -27,14 +25,13 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
-from tune_jobs.options import RunOptions
 from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
 from tune_jobs.spaces import Space, params_of, suggest, to_config
 from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE, STUDY_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, shown, study_trials
-from tune_jobs.summary import best_row
+from tune_jobs.summary import best_row, resume_command, write_figure
 from tune_jobs.tuning import Run, Search, add_trials, ray_config
 from tune_jobs.warm_start import same_images, warm_start
 
@@ -229,11 +226,10 @@ class StudySearch(Search):
         figures = draw_search(
             load_trials(folder.uri), load_epochs(folder.uri), self.space, self.objectives
         )
-        folder.child(FIGURES_FOLDER).make()
+        pictures = folder.child(FIGURES_FOLDER)
+        pictures.make()
         for name, figure in figures.items():
-            picture = io.BytesIO()
-            figure.savefig(picture, dpi=120)
-            folder.child(FIGURES_FOLDER).write(f"{name}.png", picture.getvalue())
+            write_figure(pictures, f"{name}.png", figure)
 
     def notes(self) -> list[str]:
         """How trials ended, the settings of the best one, and the front of several objectives."""
@@ -257,11 +253,8 @@ class StudySearch(Search):
 
     def commands(self) -> list[str]:
         """The dashboard, and more trials."""
-        options = self.options.run
-        more = ["python", sys.argv[0], "--name", self.run.folder.name, "--extend", "20"]
-        if options.storage_path != RunOptions().storage_path:
-            more += ["--storage-path", options.storage_path]
-        return [shlex.join(["optuna-dashboard", self.storage.url]), shlex.join(more)]
+        more = resume_command(self.run.folder, self.options.run, "--extend", "20")
+        return [shlex.join(["optuna-dashboard", self.storage.url]), more]
 
     def close(self) -> None:
         """Give the database back."""
@@ -385,16 +378,20 @@ class Budget(tune.Stopper):
         """Wall time used."""
         return time.monotonic() - self.begin
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of all trials together."""
+        return sum(map(len, self.recorder.epochs.values()))
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether one trial is to stop: never one alone."""
         return False
 
     def stop_all(self) -> bool:
         """Whether the search is to end; `reason` says why."""
-        epochs = sum(map(len, self.recorder.epochs.values()))
         if self.max_seconds is not None and self.seconds >= self.max_seconds:
             self.reason = "--max-time"
-        elif self.max_epochs is not None and epochs >= self.max_epochs:
+        elif self.max_epochs is not None and self.epochs >= self.max_epochs:
             self.reason = "--max-epochs-total"
         return self.reason is not None
 

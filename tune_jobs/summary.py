@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,7 +19,7 @@ from trainables.data import TrainingData
 from trainables.loop import input_statistics
 from trainables.metrics import TARGET
 from tune_jobs.analysis.figures import curves_info, plot_curves
-from tune_jobs.analysis.results import FORMAT, load_epochs
+from tune_jobs.analysis.results import FORMAT, SCORE, load_epochs
 from tune_jobs.options import RunOptions
 from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
@@ -36,19 +37,24 @@ def finish(
     if best is not None:
         write_best(folder, best, recorder.configs[best["trial"]], data, record)
         if len(recorder.rows) <= MOST_ROWS:
-            picture = io.BytesIO()
-            plot_curves(curves_info(load_epochs(folder.uri))).savefig(picture, dpi=120)
-            folder.write(CURVES_FILE, picture.getvalue())
+            write_figure(folder, CURVES_FILE, plot_curves(curves_info(load_epochs(folder.uri))))
     statuses = {row["status"] for row in recorder.rows.values()}
     unfinished = statuses & {"pending", "interrupted"}
     record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}
     folder.write_json(RUN_FILE, record)
 
 
+def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
+    """Write a figure as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=120)
+    folder.write(name, picture.getvalue())
+
+
 def best_row(recorder: Recorder) -> dict[str, Any] | None:
     """The trial with the highest validation accuracy; of equals the one with the lower loss."""
     scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
-    return max(scored, key=lambda row: (row[f"best/{TARGET}"], -row["best/val_loss"]), default=None)
+    return max(scored, key=lambda row: (row[SCORE], -row["best/val_loss"]), default=None)
 
 
 def write_best(
@@ -75,7 +81,7 @@ def write_best(
             "std": std,
             "trial": row["trial"],
             "epoch": row["best/epoch"],
-            TARGET: row[f"best/{TARGET}"],
+            TARGET: row[SCORE],
             "dataset": record["dataset"]["fingerprint"],
         },
     )
@@ -104,14 +110,14 @@ def conclude(
     shown = rows
     if len(rows) > MOST_ROWS:
         scored = [row for row in rows if row["epochs"]]
-        shown = sorted(scored, key=lambda row: -row[f"best/{TARGET}"])[:FEW_ROWS]
+        shown = sorted(scored, key=lambda row: -row[SCORE])[:FEW_ROWS]
     console.print(trial_table(shown, best))
     if len(shown) < len(rows):
         say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
     if best is not None:
         say(
-            f"Best: [bold]{escape(best['trial'])}[/] with {best[f'best/{TARGET}']:.2%} of the "
+            f"Best: [bold]{escape(best['trial'])}[/] with {best[SCORE]:.2%} of the "
             f"validation images right after epoch {best['best/epoch']}"
         )
     for note in notes:
@@ -146,7 +152,7 @@ def trial_table(rows: list[dict[str, Any]], best: dict[str, Any] | None) -> Tabl
             cells = [
                 f"{row['last/train_loss']:.4f}",
                 f"{row['last/val_loss']:.4f}",
-                f"{row[f'best/{TARGET}']:.2%}",
+                f"{row[SCORE]:.2%}",
                 str(row["best/epoch"]),
                 duration(row["seconds"]),
                 f"{row['images_per_second']:,.0f}",
@@ -156,9 +162,9 @@ def trial_table(rows: list[dict[str, Any]], best: dict[str, Any] | None) -> Tabl
     return table
 
 
-def resume_command(folder: RunFolder, options: RunOptions) -> str:
+def resume_command(folder: RunFolder, options: RunOptions, *how: str) -> str:
     """What a person types to go on with a run; its other options are remembered."""
-    words = ["python", sys.argv[0], "--name", folder.name, "--resume"]
+    words = ["python", sys.argv[0], "--name", folder.name, *(how or ("--resume",))]
     for option in ("storage_path", "address"):
         value = getattr(options, option)
         if value != getattr(RunOptions(), option):

@@ -13,7 +13,7 @@ from ray import tune
 from rich.console import Console
 
 from trainables.config import TrialConfig
-from trainables.data import ImageDataset, TrainingData
+from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from tune_jobs.options import JobOptions
@@ -30,11 +30,9 @@ WORKER_RETRIES = 3
 class Run:
     """A run that is under way: what a job works with."""
 
-    job: str
     options: JobOptions
     folder: RunFolder
     recorder: Recorder
-    dataset: ImageDataset
     data: TrainingData
     console: Console
 

@@ -13,7 +13,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
 from trainables.models import model_arguments
-from tune_jobs.analysis.results import config_of, load_run, objective_column
+from tune_jobs.analysis.results import SCORE, config_of, load_run, objective_column
 from tune_jobs.spaces import Space, distributions, params_of, suggest, to_config
 from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.study_storage import SOURCE, STATES
@@ -59,7 +59,7 @@ def warm_start(
             curves.setdefault(row["trial"], {})[row["epoch"]] = row[TARGET]
         rows = [row for row in folder.read_rows(TRIALS_FILE) if row["epochs"]]
         told = queued = 0
-        for row in sorted(rows, key=lambda row: -row[f"best/{TARGET}"]):
+        for row in sorted(rows, key=lambda row: -row[SCORE]):
             config = config_of(row)
             params = params_of(config, space)
             values = [row[objective_column(objective)] for objective in objectives]
@@ -121,16 +121,15 @@ def as_trial(
     row: dict[str, Any],
     params: dict[str, Any],
     space: Space,
-    values: list[float] | None,
+    values: list[float],
     curve: dict[int, float],
 ) -> FrozenTrial:
     """A trial of an earlier run as Optuna keeps it."""
-    state, single = STATES[row["status"]], len(values or []) == 1
-    if state is TrialState.PRUNED:
-        values = [curve[max(curve)]] if single else None
+    state, single = STATES[row["status"]], len(values) == 1
+    pruned_at = [curve[max(curve)]] if single else None  # as Optuna's own have it
     return optuna.trial.create_trial(
         state=state,
-        values=values,
+        values=pruned_at if state is TrialState.PRUNED else values,
         params=params,
         distributions=distributions(space, params),
         intermediate_values=curve if single else None,

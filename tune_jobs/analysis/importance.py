@@ -16,8 +16,8 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from tune_jobs.analysis.figures import COLOURS
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
+from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.search_figures import (
-    SCORE,
     axis_label,
     finish_axes,
     message_figure,

@@ -19,9 +19,8 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
-from tune_jobs.analysis.results import STATUSES
+from tune_jobs.analysis.results import SCORE, STATUSES
 from tune_jobs.analysis.search_figures import (
-    SCORE,
     SCORED,
     Mode,
     axis_label,

@@ -31,6 +31,9 @@ STATUSES = {
 ENDED = ("finished", "stopped", "diverged")
 """Statuses that --resume leaves alone."""
 
+SCORE = f"best/{TARGET}"
+"""Column of the trials that they are compared by."""
+
 _ARROW_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
 
 
@@ -95,7 +98,7 @@ def config_of(row: dict[str, Any]) -> TrialConfig:
 
 def objective_column(objective: str) -> str:
     """The column of trials.parquet that an objective of a search stands in."""
-    return f"best/{TARGET}" if objective == "accuracy" else objective
+    return SCORE if objective == "accuracy" else objective
 
 
 def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:

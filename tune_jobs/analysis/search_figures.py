@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS, TARGET
 from tune_jobs.analysis.figures import COLOURS, Curve
-from tune_jobs.analysis.results import STATUSES
+from tune_jobs.analysis.results import SCORE, STATUSES
 
 Mode = Literal["min", "max"]
-SCORE = f"best/{TARGET}"
-"""Column of the trials that a search maximises unless told otherwise."""
 SCORED = ("finished", "stopped")
 """Statuses of the trials whose scores tell about their parameters."""
 GREY = "#7F7F7F"

@@ -15,9 +15,8 @@ from tune_jobs.analysis.parameter_figures import (
     slices_info,
 )
 from tune_jobs.analysis.pareto import pareto_front, pareto_info, plot_pareto
-from tune_jobs.analysis.results import STATUSES, search_frame
+from tune_jobs.analysis.results import SCORE, STATUSES, search_frame
 from tune_jobs.analysis.search_figures import (
-    SCORE,
     STATUS_STYLES,
     axis_label,
     history_info,
