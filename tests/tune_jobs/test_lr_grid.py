@@ -21,12 +21,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trainables.checkpoint import load_checkpoint
 from trainables.config import TrialConfig
 from trainables.data import TrainingData, split
+from trainables.errors import InputError
 from trainables.loop import Autocast, Preparation, fit, predict
 from trainables.metrics import EPOCH_METRICS
 from trainables.models import build_model
 from trainables.sources import load_dataset
 from tune_jobs import launch
 from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
+from tune_jobs.analysis.search_report import load_front
 from tune_jobs.lr_grid import lr_grid
 from tune_jobs.storage import RunFolder
 
@@ -144,6 +146,11 @@ def test_tensorboard_shows_every_metric_by_epoch(finished):
     assert [event.step for event in scalars] == [1, 2, 3]
     assert [event.value for event in scalars] == pytest.approx(history["val_loss"].tolist())
     assert len(events.Tags()["scalars"]) == len(EPOCH_METRICS)
+
+
+def test_a_grid_has_no_front(finished):
+    with pytest.raises(InputError, match="no search but a grid"):
+        load_front(finished)
 
 
 def test_a_name_is_not_used_twice(finished, command, capfd):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from trainables.errors import InputError
 from tune_jobs.analysis.importance import importance_info, plot_importance
 from tune_jobs.analysis.parameter_figures import (
     parallel_info,
@@ -63,7 +64,9 @@ def load_front(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: there is no search at that path or URI, or a newer version wrote it.
     """
-    objectives = load_run(path)["search"]["objectives"]
+    objectives = load_run(path)["search"].get("objectives")
+    if objectives is None:
+        raise InputError(f"{path} is no search but a grid, which has no objectives: check the path")
     columns = {objective_column(name): mode for name, mode in objectives.items()}
     trials = load_trials(path)
     return pareto_front(trials[trials["status"] == "finished"], columns)
