@@ -44,6 +44,21 @@ def search():
     return command_line(optuna_search.optuna_search)
 
 
+@pytest.fixture
+def assert_one_message(capfd):
+    """Check that what was printed says all the words, and is no traceback."""
+
+    def check(words):
+        printed = capfd.readouterr()
+        # The parser frames its messages in a box.
+        message = " ".join((printed.err + printed.out).replace("│", " ").split())
+        for word in words:
+            assert word in message
+        assert "Traceback" not in message
+
+    return check
+
+
 class KillWorker(DriverCallback):
     """Kills the worker process that reports epoch 2, once."""
 
