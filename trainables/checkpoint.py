@@ -7,6 +7,7 @@ states and the epochs so far, read with `weights_only=True` so that it cannot ru
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -14,8 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainables.config import TrialConfig
+
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
+CHANGEABLE = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
+"""Settings that a state can go on under other values of: neither its tensors nor the number of
+steps in an epoch depend on them."""
+RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+"""Of a group of parameters, as optimisers and schedules keep them."""
 
 
 class TrainingState(TypedDict):
@@ -52,4 +60,26 @@ def load_checkpoint(folder: Path) -> TrainingState:
     """
     state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     state["best"] = load_file(folder / BEST_FILE)
+    return state
+
+
+def changed(state: TrainingState, config: TrialConfig) -> TrainingState:
+    """A copy of a state that goes on under another config, which differs in CHANGEABLE alone.
+
+    The learning rate and the course of it still to come are scaled as the rates of the configs
+    are; the momentum that the optimiser has gathered stays.
+    """
+    before, after = state["config"], config.to_dict()
+    wrong = [key for key in after if after[key] != before[key] and key not in CHANGEABLE]
+    assert not wrong, wrong
+    state = copy.deepcopy(state)
+    factor = after["lr"] / before["lr"]
+    for group in state["optimizer"]["param_groups"]:
+        group |= {key: factor * group[key] for key in RATES if key in group}
+        group["weight_decay"] = after["weight_decay"]
+        if "momentum" in group:
+            group["momentum"] = after["momentum"]
+    for key in ("base_lrs", "_last_lr"):
+        state["scheduler"][key] = [factor * rate for rate in state["scheduler"][key]]
+    state["config"] = after
     return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 from trainables.config import TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
@@ -20,6 +21,9 @@ class GridOptions(JobOptions):
     """Of the first training at each rate."""
     seeds: int = 1
     """Trainings at each rate, with consecutive seeds."""
+    scheduler: Literal["fifo", "asha", "hyperband"] = "fifo"
+    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
+    to compare them after the same epochs."""
 
 
 def grid(options: GridOptions) -> dict[str, TrialConfig]:

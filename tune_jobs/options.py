@@ -71,9 +71,8 @@ class JobOptions:
 
     recipe: Literal["standard", "report", "fast"] = "standard"
     """A preset of everything below that trains a model; each option overrides it."""
-    scheduler: Literal["fifo", "asha", "hyperband"] = "fifo"
-    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
-    to compare them after the same epochs."""
+    scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
+    """What stops, pauses or changes trials while they run."""
     training: Recipe = field(default_factory=Recipe)
     data: DataOptions = field(default_factory=DataOptions)
     run: RunOptions = field(default_factory=RunOptions)

@@ -55,9 +55,9 @@ class SearchOptions(JobOptions):
     """Start from runs on other images too."""
     seed: int = 0
     """Of the sampler, and of every training."""
-    scheduler: Literal["asha", "fifo", "hyperband"] = "asha"
+    scheduler: Literal["asha", "fifo", "hyperband", "pbt"] = "asha"
     """asha stops trials that fall behind, fifo trains each to its end, hyperband pauses trials to
-    compare them after the same epochs."""
+    compare them after the same epochs, pbt has the worst go on as changed copies of the best."""
 
 
 def optuna_search() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from pyarrow.fs import FileSelector
@@ -17,6 +18,7 @@ from tune_jobs.analysis.results import (
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
     config_columns,
+    config_of,
     summary_columns,
 )
 from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
@@ -65,8 +67,33 @@ class Recorder(DriverCallback):
             "parameters": parameters,
         }
 
-    def restore(self) -> dict[str, str | None]:
+    def inherit(
+        self,
+        name: str,
+        donor: str,
+        config: TrialConfig,
+        history: list[dict[str, float]],
+        checkpoint: str,
+    ) -> None:
+        """A trial goes on from a copy of another's checkpoint, with the epochs that led there."""
+        row, given = self.rows[name], self.rows[donor]
+        self.configs[name] = config
+        self.epochs[name] = self._epoch_rows(name, history)
+        copy = f"{donor} after epoch {len(history)}"
+        row |= config_columns(config) | {
+            "copied": f"{row['copied']}, {copy}" if row.get("copied") else copy,
+            "checkpoint": f"{name}/{checkpoint}",
+            "parameters": given["parameters"],
+            "latency_ms": given.get("latency_ms"),
+        }
+        self._summarise(name)
+        self.write(force=True)
+
+    def restore(self, free: Collection[str] = ()) -> dict[str, str | None]:
         """Take over what an earlier driver left of the trials that have been added.
+
+        Args:
+            free: settings that a scheduler may have changed since a trial began.
 
         Returns:
             The trials still to train, each with the checkpoint it goes on from. Workers of a
@@ -75,23 +102,27 @@ class Recorder(DriverCallback):
         """
         if self.folder.has(TRIALS_FILE):
             for row in self.folder.read_rows(TRIALS_FILE):
+                name = row["trial"]
+                self.rows[name]["copied"] = row.get("copied")
                 if row["status"] in ENDED:
-                    for key in (*REPORTED, "checkpoint"):
-                        self.rows[row["trial"]][key] = row[key]
+                    self.configs[name] = config_of(row)
+                    for key in (*REPORTED, "checkpoint", "parameters"):
+                        self.rows[name][key] = row[key]
+                    self.rows[name] |= config_columns(self.configs[name])
             for row in self.folder.read_rows(EPOCHS_FILE):
                 self.epochs[row["trial"]][row["epoch"]] = row
         left: dict[str, str | None] = {}
         for name, row in self.rows.items():
             if row["status"] not in ENDED:
-                checkpoint, history = newest_checkpoint(
-                    self.folder.child(name).uri, self.configs[name]
-                )
-                left[name] = checkpoint
-                if checkpoint is not None:
-                    row["checkpoint"] = f"{name}/{checkpoint.rsplit('/', 1)[-1]}"
-                self.epochs[name] = {
-                    int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history
-                }
+                left[name] = None
+                self.epochs[name] = {}
+                uri = self.folder.child(name).uri
+                if newest := newest_checkpoint(uri, self.configs[name], free):
+                    left[name], state = newest
+                    row["checkpoint"] = f"{name}/{newest[0].rsplit('/', 1)[-1]}"
+                    self.configs[name] = TrialConfig.from_dict(state["config"])
+                    row |= config_columns(self.configs[name])
+                    self.epochs[name] = self._epoch_rows(name, state["history"])
             self._summarise(name)
         return left
 
@@ -112,7 +143,8 @@ class Recorder(DriverCallback):
         for key in REPORTED:
             if key in result:
                 row[key] = result[key]
-        if "epoch" in result:
+        # One that is paused by now went on as a copy of another, and this epoch is not of the copy.
+        if "epoch" in result and trial.status != Trial.PAUSED:
             self.epochs[name][result["epoch"]] = self._epoch_row(name, result)
             self._summarise(name)
         self.write()
@@ -172,6 +204,9 @@ class Recorder(DriverCallback):
     def _summarise(self, name: str) -> None:
         epochs = [row for _, row in sorted(self.epochs[name].items())]
         self.rows[name] |= summary_columns(epochs)
+
+    def _epoch_rows(self, name: str, history: list[dict[str, float]]) -> dict[int, dict[str, Any]]:
+        return {int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history}
 
     @staticmethod
     def _epoch_row(name: str, result: dict[str, Any]) -> dict[str, Any]:

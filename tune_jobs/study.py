@@ -16,16 +16,19 @@ from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import NoopStopper
 
+from trainables.checkpoint import CHANGEABLE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
 from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
+from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
 from tune_jobs.spaces import Space, params_of, suggest, to_config
@@ -55,6 +58,7 @@ class StudySearch(Search):
         """Optuna's, by name, of trials that have not ended."""
         self.reported: dict[str, int] = {}
         """The last epoch of each that Optuna knows."""
+        self.free = CHANGEABLE if options.scheduler == "pbt" else ()
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Trials drawn at random from the space."""
@@ -168,11 +172,20 @@ class StudySearch(Search):
         self, run: Run, left: dict[str, str | None], places: Callable[[], int]
     ) -> dict[str, Any]:
         """The searcher, and how often it may be asked."""
+        count = len(left) + self.samples()
+        if self.options.scheduler == "pbt":  # all are compared with each other, so they take turns
+            places = lambda: count  # noqa: E731
         return {
             "param_space": {},
             "search_alg": StudySearcher(self, left, places),
-            "num_samples": len(left) + self.samples(),
+            "num_samples": count,
         }
+
+    def scheduler(self, run: Run) -> TrialScheduler:
+        """The one asked for."""
+        if self.options.scheduler != "pbt":
+            return super().scheduler(run)
+        return Population(run.recorder, self.space, self.base.epochs, self.options.seed)
 
     def callbacks(self) -> list[tune.Callback]:
         """What tells the study."""
@@ -184,8 +197,10 @@ class StudySearch(Search):
 
     def report(self, name: str, epoch: int, value: float) -> None:
         """Give the study the value a trial has after an epoch, once."""
-        # Optuna keeps values on the way for one objective alone.
-        if len(self.objectives) == 1 and epoch > self.reported.get(name, 0):
+        # Optuna keeps values on the way for one objective alone. Those of a copy come from other
+        # settings than it was proposed with.
+        copied = self.run.recorder.rows[name].get("copied")
+        if len(self.objectives) == 1 and not copied and epoch > self.reported.get(name, 0):
             self.open_trials[name].report(value, epoch)
             self.reported[name] = epoch
 
@@ -194,9 +209,11 @@ class StudySearch(Search):
         row = self.run.recorder.rows[name]
         trial = self.open_trials.pop(name)
         self.reported.pop(name, None)
-        for key in ("status", "error"):
+        for key in ("status", "error", "copied"):
             trial.set_user_attr(key, row.get(key))
         state = STATES.get(row["status"], TrialState.FAIL)
+        if row.get("copied") and state is TrialState.COMPLETE:
+            state = TrialState.PRUNED  # what it was proposed with ended when it became a copy
         values = None
         if state is TrialState.COMPLETE:
             values = [float(row[objective_column(name)]) for name in self.objectives]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from trainables.config import TrialConfig
@@ -42,6 +43,8 @@ class Search:
 
     trials: int
     """Of the run, in all."""
+    free: Collection[str] = ()
+    """Settings that the scheduler may change while a trial runs."""
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Trials such as the run will have."""
@@ -85,6 +88,10 @@ class Search:
     ) -> dict[str, Any]:
         """`param_space`, and what else of TuneConfig says which trials there are."""
         raise NotImplementedError
+
+    def scheduler(self, run: Run) -> TrialScheduler:
+        """What stops, pauses or changes trials while they run."""
+        return build_scheduler(run.options, run.recorder.epochs)
 
     def callbacks(self) -> list[tune.Callback]:
         """What learns how trials went, after the recorder."""
@@ -188,7 +195,7 @@ def tune_trials(
         param_space=arguments.pop("param_space"),
         tune_config=tune.TuneConfig(
             reuse_actors=True,
-            scheduler=build_scheduler(run.options, recorder.epochs),
+            scheduler=search.scheduler(run),
             trial_name_creator=trial_name,
             trial_dirname_creator=trial_name,
             **arguments,

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import functools
 import math
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from trainables import loop
-from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, split
 from trainables.errors import DivergedError
@@ -241,6 +242,42 @@ def test_an_interrupted_trial_of_low_precision_ends_the_same_too(
     config = make_config(precision=precision)
     interrupted = train_with_interruptions(config, tiny_data, tmp_path, (1, 2))
     assert_identical(interrupted, train(config, tiny_data))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_state_goes_on_under_another_rate_along_the_same_course(optimizer, schedule, tiny_data):
+    config = make_config(optimizer=optimizer, schedule=schedule, epochs=4, lr=1e-3)
+    states, learned = [], []
+    history = fit(config, tiny_data, lambda _, state: states.append(copy.deepcopy(state)))
+    other = dataclasses.replace(
+        config, lr=3e-3, weight_decay=0.25, momentum=0.5, label_smoothing=0.1, dropout=0.2
+    )
+    state = changed(states[1], other)
+    assert states[1]["config"] == config.to_dict()  # the state given stays as it is
+    resumed = fit(other, tiny_data, lambda _, s: learned.append(copy.deepcopy(s)), resume=state)
+    assert resumed[:2] == history[:2]
+    rates, tripled = ([row["learning_rate"] for row in rows] for rows in (history, resumed))
+    assert tripled[2:] == pytest.approx([3 * rate for rate in rates[2:]])
+    (group,) = learned[-1]["optimizer"]["param_groups"]
+    assert group["weight_decay"] == 0.25
+    assert optimizer != "sgd" or group["momentum"] == 0.5
+    assert learned[-1]["config"] == other.to_dict()
+
+
+def test_a_state_under_the_config_it_has_is_the_same(tiny_data):
+    config = make_config(schedule="one_cycle")
+    states = []
+    whole = train(config, tiny_data)
+    fit(config, tiny_data, lambda _, state: states.append(copy.deepcopy(state)))
+    assert_identical(train(config, tiny_data, resume=changed(states[0], config)), whole)
+
+
+def test_a_state_does_not_go_on_under_another_batch_size(tiny_data):
+    states = []
+    fit(make_config(epochs=1), tiny_data, lambda _, state: states.append(state))
+    with pytest.raises(AssertionError, match="batch_size"):
+        changed(states[0], make_config(epochs=1, batch_size=8))
 
 
 def test_a_trial_keeps_its_precision_on_another_machine(tiny_data, tmp_path, monkeypatch):

@@ -78,6 +78,7 @@ TRIAL_SCHEMA = pa.schema(
         ("latency_ms", pa.float64()),
         ("device", pa.string()),
         ("precision", pa.string()),
+        ("copied", pa.string()),
         ("checkpoint", pa.string()),
     ]
 )
