@@ -5,7 +5,11 @@
 
 `trials` runs 1,000 trials that cost nothing. `accuracy` gives each searcher the same wall time, the
 same space, the same training and two cores, one after the other, and compares the best validation
-accuracy that each has found.
+accuracy that each has found. Syne Tune takes part where the interpreter of an environment that has
+it is given with --syne-tune-python:
+
+    python -m venv syne
+    syne/bin/pip install -e . syne-tune==0.16.0 -c constraints.txt
 """
 
 from __future__ import annotations
@@ -66,13 +70,14 @@ def trials() -> None:
     print(f"driver's memory: {(late - early) / (TRIALS - 100):.1f} KB a trial")
 
 
-def accuracy(source: str, images: int, budget: float, seeds: int) -> None:
+def accuracy(source: str, images: int, budget: float, seeds: int, syne_tune: str | None) -> None:
     """The best validation accuracy that each searcher finds in the same time."""
-    found: dict[str, list[float]] = {name: [] for name in PEERS}
+    pythons = dict.fromkeys(PEERS, sys.executable) | {"syne_tune": syne_tune}
+    found: dict[str, list[float]] = {name: [] for name, python in pythons.items() if python}
     for seed in range(seeds):
-        for name in PEERS:
+        for name in found:
             with tempfile.TemporaryDirectory() as folder:
-                command = [sys.executable, "-m", "benchmarks.search_peers", name, folder,
+                command = [pythons[name], "-m", "benchmarks.search_peers", name, folder,
                            "--data", source, "--images", images, "--budget", budget,
                            "--seed", seed]  # fmt: skip
                 done = subprocess.run(
@@ -95,12 +100,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="to train on")
     parser.add_argument("--budget", type=float, default=300, help="seconds of each search")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--syne-tune-python", help="of an environment that has syne-tune")
     options = parser.parse_args()
     if options.part == "trials":
         trials()
     else:
         print(f"{options.budget:.0f} s each, trials of up to {EPOCHS} epochs")
-        accuracy(options.data, options.images, options.budget, options.seeds)
+        accuracy(
+            options.data, options.images, options.budget, options.seeds, options.syne_tune_python
+        )
 
 
 if __name__ == "__main__":

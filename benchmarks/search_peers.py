@@ -8,7 +8,8 @@ differs is who proposes settings and who stops trials:
 - bakeoff: our job, as a person runs it, start included;
 - optuna: two processes of `study.optimize` on one SQLite file, its default TPE sampler and median
   pruner;
-- ray: `OptunaSearch` and `ASHAScheduler` as Ray's own example wires them.
+- ray: `OptunaSearch` and `ASHAScheduler` as Ray's own example wires them;
+- syne_tune: its ASHA on its local backend, in an environment of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from benchmarks import syne_tune_peer
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.errors import DivergedError
@@ -166,7 +168,12 @@ launch.TrainingData.of = staticmethod(lambda dataset, parts: data)
 optuna_search.optuna_search()
 """
 
-PEERS = {"bakeoff": bakeoff, "optuna": plain_optuna, "ray": ray_example}
+PEERS = {
+    "bakeoff": bakeoff,
+    "optuna": plain_optuna,
+    "ray": ray_example,
+    "syne_tune": syne_tune_peer.search,
+}
 
 
 def main() -> None:

@@ -1,0 +1,113 @@
+"""Syne Tune's ASHA on its local backend: the search, and, run as a script, one trial of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.data import TrainingData
+from trainables.errors import DivergedError
+from tune_jobs.spaces import Parameter, default_space, to_config
+
+ARRAYS = ("train_images", "train_labels", "val_images", "val_labels")
+POLL_S = 0.5
+"""Its default of 5 s is as long as some of the trials."""
+
+
+def domain(parameter: Parameter) -> Any:
+    """A parameter as Syne Tune has it; choices go as JSON, as some are lists.
+
+    Its spaces have no conditions: momentum is drawn always, and not used without SGD.
+    """
+    from syne_tune import config_space
+
+    if parameter.kind == "categorical":
+        return config_space.choice(list(map(json.dumps, parameter.choices)))
+    if parameter.kind == "int":
+        ints = config_space.lograndint if parameter.log else config_space.randint
+        return ints(parameter.low, parameter.high)
+    floats = config_space.loguniform if parameter.log else config_space.uniform
+    return floats(parameter.low, parameter.high)
+
+
+def search(folder: Path, options: Namespace, start: float) -> dict[str, Any]:
+    """Two workers, as its own example wires them; each trial is a process of its own."""
+    os.environ["SYNETUNE_FOLDER"] = str(folder)  # read when it is imported
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # its trials import benchmarks too
+    from syne_tune import StoppingCriterion, Tuner
+    from syne_tune.backend import LocalBackend
+    from syne_tune.experiments import load_experiment
+    from syne_tune.optimizer.baselines import ASHA
+
+    from benchmarks.search_peers import EPOCHS, load
+
+    data = load(options.data, options.images)
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(data, name))
+    rest = {"classes": data.classes, "mean": data.mean, "std": data.std}
+    (folder / "rest.json").write_text(json.dumps(rest))
+    space = {parameter.name: domain(parameter) for parameter in default_space().values()}
+    tuner = Tuner(
+        trial_backend=LocalBackend(entry_point=__file__, pass_args_as_json=True),
+        scheduler=ASHA(
+            {**space, "folder": str(folder)},
+            metric="val_accuracy",
+            time_attr="epoch",
+            max_t=EPOCHS,
+            do_minimize=False,
+            random_seed=options.seed,
+        ),
+        stop_criterion=StoppingCriterion(
+            max_wallclock_time=max(1.0, start + options.budget - time.time())
+        ),
+        n_workers=2,
+        sleep_time=POLL_S,
+    )
+    tuner.run()
+    results = load_experiment(tuner.name).results
+    return {"best": float(results["val_accuracy"].max()), "trials": results["trial_id"].nunique()}
+
+
+def train() -> None:
+    """One trial, with the settings in the file that the backend has written."""
+    import torch
+    from syne_tune import Reporter
+    from syne_tune.utils import add_config_json_to_argparse, load_config_json
+
+    from benchmarks.search_peers import BASE
+    from trainables.loop import fit
+
+    parser = ArgumentParser()
+    add_config_json_to_argparse(parser)
+    given = load_config_json(vars(parser.parse_known_args()[0]))
+    folder = Path(given["folder"])
+    arrays: dict[str, Any] = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
+    }
+    for name, value in json.loads((folder / "rest.json").read_text()).items():
+        arrays[name] = tuple(value)
+    data = TrainingData(**arrays)
+    space = default_space()
+    values = {
+        name: json.loads(given[name]) if space[name].kind == "categorical" else given[name]
+        for name in space
+    }
+    torch.set_num_threads(1)
+    reporter = Reporter()
+
+    def report(metrics: dict[str, float], _: Any) -> None:
+        reporter(epoch=int(metrics["epoch"]), val_accuracy=metrics["val_accuracy"])
+
+    with contextlib.suppress(DivergedError):  # a trial that fails would end the search
+        fit(to_config(values, BASE), data, report)
+
+
+if __name__ == "__main__":
+    train()
