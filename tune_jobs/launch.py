@@ -14,7 +14,7 @@ from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split, TrainingData, split
 from trainables.errors import InputError
 from trainables.sources import load_dataset
-from tune_jobs.options import STARTED, JobOptions, RunOptions, checked_run
+from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
 from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
@@ -123,7 +123,7 @@ def compare_plan(options: JobOptions, console: Console) -> None:
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     if kept.has(plan_file(options)):
         plan = Plan(**kept.read_json(plan_file(options)))
-        planned, took = plan.seconds(share=plan.share), time.monotonic() - STARTED
+        planned, took = plan.seconds(share=plan.share), time.monotonic() - started()
         console.print(
             f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
             highlight=False,

@@ -15,8 +15,12 @@ import tyro
 from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
 
-STARTED = time.monotonic()
-"""When this process began, near enough: this is imported first."""
+_started = time.monotonic()
+
+
+def started() -> float:
+    """When this job's command line was read, on the clock of time.monotonic."""
+    return _started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,8 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
         InputError: a value is out of its range, the run to resume is not there, or an option
             differs from the run's.
     """
+    global _started
+    _started = time.monotonic()
     argv = list(sys.argv[1:] if argv is None else argv)
     stored = None
     first = _first_look(argv)

@@ -30,7 +30,7 @@ class SearchOptions(JobOptions):
     trials: int = 20
     """Trials in all; --max-time and --max-epochs-total may end the search before."""
     max_time: str | None = None
-    """Wall time in all, e.g. 90s, 30m or 2h."""
+    """Wall time in all, from the start of the job, e.g. 90s, 30m or 2h."""
     max_epochs_total: int | None = None
     """Epochs of all trials together."""
     extend: int = 0

@@ -19,7 +19,7 @@ from rich.table import Table
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
-from tune_jobs.options import STARTED, JobOptions
+from tune_jobs.options import JobOptions, started
 from tune_jobs.progress import duration
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.schedulers import REDUCTION, grace_period
@@ -119,7 +119,7 @@ def make_plan(
         epochs=options.training.epochs,
         share=expected_share(options),
         places=places,
-        start_s=first - STARTED - epoch_s + end - last,
+        start_s=first - started() - epoch_s + end - last,
         epoch_s=epoch_s / share,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=max(row["peak_memory_mb"] for row in rows if row["epochs"]),

@@ -168,6 +168,9 @@ class Recorder(DriverCallback):
         if row["status"] == "running":
             done = len(self.epochs[name]) >= self.configs[name].epochs
             row["status"] = "finished" if done else "stopped"
+        # Ray keeps means of every metric, tens of KB a trial, until the run ends.
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
         self.write()
 
     def on_trial_error(

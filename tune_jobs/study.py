@@ -27,6 +27,7 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
+from tune_jobs.options import started
 from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
@@ -367,7 +368,7 @@ class StudyCallback(DriverCallback):
 
 
 class Budget(tune.Stopper):
-    """Ends a search when its time or its epochs are spent.
+    """Ends a search when its time, its start included, or its epochs are spent.
 
     Args:
         recorder: counts the epochs.
@@ -384,7 +385,7 @@ class Budget(tune.Stopper):
         used_seconds: float,
     ):
         self.recorder, self.max_seconds, self.max_epochs = recorder, max_seconds, max_epochs
-        self.begin = time.monotonic() - used_seconds
+        self.begin = started() - used_seconds
         self.reason: str | None = None
 
     def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
