@@ -49,6 +49,7 @@ def search(folder: Path, options: Namespace, start: float) -> dict[str, Any]:
     from benchmarks.search_peers import EPOCHS, load
 
     data = load(options.data, options.images)
+    os.chdir(folder)  # it leaves a file where it runs
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(data, name))
     rest = {"classes": data.classes, "mean": data.mean, "std": data.std}
