@@ -15,13 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainables.config import TrialConfig
+from trainables.config import CHANGEABLE, TrialConfig
 
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
-CHANGEABLE = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
-"""Settings that a state can go on under other values of: neither its tensors nor the number of
-steps in an epoch depend on them."""
 RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 """Of a group of parameters, as optimisers and schedules keep them."""
 

@@ -109,6 +109,11 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+CHANGEABLE = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
+"""Settings that may change while a trial runs: neither the tensors of its state nor the number of
+steps in an epoch depend on them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(Recipe):
     """Everything one trial is told beside its images."""

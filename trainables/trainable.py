@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import traceback
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +91,20 @@ def state_to_resume(path: str | None) -> TrainingState | None:
 
 
 def newest_checkpoint(
-    trial_path: str, config: TrialConfig, free: Collection[str] = ()
+    trial_path: str, config: TrialConfig | None = None
 ) -> tuple[str, TrainingState] | None:
     """The checkpoint in a trial's folder that is furthest.
 
-    One cut short by a kill is passed over, and so is one made under another config.
+    One cut short by a kill is passed over, and so is one made under another config than that given.
 
     Args:
         trial_path: path or URI of the folder, which need not exist.
-        config: of the trial.
-        free: settings that may differ from it.
+        config: of the trial; None where a scheduler may have changed it.
 
     Returns:
         The checkpoint's path or URI and what it holds; None where there is none.
     """
     fs, path = pyarrow.fs.FileSystem.from_uri(trial_path)
-    wanted = {key: value for key, value in config.to_dict().items() if key not in free}
     newest: tuple[str, TrainingState] | None = None
     for info in fs.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)):
         if not info.base_name.startswith("checkpoint_"):
@@ -118,7 +115,7 @@ def newest_checkpoint(
         except Exception as error:  # damaged bytes raise anything
             logger.warning("passing over the unreadable checkpoint %s: %s", info.path, error)
             continue
-        same = wanted.items() <= state["config"].items()
+        same = config is None or state["config"] == config.to_dict()
         if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
             newest = f"{trial_path}/{info.base_name}", state
     return newest

@@ -78,7 +78,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         add_trials(this, known)
         record |= search.describe()
         folder.write_json(RUN_FILE, record)
-        left = this.recorder.restore(search.free) if options.run.resume else dict.fromkeys(known)
+        left = this.recorder.restore(search.changes) if options.run.resume else dict.fromkeys(known)
         left = search.left(left)
         this.recorder.write(force=True)
         if left or search.samples():

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from trainables.config import TrialConfig, check_positive
+from trainables.config import CHANGEABLE, TrialConfig, check_positive
 from trainables.errors import InputError
 from tune_jobs.options import JobOptions, main, parse
 from tune_jobs.space_files import load_space, space_yaml
@@ -112,6 +112,11 @@ def search_space(options: SearchOptions, base: TrialConfig) -> Space:
     space = without(space, given, base)
     if not space:
         raise InputError("every parameter of the space is given by an option: leave one open")
+    if options.scheduler == "pbt" and not set(CHANGEABLE) & set(space):
+        raise InputError(
+            f"--scheduler pbt changes {', '.join(CHANGEABLE)} on the way, and the space has none "
+            "of them: add one, or take asha"
+        )
     return space
 
 

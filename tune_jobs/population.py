@@ -15,8 +15,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.schedulers.pbt import _PBTTrialState
 
-from trainables.checkpoint import CHANGEABLE, changed, save_checkpoint
-from trainables.config import TrialConfig
+from trainables.checkpoint import changed, save_checkpoint
+from trainables.config import CHANGEABLE, TrialConfig
 from trainables.metrics import TARGET
 from trainables.trainable import newest_checkpoint
 from tune_jobs.recorder import Recorder, trial_name
@@ -121,19 +121,22 @@ def explore(config: TrialConfig, searched: list[Parameter], rng: random.Random) 
 
     A setting that the config has not, such as dropout where the model's own is taken, stays so.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for parameter in searched:
-        value = getattr(config, parameter.name)
+        name, low, high = parameter.name, parameter.low, parameter.high
+        value = getattr(config, name)
+        anew = rng.random() < RESAMPLE
         if parameter.kind == "categorical":
-            if rng.random() < RESAMPLE:
-                values[parameter.name] = rng.choice(parameter.choices)
+            if anew:
+                values[name] = rng.choice(parameter.choices)
             continue
-        low, high = parameter.low, parameter.high
         assert low is not None
         assert high is not None
-        if rng.random() < RESAMPLE:
-            drawn = low * (high / low) ** rng.random() if parameter.log else rng.uniform(low, high)
-            values[parameter.name] = drawn
+        if anew:
+            value = low * (high / low) ** rng.random() if parameter.log else rng.uniform(low, high)
         elif value is not None:
-            values[parameter.name] = min(max(value * rng.choice(FACTORS), low), high)
+            value = min(max(value * rng.choice(FACTORS), low), high)
+        if value is not None and parameter.step:
+            value = low + parameter.step * round((value - low) / parameter.step)
+        values[name] = value
     return dataclasses.replace(config, **values)

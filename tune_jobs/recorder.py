@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from typing import Any
 
 from pyarrow.fs import FileSelector
@@ -89,11 +88,11 @@ class Recorder(DriverCallback):
         self._summarise(name)
         self.write(force=True)
 
-    def restore(self, free: Collection[str] = ()) -> dict[str, str | None]:
+    def restore(self, changed: bool = False) -> dict[str, str | None]:
         """Take over what an earlier driver left of the trials that have been added.
 
         Args:
-            free: settings that a scheduler may have changed since a trial began.
+            changed: whether a scheduler may have changed the settings of a trial.
 
         Returns:
             The trials still to train, each with the checkpoint it goes on from. Workers of a
@@ -103,10 +102,10 @@ class Recorder(DriverCallback):
         if self.folder.has(TRIALS_FILE):
             for row in self.folder.read_rows(TRIALS_FILE):
                 name = row["trial"]
-                self.rows[name]["copied"] = row.get("copied")
+                self.rows[name] |= {"copied": row.get("copied"), "parameters": row["parameters"]}
                 if row["status"] in ENDED:
                     self.configs[name] = config_of(row)
-                    for key in (*REPORTED, "checkpoint", "parameters"):
+                    for key in (*REPORTED, "checkpoint"):
                         self.rows[name][key] = row[key]
                     self.rows[name] |= config_columns(self.configs[name])
             for row in self.folder.read_rows(EPOCHS_FILE):
@@ -117,7 +116,7 @@ class Recorder(DriverCallback):
                 left[name] = None
                 self.epochs[name] = {}
                 uri = self.folder.child(name).uri
-                if newest := newest_checkpoint(uri, self.configs[name], free):
+                if newest := newest_checkpoint(uri, None if changed else self.configs[name]):
                     left[name], state = newest
                     row["checkpoint"] = f"{name}/{newest[0].rsplit('/', 1)[-1]}"
                     self.configs[name] = TrialConfig.from_dict(state["config"])

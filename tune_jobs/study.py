@@ -21,7 +21,6 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import NoopStopper
 
-from trainables.checkpoint import CHANGEABLE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
@@ -59,7 +58,7 @@ class StudySearch(Search):
         """Optuna's, by name, of trials that have not ended."""
         self.reported: dict[str, int] = {}
         """The last epoch of each that Optuna knows."""
-        self.free = CHANGEABLE if options.scheduler == "pbt" else ()
+        self.changes = options.scheduler == "pbt"
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Trials drawn at random from the space."""
@@ -174,17 +173,17 @@ class StudySearch(Search):
     ) -> dict[str, Any]:
         """The searcher, and how often it may be asked."""
         count = len(left) + self.samples()
-        if self.options.scheduler == "pbt":  # all are compared with each other, so they take turns
-            places = lambda: count  # noqa: E731
+        # Those of a population are all compared with each other, so they take turns.
+        at_once = (lambda: count) if self.changes else places
         return {
             "param_space": {},
-            "search_alg": StudySearcher(self, left, places),
+            "search_alg": StudySearcher(self, left, at_once),
             "num_samples": count,
         }
 
     def scheduler(self, run: Run) -> TrialScheduler:
         """The one asked for."""
-        if self.options.scheduler != "pbt":
+        if not self.changes:
             return super().scheduler(run)
         return Population(run.recorder, self.space, self.base.epochs, self.options.seed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +43,8 @@ class Search:
 
     trials: int
     """Of the run, in all."""
-    free: Collection[str] = ()
-    """Settings that the scheduler may change while a trial runs."""
+    changes: bool = False
+    """Whether the scheduler changes the settings of trials while they run."""
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Trials such as the run will have."""

@@ -6,15 +6,15 @@ import signal
 
 import pytest
 
-from trainables.checkpoint import CHANGEABLE, load_checkpoint
-from trainables.config import TrialConfig
+from trainables.checkpoint import load_checkpoint
+from trainables.config import CHANGEABLE, TrialConfig
 from tune_jobs import launch
 from tune_jobs.analysis.results import config_of, load_epochs, load_run, load_trials
 from tune_jobs.population import FACTORS, explore
 from tune_jobs.recorder import DriverCallback
 from tune_jobs.spaces import Parameter
 
-TRIALS, EPOCHS = 4, 6
+TRIALS, EPOCHS = 4, 10
 SPACE = """\
 lr: {low: 1e-6, high: 1e-1, log: true}
 dropout: {low: 0.0, high: 0.5}
@@ -49,7 +49,7 @@ def population(local_ray, search, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "tracking_callbacks", lambda *_: [InterruptAfterCopy(run)])
         assert search(*named, *options.split(), "--space", storage / "space.yaml") == 130
-    before = load_trials(run)
+    before = load_trials(run), load_epochs(run)
     assert search(*named, "--resume") == 0
     return run, before
 
@@ -70,7 +70,7 @@ def test_every_trial_has_every_epoch_once(population):
 
 
 def test_a_copy_has_the_past_of_its_donor_and_settings_that_may_change(population):
-    run, before = population
+    run, (before, _) = population
     trials, epochs = load_trials(run), load_epochs(run)
     curves = {name: list(rows["val_loss"]) for name, rows in epochs.groupby("trial")}
     found = list(copies(trials))
@@ -84,6 +84,19 @@ def test_a_copy_has_the_past_of_its_donor_and_settings_that_may_change(populatio
             differing = {key for key in ours if ours[key] != theirs[key]}
             assert differing
             assert differing <= set(CHANGEABLE)
+
+
+def test_a_copy_that_is_interrupted_goes_on_where_it_was(population):
+    run, (before, epochs_before) = population
+    after, epochs = load_trials(run).set_index("trial"), load_epochs(run)
+    same = [name for name, *_ in copies(before)
+            if after["copied"][name] == before.set_index("trial")["copied"][name]]  # fmt: skip
+    assert same
+    for name in same:
+        begun = list(epochs_before[epochs_before["trial"] == name]["val_loss"])
+        whole = list(epochs[epochs["trial"] == name]["val_loss"])
+        assert begun
+        assert whole[: len(begun)] == begun
 
 
 def test_the_tables_and_the_checkpoints_have_the_same_settings(population):
@@ -134,6 +147,19 @@ def test_settings_take_every_way_to_change():
         assert any(new.lr == pytest.approx(factor * 0.01) for new in drawn)
     assert sum(new.lr not in (0.01 * FACTORS[0], 0.01 * FACTORS[1]) for new in drawn) > 20
     assert any(new.dropout is None for new in drawn)  # the model's own, which has no factor
+
+
+def test_a_setting_that_has_steps_stays_on_them():
+    stepped = Parameter(name="dropout", kind="float", low=0.0, high=0.5, step=0.25)
+    rng, config = random.Random(0), TrialConfig(lr=0.01, dropout=0.25)
+    drawn = {explore(config, [stepped], rng).dropout for _ in range(50)}
+    assert drawn == {0.0, 0.25, 0.5}
+
+
+def test_a_space_with_nothing_to_change_is_refused(search, tmp_path, assert_one_message):
+    (tmp_path / "space.yaml").write_text("batch_size: {choices: [64, 128]}\n")
+    assert search("--scheduler", "pbt", "--space", tmp_path / "space.yaml") == 2
+    assert_one_message(["--scheduler pbt", "lr, weight_decay", "asha"])
 
 
 def test_the_grid_has_no_population(command, assert_one_message):
