@@ -60,8 +60,13 @@ class ReportCNN(nn.Module):
         return torch.softmax(self.fc2(x), dim=1)
 
 
-def train(data: TrainingData, lr: float, epochs: int) -> Iterator[dict[str, float]]:
-    """Train one rate; yields epoch, val_accuracy and seconds since the start after each epoch."""
+def train(
+    data: TrainingData, lr: float, epochs: int, model: nn.Module | None = None
+) -> Iterator[dict[str, float]]:
+    """Train at one rate, the report's CNN unless another model is given.
+
+    Yields epoch, val_accuracy and seconds since the start after each epoch.
+    """
     loaders = [
         DataLoader(PILDataset(images, labels), batch_size=64, shuffle=shuffle, num_workers=2)
         for images, labels, shuffle in (
@@ -69,7 +74,7 @@ def train(data: TrainingData, lr: float, epochs: int) -> Iterator[dict[str, floa
             (data.val_images, data.val_labels, False),
         )
     ]
-    model = ReportCNN()
+    model = model or ReportCNN()
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     start = time.perf_counter()

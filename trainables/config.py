@@ -69,8 +69,9 @@ class Recipe:
     """Share of units silenced in training; the model's own where none is given, 0.5 in the CNN."""
     augment: Literal["none", "flip_crop"] = "none"
     """Random mirror image and shift by up to an eighth of the size, in training only."""
-    normalize: Literal["half", "dataset"] = "half"
-    """Mean and std of 0.5 as in the report, or those of the training pixels."""
+    normalize: Literal["half", "dataset", "weights"] = "half"
+    """Mean and std of 0.5 as in the report, those of the training pixels, or those that the
+    pretrained weights were trained with."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Of the arithmetic; auto is bf16 where the device computes it natively, else fp32."""
     split: tuple[float, float, float] | None = None
@@ -123,13 +124,41 @@ class TrialConfig(Recipe):
     seed: int = 0
     """Of the initial weights, the order of the images, dropout and augmentation."""
     model: str = "cnn"
-    """A name of `trainables.models.list_models()`."""
+    """What `trainables.models.build_model` knows: a name of `list_models()`, a network of
+    torchvision, `timm:NAME` or `package.module:function`."""
     model_args: dict[str, Any] = field(default_factory=dict)
     """Arguments of the model beside `num_classes` and `image_size`."""
+    weights: str = "none"
+    """What training starts from: none is random, default the pretrained weights that the network
+    comes with, and everything else a file."""
+    mode: Literal["full", "probe", "gradual"] = "full"
+    """full trains all layers, probe the head alone, on features of a network that stays as it is,
+    gradual the head first and then all, the slower the further from the head."""
+    head_epochs: int = 1
+    """Of mode gradual, in which the head alone is trained."""
+    layer_decay: float = 0.7
+    """Of mode gradual: the rate of a stage of the network over that of the stage after it."""
+    freeze_batch_norm: bool = False
+    """Keep the statistics of batch normalisation as the weights have them."""
+    input_size: int | None = None
+    """Pixels that whole batches are resized to on the device; as the images are without it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_lr(self.lr)
+        check_range("head_epochs", self.head_epochs, 0, float("inf"))
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"layer_decay is {self.layer_decay} and must be above 0, at most 1")
+        if self.mode != "full" and self.weights == "none":
+            raise InputError(
+                f"mode {self.mode} goes on from pretrained weights: take weights default or a "
+                "file, or mode full"
+            )
+        if self.mode == "probe" and self.augment != "none":
+            raise InputError(
+                f"augment {self.augment} changes the images in every epoch, and mode probe looks "
+                "at each once: take augment none, or mode full"
+            )
 
     @property
     def build_args(self) -> dict[str, Any]:

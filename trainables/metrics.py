@@ -30,6 +30,7 @@ EPOCH_METRICS: dict[str, Metric] = {
     "seconds": Metric("min", "s"),
     "images_per_second": Metric("max", "1/s"),
     "peak_memory_mb": Metric("min", "MB"),
+    "micro_batch": Metric(None, "images"),
 }
 TARGET = "val_accuracy"
 """What models are chosen by."""

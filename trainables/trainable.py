@@ -18,12 +18,15 @@ from trainables.costs import latency_ms
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from trainables.loop import fit
-from trainables.models import build_model
+from trainables.models import build_for
+from trainables.models.weights import Weights
 
 logger = logging.getLogger(__name__)
 
 
-def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
+def train_trial(
+    ray_config: dict[str, Any], *, data: TrainingData, weights: dict[str, Weights]
+) -> None:
     """Train one trial to its end, reporting every epoch to Ray Tune.
 
     A trial that diverges, or fails with an exception, ends with a report of `status` and `error`
@@ -35,6 +38,7 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
             `cpus`, how many it was given; `resume`, the checkpoint of an earlier driver to go on
             from, or None; `latency`, whether to measure that of the model.
         data: images, shared with the other trials of the node.
+        weights: what training starts from, by model, shared likewise.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
@@ -60,15 +64,14 @@ def train_trial(ray_config: dict[str, Any], *, data: TrainingData) -> None:
     try:
         config = TrialConfig.from_dict(trial["config"])
         if trial["latency"]:
-            model = build_model(
-                config.model, len(data.classes), data.image_size, **config.build_args
-            )
-            facts["latency_ms"] = latency_ms(model.to(device), data.image_size, device)
+            size = config.input_size or data.image_size
+            facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)
         resume = state_to_resume(trial["resume"])
         if resume is not None:
             # A trial that was killed after its last epoch has no other report to say this in.
             tune.report({**facts, "status": "running", "precision": resume["precision"]})
-        fit(config, data, report, device=device, resume=resume)
+        start = None if config.weights == "none" else weights[config.model]
+        fit(config, data, report, device=device, resume=resume, weights=start)
     except DivergedError as error:
         tune.report({**facts, "status": "diverged", "error": str(error)})
     except Exception:
@@ -115,7 +118,7 @@ def newest_checkpoint(
         except Exception as error:  # damaged bytes raise anything
             logger.warning("passing over the unreadable checkpoint %s: %s", info.path, error)
             continue
-        same = config is None or state["config"] == config.to_dict()
+        same = config is None or TrialConfig.from_dict(state["config"]) == config
         if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
             newest = f"{trial_path}/{info.base_name}", state
     return newest

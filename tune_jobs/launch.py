@@ -13,6 +13,10 @@ import tune_jobs.ray_session as session  # first of ours: it sets what Ray reads
 from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split, TrainingData, split
 from trainables.errors import InputError
+from trainables.features import linear_head
+from trainables.models import build_for
+from trainables.models.weights import Weights, load_weights, read_weights
+from trainables.preparation import input_statistics
 from trainables.sources import load_dataset
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
@@ -22,6 +26,7 @@ from tune_jobs.run_record import continued, describe_run
 from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.summary import conclude, finish
 from tune_jobs.tracking import tracking_callbacks
+from tune_jobs.trial_weights import keep_weights
 from tune_jobs.tuning import Grid, Run, Search, add_trials, count_parameters, tune_trials
 
 SMOKE_TRAIN, SMOKE_VALIDATION = 512, 256
@@ -48,9 +53,12 @@ def run(job: str, options: JobOptions, search: Search) -> int:
     folder = find_folder(job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     dataset, parts, data = load_data(options)
-    this = Run(options, folder, Recorder(folder), data, console)
-    for config in search.examples(min(search.trials, EXAMPLES)):
+    examples = search.examples(min(search.trials, EXAMPLES))
+    for config in examples:
         count_parameters(config, data)  # refuses what cannot be built
+        input_statistics(config, data)
+    weights = initial_weights(search.models(), examples[0].weights, data, examples)
+    this = Run(options, folder, Recorder(folder), data, weights, console)
     console.print(
         f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
         f"validate with, {len(parts.test):,} sealed, {len(dataset.classes)} classes",
@@ -61,7 +69,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.ray_session(options.run))
         gpus = session.checked_resources(options.run)
-        record = describe_run(job, options, dataset, parts)
+        record = describe_run(job, options, dataset, parts, weights)
         search.check(folder, record)
         if options.run.plan:
             plan_run(this, search, gpus)
@@ -72,6 +80,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
             record = continued(folder.read_json(RUN_FILE), record)
         else:
             search.begin(folder)
+            keep_weights(folder, weights, examples)
         folder.write_json(RUN_FILE, record)
         known = search.open(this, record)
         stack.callback(search.close)
@@ -86,7 +95,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         search.settle()
         this.recorder.close()
         record |= search.describe()
-        finish(folder, this.recorder, data, record)
+        finish(this, record)
         search.draw()
         notes = search.notes()
     code = conclude(folder, this.recorder, record, options.run, console, notes, search.commands())
@@ -154,10 +163,37 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
     return storage.child(name)
 
 
+def initial_weights(
+    models: set[str], source: str, data: TrainingData, examples: list[TrialConfig]
+) -> dict[str, Weights]:
+    """What training starts from, by model, checked to fit.
+
+    Args:
+        models: of the run.
+        source: none, default or a file.
+        data: of the run.
+        examples: configs of some trials.
+
+    Raises:
+        InputError: the weights cannot be had, or do not fit their network.
+    """
+    if source == "none":
+        return {}
+    weights = {model: read_weights(model, source) for model in sorted(models)}
+    for config in {config.model: config for config in examples}.values():
+        size = config.input_size or data.image_size
+        model = build_for(config, data)
+        load_weights(model, config.model, size, weights[config.model])
+        if any(c.mode == "probe" and c.model == config.model for c in examples):
+            linear_head(model, config.model, size)
+    return weights
+
+
 def load_data(options: JobOptions) -> tuple[ImageDataset, Split, TrainingData]:
     """Read and cut the dataset; the test part goes no further than here."""
     given = options.data
-    dataset = load_dataset(given.data, given.image_size, given.image_column, given.label_column)
+    size = None if given.image_size == "native" else given.image_size
+    dataset = load_dataset(given.data, size, given.image_column, given.label_column)
     parts = split(dataset, options.training.split, given.split_seed)
     if options.run.smoke_test:
         parts = Split(

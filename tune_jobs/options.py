@@ -30,9 +30,9 @@ class DataOptions:
     data: str = "digits"
     """digits (no download), cifar10, cifar100, fashion_mnist, a parquet file, a folder with
     train*.parquet, or a folder with a subfolder of images a class."""
-    image_size: int | None = None
+    image_size: int | Literal["native"] | None = None
     """Pixels of height and width that images are resized to: 32, and 16 for the 8×8 digits, where
-    none is given."""
+    none is given. native, of pretrained networks, resizes each batch to what their weights know."""
     image_column: str | None = None
     """Of parquet files; found by itself when it is called img or image."""
     label_column: str | None = None
@@ -81,6 +81,11 @@ class JobOptions:
     data: DataOptions = field(default_factory=DataOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
+    @classmethod
+    def recipes(cls) -> dict[str, Recipe]:
+        """What --recipe stands for."""
+        return RECIPES
+
 
 # What may differ when a run is resumed, as it does not say what is trained.
 FREE_ON_RESUME = frozenset(
@@ -113,7 +118,7 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
             raise InputError("--resume and --extend need --name, the run to go on with")
         stored = _stored_options(cls, first.storage_path, first.name)
     # An unknown recipe is reported by the full parser.
-    recipe = RECIPES.get(first.recipe, Recipe())
+    recipe = cls.recipes().get(first.recipe, Recipe())
     options: Options = tyro.cli(
         cls,
         description=description,

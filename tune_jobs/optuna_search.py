@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
@@ -24,8 +24,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(JobOptions):
-    """Options of the search."""
+class StudyOptions(JobOptions):
+    """Options of every search by Optuna."""
 
     trials: int = 20
     """Trials in all; --max-time and --max-epochs-total may end the search before."""
@@ -39,8 +39,6 @@ class SearchOptions(JobOptions):
     """Of Optuna; nsga2 is for several objectives."""
     objective: str = "accuracy"
     """accuracy, or accuracy and a cost: accuracy,parameters or latency_ms or seconds."""
-    model: str = "cnn"
-    """The network."""
     space: str | None = None
     """A .yaml or .toml file of what is searched, instead of the default space."""
     space_print: bool = False
@@ -60,6 +58,15 @@ class SearchOptions(JobOptions):
     compare them after the same epochs, pbt has the worst go on as changed copies of the best."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(StudyOptions):
+    """Options of the search over one network."""
+
+    model: str = "cnn"
+    """The network: cnn, or one of torchvision, timm:NAME or package.module:function, which start
+    from scratch here, and from pretrained weights in finetune.py."""
+
+
 def optuna_search() -> int:
     """The job: options, then a study, then Ray Tune. Returns the exit code."""
     options = extended(parse(SearchOptions, description=__doc__))
@@ -70,7 +77,7 @@ def optuna_search() -> int:
         seed=options.seed,
         model=options.model,
     )
-    space = search_space(options, base)
+    space = search_space(options, base, default_space(options.model))
     if options.space_print:
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0
@@ -81,15 +88,23 @@ def optuna_search() -> int:
     return run("optuna-search", options, StudySearch(options, space, base))
 
 
-def extended(options: SearchOptions) -> SearchOptions:
+Options = TypeVar("Options", bound=StudyOptions)
+
+
+def extended(options: Options) -> Options:
     """Options with --extend made part of --trials; raises InputError if it is below zero."""
     if options.extend < 0:
         raise InputError(f"--extend {options.extend} must be 1 or more: trials are not taken back")
     return dataclasses.replace(options, trials=options.trials + options.extend, extend=0)
 
 
-def search_space(options: SearchOptions, base: TrialConfig) -> Space:
+def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Space:
     """What is searched: the space asked for, less the settings that the command line gives.
+
+    Args:
+        options: the command line.
+        base: what trials have in common.
+        default: the space where none is asked for.
 
     Raises:
         InputError: the space cannot be used.
@@ -102,13 +117,11 @@ def search_space(options: SearchOptions, base: TrialConfig) -> Space:
         with tempfile.TemporaryDirectory() as local:
             file = Path(local, SPACE_FILE)
             file.write_bytes(folder.read(SPACE_FILE))
-            return load_space(file, options.model)
-    if options.space is None:
-        space = default_space(options.model)
-    else:
-        space = load_space(options.space, options.model)
+            return load_space(file, base.model)
+    space = default if options.space is None else load_space(options.space, base.model)
     words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
-    given = [word.removeprefix("--").replace("-", "_") for word in words]
+    given = {word.removeprefix("--").replace("-", "_") for word in words}
+    given -= {"mode"}  # takes several, which are what is searched
     space = without(space, given, base)
     if not space:
         raise InputError("every parameter of the space is given by an option: leave one open")
@@ -120,7 +133,7 @@ def search_space(options: SearchOptions, base: TrialConfig) -> Space:
     return space
 
 
-def check_options(options: SearchOptions) -> None:
+def check_options(options: StudyOptions) -> None:
     """Raise InputError where an option is out of its range."""
     check_positive("--trials", options.trials)
     max_seconds(options.max_time)

@@ -17,6 +17,7 @@ import torch
 
 from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
+from trainables.models.weights import Weights, fingerprint
 from tune_jobs.analysis.results import FORMAT
 from tune_jobs.options import JobOptions
 
@@ -26,6 +27,7 @@ def describe_run(
     options: JobOptions,
     dataset: ImageDataset,
     parts: Split,
+    weights: dict[str, Weights],
 ) -> dict[str, Any]:
     """What run.json holds at the start of a run."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -54,6 +56,7 @@ def describe_run(
             "test": len(parts.test),
         },
         "scheduler": options.scheduler,
+        "weights": {model: fingerprint(given) for model, given in weights.items()},
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in packages},
@@ -75,13 +78,18 @@ def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The record of a resumed run: the old one, and when it was resumed.
 
     Raises:
-        InputError: the images are not those that the run was started with.
+        InputError: the images or the weights are not those that the run was started with.
     """
     before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
     if before != after:
         raise InputError(
             f"{new['dataset']['name']} has fingerprint {after}, and the run was started on "
             f"{before}: give it the images it began with, or start another run"
+        )
+    if old.get("weights", {}) != new["weights"]:
+        raise InputError(
+            "the weights are not those that the run was started with: put them back, or start "
+            "another run"
         )
     resumed = [*old["resumed"], new["started"]]
     return {**old, "options": new["options"], "status": "running", "resumed": resumed}

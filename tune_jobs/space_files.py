@@ -15,7 +15,15 @@ import yaml
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from tune_jobs.space_entries import at_line, read_entries
-from tune_jobs.spaces import NOT_SEARCHED, Parameter, Space, contains, is_among, searchable
+from tune_jobs.spaces import (
+    NOT_SEARCHED,
+    OF_PRETRAINED,
+    Parameter,
+    Space,
+    contains,
+    is_among,
+    searchable,
+)
 
 HEADER = """\
 # What is searched. Give your own as a file like this one, in YAML or TOML.
@@ -65,7 +73,7 @@ def load_space(path: str | Path, model: str = "cnn") -> Space:
 def _check_name(name: str, model: str, known: Iterable[str]) -> None:
     if name in known:
         return
-    if name in NOT_SEARCHED:
+    if name in (*NOT_SEARCHED, *OF_PRETRAINED):
         raise InputError(
             f"{name} is the same for every trial and cannot be searched: leave it out, and give "
             "it as an option"

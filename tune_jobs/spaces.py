@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -54,7 +54,11 @@ class Suggester(Protocol):
 
 
 # The same for all trials: the budget, what is measured with, and what would only be luck.
-NOT_SEARCHED = ("epochs", "precision", "split", "seed", "model", "model_args")
+NOT_SEARCHED = (
+    "epochs", "precision", "split", "seed", "model_args", "weights", "input_size",
+)  # fmt: skip
+# What a network of our own has no use for.
+OF_PRETRAINED = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")
 
 
 def default_space(model: str = "cnn") -> Space:
@@ -84,6 +88,30 @@ def default_space(model: str = "cnn") -> Space:
     return {parameter.name: parameter for parameter in parameters if parameter.name in known}
 
 
+def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
+    """The space of a search over pretrained networks that is given none."""
+    parameters = [Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True)]
+    if len(models) > 1:
+        parameters.append(_choice("model", *models))
+    if len(modes) > 1:
+        parameters.append(_choice("mode", *modes))
+    parameters += [
+        _choice("batch_size", 32, 64, 128),
+        Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
+        _choice("schedule", "constant", "cosine", "one_cycle"),
+        Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
+    ]
+    moving = tuple(mode for mode in modes if mode != "probe")
+    if moving:
+        when = {"mode": moving} if len(modes) > 1 else {}
+        parameters.append(dataclasses.replace(_choice("augment", "none", "flip_crop"), when=when))
+    if "gradual" in modes:
+        when = {"mode": ("gradual",)} if len(modes) > 1 else {}
+        decay = Parameter(name="layer_decay", kind="float", low=0.4, high=1.0, when=when)
+        parameters.append(decay)
+    return {parameter.name: parameter for parameter in parameters}
+
+
 def _choice(name: str, *choices: Any) -> Parameter:
     return Parameter(name=name, kind="categorical", choices=choices)
 
@@ -94,15 +122,16 @@ def searchable(model: str) -> dict[str, Any]:
     Raises:
         InputError: no model has that name.
     """
-    from trainables.models import model_arguments  # imports torch
+    from trainables.models import is_registered, model_arguments  # imports torch
 
     arguments = model_arguments(model)
-    config = TrialConfig(lr=1e-3)
-    names = [f.name for f in dataclasses.fields(config) if f.name not in NOT_SEARCHED]
+    config = TrialConfig(lr=1e-3, model=model)
+    left_out = NOT_SEARCHED + (OF_PRETRAINED if is_registered(model) else ())
+    names = [f.name for f in dataclasses.fields(config) if f.name not in left_out]
     values = {"lr": config.lr} | {name: getattr(config, name) for name in names}
     # Dropout is a setting of its own, for the models that have it.
     del values["dropout"]
-    if "dropout" in arguments:
+    if "dropout" in arguments and is_registered(model):
         values["dropout"] = arguments.pop("dropout")
     return values | {f"model.{name}": default for name, default in arguments.items()}
 

@@ -27,7 +27,7 @@ from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
 from tune_jobs.options import started
-from tune_jobs.optuna_search import SearchOptions, max_seconds, objectives
+from tune_jobs.optuna_search import StudyOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
@@ -50,7 +50,7 @@ class StudySearch(Search):
     know a trial that was stopped from one that ran through, and one that diverged.
     """
 
-    def __init__(self, options: SearchOptions, space: Space, base: TrialConfig):
+    def __init__(self, options: StudyOptions, space: Space, base: TrialConfig):
         self.options, self.space, self.base = options, space, base
         self.trials = options.trials
         self.objectives = objectives(options.objective)
@@ -64,6 +64,10 @@ class StudySearch(Search):
         """Trials drawn at random from the space."""
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.options.seed))
         return [to_config(suggest(self.space, study.ask()), self.base) for _ in range(count)]
+
+    def models(self) -> set[str]:
+        """The one of the base, or those that are searched."""
+        return set(self.space["model"].choices) if "model" in self.space else {self.base.model}
 
     def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
         """Look at the database and the earlier runs before anything is written."""
@@ -418,7 +422,7 @@ def number_name(number: int) -> str:
     return f"trial-{number:03d}"
 
 
-def build_sampler(options: SearchOptions, seed: int) -> BaseSampler:
+def build_sampler(options: StudyOptions, seed: int) -> BaseSampler:
     """Optuna's sampler of the name asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from safetensors.torch import save
 
-from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
-from trainables.loop import input_statistics
 from trainables.metrics import TARGET
+from trainables.preparation import input_statistics
 from tune_jobs.analysis.figures import curves_info, plot_curves
 from tune_jobs.analysis.results import FORMAT, SCORE, load_epochs
 from tune_jobs.options import RunOptions
@@ -25,17 +25,18 @@ from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_record import now
 from tune_jobs.storage import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
+from tune_jobs.trial_weights import best_weights
+from tune_jobs.tuning import Run
 
 MOST_ROWS, FEW_ROWS = 20, 10
 
 
-def finish(
-    folder: RunFolder, recorder: Recorder, data: TrainingData, record: dict[str, Any]
-) -> None:
+def finish(run: Run, record: dict[str, Any]) -> None:
     """Write what is made of a run's tables: best/, curves.png and the end of run.json."""
+    folder, recorder = run.folder, run.recorder
     best = best_row(recorder)
     if best is not None:
-        write_best(folder, best, recorder.configs[best["trial"]], data, record)
+        write_best(folder, best, recorder.configs[best["trial"]], run.data, record)
         if len(recorder.rows) <= MOST_ROWS:
             write_figure(folder, CURVES_FILE, plot_curves(curves_info(load_epochs(folder.uri))))
     statuses = {row["status"] for row in recorder.rows.values()}
@@ -67,7 +68,8 @@ def write_best(
     """Write best/: weights, and all that is needed to rebuild the model without the run."""
     best = folder.child(BEST_FOLDER)
     best.make()
-    best.write("model.safetensors", folder.read(f"{row['checkpoint']}/{BEST_FILE}"))
+    state = best_weights(folder, row["checkpoint"], config, len(data.classes), data.image_size)
+    best.write("model.safetensors", save({k: v.contiguous() for k, v in state.items()}))
     mean, std = input_statistics(config, data)
     best.write_json(
         "model.json",
@@ -77,6 +79,7 @@ def write_best(
             "model_args": config.build_args,
             "classes": list(data.classes),
             "image_size": data.image_size,
+            "input_size": config.input_size,
             "mean": mean,
             "std": std,
             "trial": row["trial"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from rich.console import Console
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
+from trainables.models.weights import Weights
 from trainables.trainable import train_trial
 from tune_jobs.options import JobOptions
 from tune_jobs.progress import TerminalProgress
@@ -35,6 +38,8 @@ class Run:
     folder: RunFolder
     recorder: Recorder
     data: TrainingData
+    weights: dict[str, Weights]
+    """What training starts from, by model; empty where that is random."""
     console: Console
 
 
@@ -48,6 +53,10 @@ class Search:
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Trials such as the run will have."""
+        raise NotImplementedError
+
+    def models(self) -> set[str]:
+        """Networks that trials may have."""
         raise NotImplementedError
 
     def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
@@ -129,6 +138,10 @@ class Grid(Search):
         """The first ones."""
         return list(self.known.values())[:count]
 
+    def models(self) -> set[str]:
+        """Those of the trials."""
+        return {config.model for config in self.known.values()}
+
     def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
         """All of them."""
         return self.known
@@ -163,10 +176,14 @@ def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
 
 def count_parameters(config: TrialConfig, data: TrainingData) -> int:
     """Learnable parameters of a trial's model; raises InputError if it cannot be built."""
+    size = config.input_size or data.image_size
+    return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
+
+
+@functools.cache
+def _parameters(model: str, num_classes: int, image_size: int, arguments: str) -> int:
     with torch.device("meta"):
-        return parameter_count(
-            build_model(config.model, len(data.classes), data.image_size, **config.build_args)
-        )
+        return parameter_count(build_model(model, num_classes, image_size, **json.loads(arguments)))
 
 
 def tune_trials(
@@ -189,7 +206,7 @@ def tune_trials(
     progress = TerminalProgress(recorder, run.console, places, len(recorder.rows) + samples)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(train_trial, data=run.data),
+            tune.with_parameters(train_trial, data=run.data, weights=run.weights),
             {"cpu": options.cpus_per_trial, "gpu": gpus},
         ),
         param_space=arguments.pop("param_space"),

@@ -9,25 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import loop
+from trainables import loop, step, task
 from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, split
 from trainables.errors import DivergedError
-from trainables.loop import (
-    FINITE_CHECK_STEPS,
-    Autocast,
-    Preparation,
-    build_optimizer,
-    build_scheduler,
-    criterion,
-    fit,
-    predict,
-    raise_if_not_finite,
-    to_device,
-)
+from trainables.loop import FINITE_CHECK_STEPS, fit, raise_if_not_finite
 from trainables.metrics import EPOCH_METRICS, weighted_scores
 from trainables.models import build_model
+from trainables.optim import build_optimizer, build_scheduler
+from trainables.precision import Autocast
+from trainables.prediction import predict, to_device
+from trainables.preparation import Preparation
+from trainables.step import criterion
 
 CPU = torch.device("cpu")
 OPTIMIZERS = ["adam", "adamw", "sgd"]
@@ -113,7 +107,8 @@ def test_every_report_has_the_same_metrics_from_the_first_on(tiny_data):
 @pytest.mark.parametrize("loss", ["cross_entropy", "softmax_cross_entropy"])
 def test_the_reported_scores_are_those_of_the_reported_weights(loss, tiny_data):
     config = make_config(loss=loss, label_smoothing=0.1)
-    images, labels = to_device(tiny_data.val_images, tiny_data.val_labels, CPU)
+    images = to_device(tiny_data.val_images, CPU)
+    labels = to_device(tiny_data.val_labels, CPU)
     prepare = Preparation((0.5,) * 3, (0.5,) * 3, CPU)
 
     def report(metrics, state):
@@ -134,7 +129,10 @@ def test_the_reported_scores_are_those_of_the_reported_weights(loss, tiny_data):
 
 def test_losses_are_means_over_images_rather_than_batches(tiny_data, monkeypatch):
     # The loss of a batch is its size: 16, 16 and 8 of the 40 images.
-    monkeypatch.setattr(loop, "criterion", lambda _, logits, *args: logits.sum() * 0 + len(logits))
+    for module in (loop, step):
+        monkeypatch.setattr(
+            module, "criterion", lambda _, logits, *args: logits.sum() * 0 + len(logits)
+        )
     metrics = fit(make_config(epochs=1), tiny_data, lambda *_: None)[0]
     assert metrics["train_loss"] == pytest.approx((16 * 16 + 16 * 16 + 8 * 8) / 40)
 
@@ -442,7 +440,8 @@ def test_read_only_arrays_are_used_without_a_warning_or_a_copy(tiny_data):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = train(make_config(augment="flip_crop"), data)
-        images, labels = to_device(data.train_images, data.train_labels, CPU)
+        images = to_device(data.train_images, CPU)
+        labels = to_device(data.train_labels, CPU)
     torch.set_warn_always(False)
     assert [str(warning.message) for warning in caught] == []
     assert images.data_ptr() == data.train_images.ctypes.data
@@ -463,7 +462,7 @@ def test_the_model_sees_pixels_normalised_as_the_config_says(normalize, tiny_dat
             seen.append(x.detach().clone())
             return super().forward(x.flatten(1))
 
-    monkeypatch.setattr(loop, "build_model", lambda *_, **__: Spy())
+    monkeypatch.setattr(task, "build_for", lambda *_: Spy())
     fit(make_config(epochs=1, normalize=normalize), tiny_data, lambda *_: None)
     mean, std = (0.5, 0.5) if normalize == "half" else (0.3, 0.4)
     expected = (torch.from_numpy(tiny_data.val_images) / 255 - mean) / std

@@ -22,9 +22,12 @@ from trainables.checkpoint import load_checkpoint
 from trainables.config import TrialConfig
 from trainables.data import TrainingData, split
 from trainables.errors import InputError
-from trainables.loop import Autocast, Preparation, fit, predict
+from trainables.loop import fit
 from trainables.metrics import EPOCH_METRICS
 from trainables.models import build_model
+from trainables.precision import Autocast
+from trainables.prediction import predict
+from trainables.preparation import Preparation
 from trainables.sources import load_dataset
 from tune_jobs import launch
 from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
@@ -305,7 +308,8 @@ def test_the_test_part_stays_sealed(local_ray, monkeypatch, command, tmp_path):
     monkeypatch.setattr(tune, "with_parameters", spy)
     assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 0
     (parameters,) = handed
-    assert set(parameters) == {"data"}  # nothing else reaches a trial
+    assert set(parameters) == {"data", "weights"}  # nothing else reaches a trial
+    assert parameters["weights"] == {}
     given = {image.tobytes() for part in ("train_images", "val_images")
              for image in getattr(parameters["data"], part)}  # fmt: skip
     seen_elsewhere = {image.tobytes() for image in DIGITS.images[split(DIGITS).train]}

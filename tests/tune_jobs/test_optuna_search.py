@@ -443,7 +443,7 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
         (["--max-time", "0s"], ["--max-time 0s", "above 0"]),
         (["--max-time", "fast"], ["fast", "30m"]),
         (["--max-epochs-total", "0"], ["--max-epochs-total is 0", "1 or more"]),
-        (["--model", "vgg99"], ["vgg99", "cnn"]),
+        (["--model", "vgg99"], ["vgg99", "vgg19"]),
         (["--extend", "3"], ["--extend", "--name"]),
         (["--extend", "3", "--name", "nothing"], ["nothing", "no run"]),
         (["--extend", "-1", "--name", "search", "--storage-path", "{finished}"], ["-1", "1 or"]),
@@ -457,7 +457,7 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
         (["--space", "{tmp}/notes.txt"], ["notes.txt", ".yaml"]),
         (["--space", "{tmp}/unknown.yaml"], ["unknown.yaml line 2", "colour"]),
         (["--space", "{tmp}/range.yaml"], ["range.yaml line 1", "low 1", "below high"]),
-        (["--space", "{tmp}/good.yaml", "--model", "vgg99"], ["vgg99", "cnn"]),
+        (["--space", "{tmp}/good.yaml", "--model", "vgg99"], ["vgg99", "vgg19"]),
         (["--from", "{tmp}/nothing"], ["nothing", "run.json"]),
     ],
 )  # fmt: skip

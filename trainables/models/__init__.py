@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import nn
 
-from trainables.errors import InputError
+from trainables.config import TrialConfig
+from trainables.data import TrainingData
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
@@ -33,10 +35,28 @@ def list_models() -> list[str]:
 def build_model(name: str, num_classes: int, image_size: int, **model_args: Any) -> nn.Module:
     """Build a network that turns B×3×H×W floats into B×num_classes logits.
 
+    Args:
+        name: of `list_models()`, of a network of torchvision, `timm:NAME` or
+            `package.module:function`.
+        num_classes: outputs.
+        image_size: pixels of height and width.
+        model_args: those of `model_arguments(name)`.
+
     Raises:
         InputError: no model has that name, or it cannot be built for that image size.
     """
     return _builder(name)(num_classes=num_classes, image_size=image_size, **model_args)
+
+
+def build_for(config: TrialConfig, data: TrainingData) -> nn.Module:
+    """Build the network of a trial, untrained; raises as `build_model` does."""
+    size = config.input_size or data.image_size
+    return build_model(config.model, len(data.classes), size, **config.build_args)
+
+
+def is_registered(name: str) -> bool:
+    """Whether a model is of our own registry, and not a network of another package."""
+    return name in _BUILDERS
 
 
 def model_arguments(name: str) -> dict[str, Any]:
@@ -54,9 +74,10 @@ def model_arguments(name: str) -> dict[str, Any]:
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
-    if name not in _BUILDERS:
-        raise InputError(f"model {name!r} is unknown; the models are {', '.join(list_models())}")
-    return _BUILDERS[name]
+    if name in _BUILDERS:
+        return _BUILDERS[name]
+    pretrained.input_spec(name)  # refuses a name that nobody knows
+    return partial(pretrained.build, name)
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -64,4 +85,4 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-from trainables.models import cnn  # noqa: E402, F401  the models register themselves
+from trainables.models import cnn, pretrained  # noqa: E402, F401  the CNN registers itself

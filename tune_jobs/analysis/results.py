@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -34,7 +35,11 @@ ENDED = ("finished", "stopped", "diverged")
 SCORE = f"best/{TARGET}"
 """Column of the trials that they are compared by."""
 
-_ARROW_TYPES: dict[Any, pa.DataType] = {int: pa.int64(), float: pa.float64()}
+_ARROW_TYPES: dict[Any, pa.DataType] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
 
 
 def _config_type(name: str, hint: Any) -> pa.DataType:
@@ -74,6 +79,7 @@ TRIAL_SCHEMA = pa.schema(
         ("seconds", pa.float64()),
         ("images_per_second", pa.float64()),
         ("peak_memory_mb", pa.float64()),
+        ("micro_batch", pa.float64()),
         ("parameters", pa.int64()),
         ("latency_ms", pa.float64()),
         ("device", pa.string()),
@@ -93,8 +99,17 @@ def config_columns(config: TrialConfig) -> dict[str, Any]:
 
 def config_of(row: dict[str, Any]) -> TrialConfig:
     """The inverse of `config_columns`."""
-    values = {name: row[f"config/{name}"] for name in CONFIG_TYPES}
+    # A run of an earlier version lacks the settings that came later.
+    names = [name for name in CONFIG_TYPES if f"config/{name}" in row]
+    values = {name: _setting(row[f"config/{name}"], CONFIG_TYPES[name]) for name in names}
     return TrialConfig.from_dict(values | {"model_args": json.loads(values["model_args"])})
+
+
+def _setting(value: Any, type_: pa.DataType) -> Any:
+    """A setting as the config has it; pandas has NaN for None, and floats beside it."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return int(value) if type_ == pa.int64() and value is not None else value
 
 
 def objective_column(objective: str) -> str:
@@ -117,6 +132,7 @@ def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": seconds,
         "images_per_second": images / seconds,
         "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
+        "micro_batch": last["micro_batch"],
     }
 
 

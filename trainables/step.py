@@ -1,0 +1,118 @@
+"""One step of an optimiser, in parts where the batch does not fit into memory.
+
+Shape letters: B batch, H height, W width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+
+from trainables.config import TrialConfig
+from trainables.precision import Autocast
+
+AUXILIARY_SHARE = 0.3
+"""Weight of each auxiliary head's loss, as in Szegedy et al., Going deeper with convolutions."""
+
+
+class Step:
+    """Trains a model on one batch after the other.
+
+    A batch that does not fit is split into micro-batches, whose gradients add up to those of the
+    batch. Batch normalisation then normalises with the statistics of each micro-batch, unless it
+    is frozen.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrialConfig,
+        optimizer: torch.optim.Optimizer,
+        scheduler: lr_scheduler.LRScheduler,
+        scaler: torch.amp.GradScaler,
+        prepare: Callable[[Tensor], Tensor],
+        autocast: Autocast,
+    ):
+        self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
+        self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
+        self.parts = 1
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that go through the network at a time, at most."""
+        return -(-self.config.batch_size // self.parts)
+
+    def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step.
+
+        Args:
+            batch: B×H×W×3 bytes, or what else `prepare` takes.
+            target: B labels.
+
+        Returns:
+            The mean loss, and how many were right, both on the device and before the step.
+
+        Raises:
+            RuntimeError: not even two images fit into memory.
+        """
+        rng = torch.get_rng_state()
+        while True:
+            try:
+                loss, right = self._backward(batch, target)
+                break
+            except RuntimeError as error:
+                # Batch normalisation needs two images in each part.
+                if not is_out_of_memory(error) or len(batch) < 4 * self.parts:
+                    raise
+            self.parts *= 2
+            torch.set_rng_state(rng)
+            torch.accelerator.empty_cache() if batch.is_cuda else None
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        return loss, right
+
+    def _backward(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=target.device)
+        right = torch.zeros((), dtype=torch.long, device=target.device)
+        for images, labels in zip(
+            batch.tensor_split(self.parts), target.tensor_split(self.parts), strict=True
+        ):
+            prepared = self.prepare(images)
+            with self.autocast():
+                output = self.model(prepared)
+            logits, *auxiliary = (output,) if isinstance(output, Tensor) else output
+            loss = self._loss(logits, labels)
+            for other in auxiliary:
+                loss = loss + AUXILIARY_SHARE * self._loss(other, labels)
+            loss = loss * (len(labels) / len(target))
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+            right += (logits.argmax(1) == labels).sum()
+        return total, right
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return criterion(self.config.loss, logits.float(), labels, self.config.label_smoothing)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory could not be had, of a GPU or, where the system says so, of a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def criterion(
+    loss: Literal["cross_entropy", "softmax_cross_entropy"],
+    logits: Tensor,
+    labels: Tensor,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Mean loss of B×C logits against B labels, as one number."""
+    if loss == "softmax_cross_entropy":
+        logits = logits.softmax(1)
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)

@@ -1,0 +1,175 @@
+"""Fine-tune pretrained networks, at several rates and in several ways, and say which is best."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trainables.config import Recipe, TrialConfig, check_lr, check_positive
+from trainables.errors import InputError
+from tune_jobs.options import DataOptions, main, parse
+from tune_jobs.optuna_search import StudyOptions, check_options, extended, search_space
+from tune_jobs.spaces import finetune_space
+
+EPOCHS = 10
+REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(StudyOptions):
+    """Options of fine-tuning."""
+
+    models: tuple[str, ...] = REPORT_MODELS
+    """Networks of torchvision by name, timm:NAME, or your own as package.module:function; the
+    default ones are the report's."""
+    weights: str = "default"
+    """default downloads those that each network comes with, none starts from scratch, and
+    everything else is a file of safetensors or of a state dict."""
+    lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    """Learning rates of a grid; 1e-5 is the report's."""
+    mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
+    """full trains all layers, probe the head alone on features that are computed once, gradual the
+    head first and then all, the slower the further from the head."""
+    seeds: int = 1
+    """Trainings of each, with consecutive seeds; of a grid."""
+    search: Literal["grid", "optuna"] = "grid"
+    """grid trains every network at every rate, optuna searches rates and more of them."""
+    scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
+    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
+    to compare them after the same epochs, pbt (of optuna) has the worst go on as changed copies."""
+    aux_loss: bool = False
+    """Train GoogLeNet and Inception with their auxiliary heads too."""
+    freeze_batch_norm: bool = False
+    """Keep the statistics of batch normalisation as the weights have them."""
+    head_epochs: int = 1
+    """Of mode gradual, in which the head alone is trained."""
+    layer_decay: float = 0.7
+    """Of mode gradual: the rate of a stage of the network over that of the stage after it."""
+    data: DataOptions = field(default_factory=lambda: DataOptions(image_size=32))
+
+    @classmethod
+    def recipes(cls) -> dict[str, Recipe]:
+        """Presets for networks that have learnt already."""
+        return {
+            # Cross-entropy of the logits, as the report fine-tunes.
+            "report": Recipe(epochs=EPOCHS, split=(0.6, 0.2, 0.2)),
+            "standard": Recipe(epochs=EPOCHS, normalize="weights"),
+            "fast": Recipe(
+                epochs=3,
+                schedule="one_cycle",
+                normalize="weights",
+                optimizer="adamw",
+                weight_decay=0.01,
+            ),
+        }
+
+
+def finetune() -> int:
+    """The job: options, then trials, then Ray Tune. Returns the exit code."""
+    options = extended(parse(FinetuneOptions, description=__doc__))
+    check_finetune(options)
+    configs = {model: base_config(options, model) for model in options.models}
+    if options.search == "grid":
+        trials = grid(options, configs)
+        from tune_jobs.launch import run
+        from tune_jobs.tuning import Grid
+
+        return run("finetune", options, Grid(trials))
+    base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
+    space = search_space(options, base, finetune_space(options.models, options.mode))
+    if options.space_print:
+        from tune_jobs.space_files import space_yaml
+
+        print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
+        return 0
+    from tune_jobs.launch import run
+    from tune_jobs.study import StudySearch
+
+    return run("finetune", options, StudySearch(options, space, base))
+
+
+def base_config(options: FinetuneOptions, model: str) -> TrialConfig:
+    """What the trials of a network have in common."""
+    return TrialConfig(
+        **vars(options.training),
+        lr=options.lr[0],
+        seed=options.seed,
+        model=model,
+        model_args={"aux_loss": True} if options.aux_loss else {},
+        weights=options.weights,
+        head_epochs=options.head_epochs,
+        layer_decay=options.layer_decay,
+        freeze_batch_norm=options.freeze_batch_norm,
+        input_size=native_size(model) if options.data.image_size == "native" else None,
+    )
+
+
+def native_size(model: str) -> int:
+    """Pixels that the network's weights were trained on.
+
+    Raises:
+        InputError: there is no such network, or it does not say.
+    """
+    from trainables.models import is_registered, pretrained  # imports torch
+
+    size = None if is_registered(model) else pretrained.input_spec(model).size
+    if size is None:
+        raise InputError(f"{model} has no image size of its own: give --image-size in pixels")
+    return size
+
+
+def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:
+    """The trials of a grid by name, in the order they start."""
+    trials = {}
+    for seed in range(options.seed, options.seed + options.seeds):
+        for model, config in configs.items():
+            for mode in options.mode:
+                for lr in options.lr:
+                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={lr:g}"]
+                    parts += [mode] if len(options.mode) > 1 else []
+                    parts += [f"seed={seed}"] if options.seeds > 1 else []
+                    trials[",".join(parts)] = dataclasses.replace(
+                        config, mode=mode, lr=lr, seed=seed
+                    )
+    return trials
+
+
+def check_finetune(options: FinetuneOptions) -> None:
+    """Raise InputError where an option is out of its range, or has no effect."""
+    check_options(options)
+    check_positive("--seeds", options.seeds)
+    for name in ("models", "lr", "mode"):
+        values = getattr(options, name)
+        if not values:
+            raise InputError(f"--{name} is empty: give one or more")
+        for value, times in Counter(values).items():
+            if times > 1:
+                raise InputError(f"--{name} has {value} {times} times: once is enough")
+    for lr in options.lr:
+        check_lr(lr)
+    if options.weights not in ("default", "none") and len(options.models) > 1:
+        raise InputError(
+            f"--weights {options.weights} is of one network, and --models names "
+            f"{len(options.models)}: give one of them"
+        )
+    if options.search == "grid":
+        defaults = StudyOptions()
+        for f in dataclasses.fields(StudyOptions):
+            own = f.name in ("seed", "scheduler", "recipe", "training", "data", "run", "force")
+            if not own and getattr(options, f.name) != getattr(defaults, f.name):
+                raise InputError(
+                    f"--{f.name.strip('_').replace('_', '-')} is an option of a search: add "
+                    "--search optuna, or leave it out"
+                )
+        if options.scheduler == "pbt":
+            raise InputError("--scheduler pbt needs --search optuna, which draws the changes")
+    elif options.lr != FinetuneOptions().lr and len(options.lr) > 1:
+        raise InputError("--search optuna draws rates: give one --lr to fix it, or leave it out")
+    elif options.seeds > 1:
+        raise InputError("--seeds is an option of a grid: leave it out, or --search grid")
+
+
+if __name__ == "__main__":
+    main(finetune)

@@ -1,0 +1,51 @@
+"""The weights of a trial's best epoch, whole: a probe's checkpoint holds its head's alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import safetensors.numpy
+import safetensors.torch
+from torch import Tensor
+
+from trainables.checkpoint import BEST_FILE
+from trainables.config import TrialConfig
+from trainables.features import whole_model
+from trainables.models.weights import Weights
+from tune_jobs.storage import WEIGHTS_FOLDER, RunFolder
+
+
+def keep_weights(
+    folder: RunFolder, weights: dict[str, Weights], examples: Iterable[TrialConfig]
+) -> None:
+    """Write what the probes of a run start from, so that the run is complete without its source."""
+    if not any(config.mode == "probe" for config in examples):
+        return
+    kept = folder.child(WEIGHTS_FOLDER)
+    kept.make()
+    for model, given in weights.items():
+        kept.write(file_name(model), safetensors.numpy.save(given))
+
+
+def file_name(model: str) -> str:
+    """Of the file that a model's weights are kept in."""
+    return model.replace(":", ".").replace("/", "_") + ".safetensors"
+
+
+def best_weights(
+    folder: RunFolder, checkpoint: str, config: TrialConfig, num_classes: int, image_size: int
+) -> dict[str, Tensor]:
+    """State dict of a trial's model after its best epoch.
+
+    Args:
+        folder: of the run.
+        checkpoint: of the trial, below the folder.
+        config: of the trial.
+        num_classes: of the dataset.
+        image_size: pixels of height and width of its images.
+    """
+    state: dict[str, Tensor] = safetensors.torch.load(folder.read(f"{checkpoint}/{BEST_FILE}"))
+    if config.mode != "probe":
+        return state
+    start = safetensors.numpy.load(folder.read(f"{WEIGHTS_FOLDER}/{file_name(config.model)}"))
+    return whole_model(config, num_classes, image_size, start, state)
