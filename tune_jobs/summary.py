@@ -129,6 +129,11 @@ def conclude(
         if row["status"] in ("failed", "diverged"):
             reason = escape(row["error"].strip().splitlines()[-1])
             say(f"[red]{escape(row['trial'])} {row['status']}[/]: {reason}")
+        if row.get("micro_batch", row["config/batch_size"]) < row["config/batch_size"]:
+            say(
+                f"{escape(row['trial'])} took {row['micro_batch']:.0f} images at a time: its "
+                f"batches of {row['config/batch_size']} did not fit into memory"
+            )
     say(f"Written to {escape(folder.uri)}")
     if record["status"] == "interrupted":
         say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(folder, options)}")
