@@ -24,9 +24,9 @@ class FinetuneOptions(StudyOptions):
     models: tuple[str, ...] = REPORT_MODELS
     """Networks of torchvision by name, timm:NAME, or your own as package.module:function; the
     default ones are the report's."""
-    weights: str = "default"
-    """default downloads those that each network comes with, none starts from scratch, and
-    everything else is a file of safetensors or of a state dict."""
+    weights: tuple[str, ...] = ("default",)
+    """One for all networks, or one for each: default downloads those that a network comes with,
+    none starts from scratch, and everything else is a file of safetensors or of a state dict."""
     lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
     """Learning rates of a grid; 1e-5 is the report's."""
     mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
@@ -70,7 +70,11 @@ def finetune() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
     options = extended(parse(FinetuneOptions, description=__doc__))
     check_finetune(options)
-    configs = {model: base_config(options, model) for model in options.models}
+    sources = options.weights * (len(options.models) if len(options.weights) == 1 else 1)
+    configs = {
+        model: base_config(options, model, source)
+        for model, source in zip(options.models, sources, strict=True)
+    }
     if options.search == "grid":
         trials = grid(options, configs)
         from tune_jobs.launch import run
@@ -90,7 +94,7 @@ def finetune() -> int:
     return run("finetune", options, StudySearch(options, space, base))
 
 
-def base_config(options: FinetuneOptions, model: str) -> TrialConfig:
+def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConfig:
     """What the trials of a network have in common."""
     return TrialConfig(
         **vars(options.training),
@@ -98,7 +102,7 @@ def base_config(options: FinetuneOptions, model: str) -> TrialConfig:
         seed=options.seed,
         model=model,
         model_args={"aux_loss": True} if options.aux_loss else {},
-        weights=options.weights,
+        weights=weights,
         head_epochs=options.head_epochs,
         layer_decay=options.layer_decay,
         freeze_batch_norm=options.freeze_batch_norm,
@@ -149,10 +153,17 @@ def check_finetune(options: FinetuneOptions) -> None:
                 raise InputError(f"--{name} has {value} {times} times: once is enough")
     for lr in options.lr:
         check_lr(lr)
-    if options.weights not in ("default", "none") and len(options.models) > 1:
+    given, models = options.weights, options.models
+    files = set(given) - {"default", "none"}
+    if len(given) not in (1, len(models)) or (len(given) == 1 and files and len(models) > 1):
         raise InputError(
-            f"--weights {options.weights} is of one network, and --models names "
-            f"{len(options.models)}: give one of them"
+            f"--weights {' '.join(given)} is for {len(models)} networks: give default or none for "
+            "all, or one entry for each, as a file is of one network"
+        )
+    if options.search == "optuna" and len(set(given)) > 1:
+        raise InputError(
+            f"--weights {' '.join(given)}: --search optuna starts all networks alike; give one of "
+            "them, or --search grid"
         )
     if options.search == "grid":
         defaults = StudyOptions()

@@ -57,7 +57,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
     for config in examples:
         count_parameters(config, data)  # refuses what cannot be built
         input_statistics(config, data)
-    weights = initial_weights(search.models(), examples[0].weights, data, examples)
+    weights = initial_weights(search.models(), data, examples)
     this = Run(options, folder, Recorder(folder), data, weights, console)
     console.print(
         f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
@@ -164,23 +164,24 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
 
 
 def initial_weights(
-    models: set[str], source: str, data: TrainingData, examples: list[TrialConfig]
+    models: dict[str, str], data: TrainingData, examples: list[TrialConfig]
 ) -> dict[str, Weights]:
     """What training starts from, by model, checked to fit.
 
     Args:
-        models: of the run.
-        source: none, default or a file.
+        models: of the run, with what they start from: none, default or a file.
         data: of the run.
         examples: configs of some trials.
 
     Raises:
         InputError: the weights cannot be had, or do not fit their network.
     """
-    if source == "none":
-        return {}
-    weights = {model: read_weights(model, source) for model in sorted(models)}
+    weights = {
+        model: read_weights(model, source) for model, source in models.items() if source != "none"
+    }
     for config in {config.model: config for config in examples}.values():
+        if config.model not in weights:
+            continue
         size = config.input_size or data.image_size
         model = build_for(config, data)
         load_weights(model, config.model, size, weights[config.model])

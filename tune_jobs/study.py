@@ -65,9 +65,10 @@ class StudySearch(Search):
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(self.options.seed))
         return [to_config(suggest(self.space, study.ask()), self.base) for _ in range(count)]
 
-    def models(self) -> set[str]:
+    def models(self) -> dict[str, str]:
         """The one of the base, or those that are searched."""
-        return set(self.space["model"].choices) if "model" in self.space else {self.base.model}
+        searched = self.space["model"].choices if "model" in self.space else (self.base.model,)
+        return dict.fromkeys(searched, self.base.weights)
 
     def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
         """Look at the database and the earlier runs before anything is written."""

@@ -55,8 +55,8 @@ class Search:
         """Trials such as the run will have."""
         raise NotImplementedError
 
-    def models(self) -> set[str]:
-        """Networks that trials may have."""
+    def models(self) -> dict[str, str]:
+        """Networks that trials may have, and the weights that each starts from."""
         raise NotImplementedError
 
     def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
@@ -135,12 +135,13 @@ class Grid(Search):
         self.known, self.trials = known, len(known)
 
     def examples(self, count: int) -> list[TrialConfig]:
-        """The first ones."""
-        return list(self.known.values())[:count]
+        """Every k-th, as those of a network stand together."""
+        every = -(-len(self.known) // count)
+        return list(self.known.values())[::every]
 
-    def models(self) -> set[str]:
+    def models(self) -> dict[str, str]:
         """Those of the trials."""
-        return {config.model for config in self.known.values()}
+        return {config.model: config.weights for config in self.known.values()}
 
     def open(self, run: Run, record: dict[str, Any]) -> dict[str, TrialConfig]:
         """All of them."""

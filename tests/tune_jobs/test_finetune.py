@@ -121,13 +121,15 @@ def test_optuna_searches_networks_modes_and_rates(local_ray, finetune, weights, 
         assert ("layer_decay" in trial.params) == (trial.params["mode"] == "gradual")
 
 
-def test_two_networks_from_scratch_at_their_own_size(local_ray, finetune, tmp_path):
+def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path):
     code = finetune(
-        "--smoke-test", "--models", "timm:test_resnet", "squeezenet1_1", "--weights", "none",
+        "--smoke-test", "--models", "timm:test_resnet", TINY, "--weights", "none", weights,
         "--lr", 1e-3, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
-    assert load_trials(tmp_path / "finetune")["config/model"].nunique() == 2
+    trials = load_trials(tmp_path / "finetune").set_index("config/model")
+    assert dict(trials["config/weights"]) == {"timm:test_resnet": "none", TINY: str(weights)}
+    assert list(load_run(tmp_path / "finetune")["weights"]) == [TINY]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,12 @@ def test_two_networks_from_scratch_at_their_own_size(local_ray, finetune, tmp_pa
         (["--models", TINY, "--weights", "absent.safetensors"], ["absent", "no such file"]),
         (["--models", TINY], ["pretrained", "no weights of its own"]),
         (["--models", TINY, "--mode", "probe", "--weights", "none"], ["probe", "mode full"]),
-        (["--models", "resnet18", "resnet34", "--weights", "x.pt"], ["x.pt", "one network"]),
+        (["--models", "resnet18", "resnet34", "--weights", "x.pt"], ["x.pt", "one entry for each"]),
+        (["--models", "resnet18", "--weights", "none", "none"], ["none none", "one entry"]),
+        (
+            ["--search", "optuna", "--models", "resnet18", TINY, "--weights", "none", "default"],
+            ["none default", "--search grid"],
+        ),
         (["--models", "densenet121", "--weights", "none", "--image-size", 16], ["16", "29"]),
         (["--models", TINY, "--weights", "none", "--image-size", "native"], ["image size"]),
         (["--models", "cnn"], ["cnn", "half or dataset"]),
