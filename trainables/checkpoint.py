@@ -8,11 +8,12 @@ states and the epochs so far, read with `weights_only=True` so that it cannot ru
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from trainables.config import CHANGEABLE, TrialConfig
@@ -42,11 +43,13 @@ class TrainingState(TypedDict):
     """Weights after the epoch with the highest validation accuracy, the first of equals."""
 
 
-def save_checkpoint(folder: Path, state: TrainingState) -> None:
-    """Write a state into an existing folder."""
+def save_checkpoint(folder: Path, state: TrainingState) -> str:
+    """Write a state into an existing folder; returns the SHA-256 of the file of best weights."""
     rest = {key: value for key, value in state.items() if key != "best"}
     torch.save(rest, folder / STATE_FILE)
-    save_file({k: v.contiguous() for k, v in state["best"].items()}, folder / BEST_FILE)
+    best = save({k: v.contiguous() for k, v in state["best"].items()})
+    (folder / BEST_FILE).write_bytes(best)
+    return hashlib.sha256(best).hexdigest()
 
 
 def load_checkpoint(folder: Path) -> TrainingState:

@@ -68,6 +68,14 @@ class Split:
     validation: Ints
     test: Ints
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what models are chosen and scored on: the validation and the test indices."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (self.validation, self.test):
+            digest.update(part.tobytes() + b".")
+        return digest.hexdigest()
+
 
 def split(
     dataset: ImageDataset, shares: tuple[float, float, float] | None = None, seed: int = 0

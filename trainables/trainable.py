@@ -49,13 +49,14 @@ def train_trial(
 
     def report(metrics: dict[str, float], state: TrainingState) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            save_checkpoint(Path(folder), state)
+            digest = save_checkpoint(Path(folder), state)
             tune.report(
                 {
                     **metrics,
                     **facts,
                     "status": "running",
                     "precision": state["precision"],
+                    "weights_sha256": digest,
                     "training_iteration": metrics["epoch"],
                 },
                 checkpoint=tune.Checkpoint.from_directory(folder),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ from pyarrow.fs import FileSelector
 from ray import tune
 from ray.tune.experiment import Trial
 
+from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
 from trainables.trainable import newest_checkpoint
@@ -81,7 +83,7 @@ class Recorder(DriverCallback):
         copy = f"{donor} after epoch {len(history)}"
         row |= config_columns(config) | {
             "copied": f"{row['copied']}, {copy}" if row.get("copied") else copy,
-            "checkpoint": f"{name}/{checkpoint}",
+            **self._weights(f"{name}/{checkpoint}"),
             "parameters": given["parameters"],
             "latency_ms": given.get("latency_ms"),
         }
@@ -105,8 +107,8 @@ class Recorder(DriverCallback):
                 self.rows[name] |= {"copied": row.get("copied"), "parameters": row["parameters"]}
                 if row["status"] in ENDED:
                     self.configs[name] = config_of(row)
-                    for key in (*REPORTED, "checkpoint"):
-                        self.rows[name][key] = row[key]
+                    for key in (*REPORTED, "checkpoint", "weights_sha256"):
+                        self.rows[name][key] = row.get(key)
                     self.rows[name] |= config_columns(self.configs[name])
             for row in self.folder.read_rows(EPOCHS_FILE):
                 self.epochs[row["trial"]][row["epoch"]] = row
@@ -118,7 +120,7 @@ class Recorder(DriverCallback):
                 uri = self.folder.child(name).uri
                 if newest := newest_checkpoint(uri, None if changed else self.configs[name]):
                     left[name], state = newest
-                    row["checkpoint"] = f"{name}/{newest[0].rsplit('/', 1)[-1]}"
+                    row |= self._weights(f"{name}/{newest[0].rsplit('/', 1)[-1]}")
                     self.configs[name] = TrialConfig.from_dict(state["config"])
                     row |= config_columns(self.configs[name])
                     self.epochs[name] = self._epoch_rows(name, state["history"])
@@ -150,10 +152,13 @@ class Recorder(DriverCallback):
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray knows a new checkpoint, so the ones before it can go: it holds the best weights."""
-        checkpoint, name = trial.checkpoint, trial_name(trial)
-        assert checkpoint is not None  # this is what has been saved
-        parent, newest = checkpoint.path.rsplit("/", 1)
-        self.rows[name]["checkpoint"] = f"{name}/{newest}"
+        saved, name = trial.latest_checkpoint_result, trial_name(trial)
+        assert saved is not None and saved.checkpoint is not None  # what this is called for
+        parent, newest = saved.checkpoint.path.rsplit("/", 1)
+        self.rows[name] |= {
+            "checkpoint": f"{name}/{newest}",
+            "weights_sha256": saved.metrics["weights_sha256"],
+        }
         fs = self.folder.fs
         for other in fs.get_file_info(FileSelector(parent)):
             if other.base_name.startswith("checkpoint_") and other.base_name != newest:
@@ -199,6 +204,11 @@ class Recorder(DriverCallback):
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
         end = time.monotonic()
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
+
+    def _weights(self, checkpoint: str) -> dict[str, str]:
+        """Where a trial's weights are, and their hash."""
+        content = self.folder.read(f"{checkpoint}/{BEST_FILE}")
+        return {"checkpoint": checkpoint, "weights_sha256": hashlib.sha256(content).hexdigest()}
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         return self.rows[trial_name(trial)]

@@ -51,6 +51,7 @@ def describe_run(
         "split": {
             "seed": options.data.split_seed,
             "shares": options.training.split,
+            "fingerprint": parts.fingerprint,
             "train": len(parts.train),
             "validation": len(parts.validation),
             "test": len(parts.test),

@@ -10,6 +10,7 @@ from trainables.data import (
     TRAIN,
     VALIDATION,
     ImageDataset,
+    Split,
     TrainingData,
     pixel_statistics,
     split,
@@ -84,6 +85,16 @@ def test_the_cut_follows_the_seed():
     for part in ("train", "validation", "test"):
         assert getattr(first, part).tolist() == getattr(again, part).tolist()
         assert getattr(first, part).tolist() != getattr(other, part).tolist()
+
+
+def test_a_cut_has_the_fingerprint_of_what_is_validated_and_tested():
+    first, again, other = (split(make_dataset(), seed=seed) for seed in (1, 1, 2))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    fewer = Split(first.train[:5], first.validation, first.test)
+    assert fewer.fingerprint == first.fingerprint
+    assert Split(first.train, first.test, first.validation).fingerprint != first.fingerprint
+    moved = Split(first.train, first.validation[:-1], np.r_[first.validation[-1:], first.test])
+    assert moved.fingerprint != first.fingerprint
 
 
 def test_the_sources_test_part_is_the_test_part():

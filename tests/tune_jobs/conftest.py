@@ -1,3 +1,4 @@
+import hashlib
 import math
 import os
 import signal
@@ -6,6 +7,7 @@ import optuna
 import pytest
 import ray
 
+from trainables.checkpoint import BEST_FILE
 from tune_jobs import launch, lr_grid, options, optuna_search, tuning
 from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.recorder import DriverCallback
@@ -77,6 +79,20 @@ def kill_worker(monkeypatch):
     killer = KillWorker()
     monkeypatch.setattr(launch, "tracking_callbacks", lambda *_: [killer])
     return killer
+
+
+@pytest.fixture(scope="session")
+def assert_weights_are_hashed():
+    """Check that the table of a run has the hash of every trial's weights."""
+
+    def check(run):
+        trained = load_trials(run).dropna(subset=["checkpoint"])
+        assert len(trained)
+        for row in trained.to_dict("records"):
+            weights = (run / row["checkpoint"] / BEST_FILE).read_bytes()
+            assert row["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+
+    return check
 
 
 STATE_OF = {"finished": "COMPLETE", "stopped": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}

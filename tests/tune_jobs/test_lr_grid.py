@@ -135,6 +135,10 @@ def test_run_json_says_what_was_run(finished):
     assert run["options"]["lr"] == [1e-3, 1e38, 1e-6]
 
 
+def test_the_weights_of_every_trial_are_hashed(finished, assert_weights_are_hashed):
+    assert_weights_are_hashed(finished)
+
+
 def test_the_curves_are_a_picture(finished):
     with Image.open(finished / "curves.png") as picture:
         assert picture.format == "PNG"
@@ -256,7 +260,7 @@ def wait_for_epochs(run, count, job, timeout=120):
 
 
 def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
-    tmp_path, command, local_ray, expected
+    tmp_path, command, local_ray, expected, assert_weights_are_hashed
 ):
     job = start_grid(tmp_path, "--epochs", 8)
     run = tmp_path / "grid"
@@ -274,6 +278,7 @@ def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
     same_training(epochs[epochs["trial"] == "lr=0.001"], history)
     same_weights(last_state(run, "lr=0.001")["model"], weights)
     assert len(load_run(run)["resumed"]) == 1
+    assert_weights_are_hashed(run)
 
 
 # SIGTERM becomes SIGINT on the way, so this is Ctrl-C too.

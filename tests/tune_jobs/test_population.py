@@ -99,8 +99,9 @@ def test_a_copy_that_is_interrupted_goes_on_where_it_was(population):
         assert whole[: len(begun)] == begun
 
 
-def test_the_tables_and_the_checkpoints_have_the_same_settings(population):
+def test_the_tables_and_the_checkpoints_agree(population, assert_weights_are_hashed):
     run, _ = population
+    assert_weights_are_hashed(run)
     for row in load_trials(run).to_dict("records"):
         state = load_checkpoint(run / row["checkpoint"])
         assert TrialConfig.from_dict(state["config"]) == config_of(row)

@@ -86,6 +86,7 @@ TRIAL_SCHEMA = pa.schema(
         ("precision", pa.string()),
         ("copied", pa.string()),
         ("checkpoint", pa.string()),
+        ("weights_sha256", pa.string()),
     ]
 )
 

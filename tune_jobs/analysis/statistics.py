@@ -58,7 +58,8 @@ def weighted_scores(confusion: NDArray[np.int64]) -> WeightedScores:
 
 def class_scores(confusion: NDArray[np.int64]) -> Floats:
     """C×3: precision, recall and F1 of each class; 0 where there is nothing to divide by."""
-    return _class_scores(confusion[None].astype(np.float64))[0]
+    scores: Floats = _class_scores(confusion[None].astype(np.float64))[0]
+    return scores
 
 
 def bootstrap_scores(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, Interval]:
