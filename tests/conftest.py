@@ -1,6 +1,15 @@
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from trainables.config import TrialConfig
 from trainables.data import ImageDataset, TrainingData
+from trainables.models import build_for
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.sources import load_dataset
 
 
@@ -21,3 +30,13 @@ def tiny_data(digits) -> TrainingData:
         mean=(0.3, 0.3, 0.3),
         std=(0.4, 0.4, 0.4),
     )
+
+
+def write_model(folder: Path, config: TrialConfig, data: TrainingData) -> nn.Module:
+    """Write an untrained model as a run writes its best one, and return it."""
+    torch.manual_seed(0)
+    model = build_for(config, data)
+    weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    (folder / MODEL_WEIGHTS).write_bytes(weights)
+    (folder / MODEL_FILE).write_text(json.dumps(describe_model(config, data, weights)))
+    return model

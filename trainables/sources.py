@@ -116,6 +116,29 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
     return images
 
 
+def image_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The image files that are given, and those below the folders that are given.
+
+    Raises:
+        InputError: one is not there, or a folder holds none.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = _images_below(path)
+            if not found:
+                raise InputError(
+                    f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): give another "
+                    "folder, or the files"
+                )
+            files += found
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise InputError(f"there is no file or folder {path}: check the path")
+    return files
+
+
 def to_rgb_square(img: Image.Image, size: int) -> Images:
     """Turn an image of any mode and size into size×size×3 bytes, upright."""
     turn = UPRIGHT.get(img.getexif().get(ExifTags.Base.Orientation, 1))
@@ -377,7 +400,7 @@ def _from_folder(folder: Path, size: int) -> ImageDataset:
                     f"{child} is no class of {parts[TRAIN]}, which has {', '.join(classes)}: "
                     "the parts must have the same subfolders"
                 )
-            files = sorted(f for f in child.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+            files = _images_below(child)
             items += [(str(file), file) for file in files]
             labels += [classes.index(child.name)] * len(files)
             codes += [part] * len(files)
@@ -393,6 +416,10 @@ def _from_folder(folder: Path, size: int) -> ImageDataset:
         classes=classes,
         parts=np.array(codes, dtype=np.int8),
     )
+
+
+def _images_below(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _subfolders(folder: Path) -> list[Path]:

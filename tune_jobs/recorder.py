@@ -153,7 +153,8 @@ class Recorder(DriverCallback):
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray knows a new checkpoint, so the ones before it can go: it holds the best weights."""
         saved, name = trial.latest_checkpoint_result, trial_name(trial)
-        assert saved is not None and saved.checkpoint is not None  # what this is called for
+        assert saved is not None  # this is what on_trial_save is about
+        assert saved.checkpoint is not None
         parent, newest = saved.checkpoint.path.rsplit("/", 1)
         self.rows[name] |= {
             "checkpoint": f"{name}/{newest}",

@@ -17,9 +17,9 @@ from safetensors.torch import save
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.metrics import TARGET
-from trainables.preparation import input_statistics
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from tune_jobs.analysis.figures import curves_info, plot_curves
-from tune_jobs.analysis.results import FORMAT, SCORE, load_epochs
+from tune_jobs.analysis.results import SCORE, load_epochs
 from tune_jobs.options import RunOptions
 from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
@@ -69,19 +69,12 @@ def write_best(
     best = folder.child(BEST_FOLDER)
     best.make()
     state = best_weights(folder, row["checkpoint"], config, len(data.classes), data.image_size)
-    best.write("model.safetensors", save({k: v.contiguous() for k, v in state.items()}))
-    mean, std = input_statistics(config, data)
+    weights = save({name: tensor.contiguous() for name, tensor in state.items()})
+    best.write(MODEL_WEIGHTS, weights)
     best.write_json(
-        "model.json",
+        MODEL_FILE,
         {
-            "format": FORMAT,
-            "model": config.model,
-            "model_args": config.build_args,
-            "classes": list(data.classes),
-            "image_size": data.image_size,
-            "input_size": config.input_size,
-            "mean": mean,
-            "std": std,
+            **describe_model(config, data, weights),
             "trial": row["trial"],
             "epoch": row["best/epoch"],
             TARGET: row[SCORE],

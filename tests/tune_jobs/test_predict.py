@@ -1,0 +1,82 @@
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import write_model
+from tests.tune_jobs.conftest import command_line
+from trainables.config import TrialConfig
+from trainables.saved_model import load_model
+from tune_jobs.predict import predict
+
+run = command_line(predict)
+
+
+@pytest.fixture
+def images(tmp_path, digits):
+    folder = tmp_path / "images"
+    (folder / "below").mkdir(parents=True)
+    for i in range(3):
+        Image.fromarray(digits.images[i]).save(folder / f"{i}.png")
+    Image.fromarray(digits.images[3]).save(folder / "below" / "3.png")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path, tiny_data):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_model(folder, TrialConfig(lr=1e-3), tiny_data)
+    return folder
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("parquet", pd.read_parquet), ("csv", pd.read_csv)])
+def test_a_folder_becomes_a_table(suffix, read, images, model, digits, tmp_path):
+    output = tmp_path / f"table.{suffix}"
+    assert run(images, "--model", model, "--output", output) == 0
+    frame = read(output)
+    expected = load_model(model).logits(digits.images[:4]).softmax(1).numpy()
+    names = [f"{i}.png" for i in range(3)] + ["below/3.png"]
+    assert list(frame["file"]) == [str(images / name) for name in names]
+    shares = frame[[f"probability/{name}" for name in digits.classes]].to_numpy()
+    np.testing.assert_allclose(shares, expected, rtol=1e-5)
+    assert [str(name) for name in frame["predicted"]] == [
+        digits.classes[i] for i in expected.argmax(1)
+    ]
+    np.testing.assert_allclose(frame["probability"], expected.max(1), rtol=1e-5)
+
+
+def test_files_are_classified_on_the_terminal(images, model, capfd):
+    assert run(images / "0.png", images / "2.png", "--model", model) == 0
+    printed = capfd.readouterr().out
+    assert "0.png" in printed
+    assert "2.png" in printed
+    assert printed.count("%") == 2
+
+
+def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
+    assert run("--model", model, "--export", "onnx") == 0
+    assert "8×8" in capfd.readouterr().out
+    session = onnxruntime.InferenceSession(model / "model.onnx")
+    logits = session.run(["logits"], {"images": digits.images[:9]})[0]
+    np.testing.assert_allclose(logits, load_model(model).logits(digits.images[:9]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--export"]),
+        (["{images}/0.png", "--output", "table.txt"], ["table.txt", ".parquet or .csv"]),
+        (["{images}/9.png"], ["9.png", "check the path"]),
+        (["{images}/notes.txt"], ["notes.txt", "not an image"]),
+        (["{images}/empty"], ["empty", "no images"]),
+        (["{images}", "--model", "{images}"], ["model.json", "best of a run"]),
+    ],
+)
+def test_bad_input_is_one_message(arguments, words, images, model, assert_one_message):
+    (images / "empty").mkdir()
+    given = [word.format(images=images) for word in arguments]
+    assert run(*(given if "--model" in given else [*given, "--model", model])) == 2
+    assert_one_message(words)

@@ -1,0 +1,119 @@
+"""Classify images with the model of a comparison or a run, or export it for use elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from trainables.errors import InputError
+from tune_jobs.options import main
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from trainables.saved_model import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Options of the job."""
+
+    images: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Image files, and folders of them."""
+    model: str = "comparison/model"
+    """Folder of the model: of a comparison, or best of a run."""
+    output: str | None = None
+    """Write the table there, as .parquet or .csv, instead of printing it."""
+    export: Literal["onnx", "torchscript"] | None = None
+    """Write the model itself beside its weights, checked to compute the same."""
+
+
+def predict() -> int:
+    """The job. Returns the exit code."""
+    options = tyro.cli(PredictOptions, description=__doc__)
+    suffix = Path(options.output).suffix if options.output else ".parquet"
+    if suffix not in (".parquet", ".csv"):
+        raise InputError(f"--output {options.output} must end in .parquet or .csv")
+    if not options.images and not options.export:
+        raise InputError("give image files or a folder of them, or --export onnx")
+    # Torch takes seconds to import, and is not needed to refuse a bad option.
+    from rich.console import Console
+
+    from trainables.saved_model import load_model
+    from trainables.sources import image_files
+
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    files = image_files(options.images)
+    classifier = load_model(options.model)
+    if options.export:
+        from trainables.export import SUFFIXES, TOLERANCE, export
+
+        file = Path(options.model) / f"model{SUFFIXES[options.export]}"
+        file.write_bytes(export(classifier, options.export))
+        size = classifier.image_size
+        console.print(
+            f"{file} takes images as bytes N×{size}×{size}×3 and gives logits "
+            f"N×{len(classifier.classes)}, equal to the model's within {TOLERANCE:g}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if not files:
+        return 0
+    frame = classify(classifier, files)
+    if options.output is None:
+        print_frame(frame, console)
+    elif suffix == ".csv":
+        frame.to_csv(options.output, index=False)
+    else:
+        frame.to_parquet(options.output, index=False)
+    return 0
+
+
+def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
+    """One row an image: file, predicted class, its probability, and those of all classes.
+
+    Raises:
+        InputError: a file is no image.
+    """
+    import pandas as pd
+
+    from trainables.sources import decode
+
+    images = decode([(str(file), file) for file in files], classifier.image_size)
+    probabilities = classifier.logits(images).double().softmax(1).numpy()
+    best = probabilities.argmax(1)
+    return pd.DataFrame(
+        {
+            "file": [str(file) for file in files],
+            "predicted": [classifier.classes[i] for i in best],
+            "probability": probabilities.max(1),
+            **{
+                f"probability/{name}": probabilities[:, i]
+                for i, name in enumerate(classifier.classes)
+            },
+        }
+    )
+
+
+def print_frame(frame: pd.DataFrame, console: Console) -> None:
+    """Print file, class and probability of every image."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("predicted")
+    table.add_column("probability", justify="right")
+    for file, name, probability in zip(
+        frame["file"], frame["predicted"], frame["probability"], strict=True
+    ):
+        table.add_row(escape(file), escape(name), f"{probability:.2%}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main(predict)
