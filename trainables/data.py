@@ -18,6 +18,9 @@ from trainables.errors import InputError
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
+Digests: TypeAlias = npt.NDArray[np.uint8]
+
+DIGEST_BYTES = 16
 
 TRAIN, VALIDATION, TEST = range(3)
 DEFAULT_SPLIT = (0.6, 0.2, 0.2)
@@ -37,12 +40,15 @@ class ImageDataset:
     """Name of each label."""
     parts: npt.NDArray[np.int8]
     """N, TRAIN, VALIDATION or TEST as the source has them; all TRAIN where it says nothing."""
+    digests: Digests
+    """N×16, a hash of each image as the source has it, before it was resized."""
 
     def __post_init__(self) -> None:
         n = len(self.images)
         assert self.images.dtype == np.uint8, self.images.dtype
         assert self.images.shape[3:] == (3,), self.images.shape
         assert self.labels.shape == self.parts.shape == (n,)
+        assert self.digests.shape == (n, DIGEST_BYTES), self.digests.shape
         if n == 0:
             raise InputError(f"{self.name} holds no image; give a source with some in each class")
 
@@ -53,9 +59,17 @@ class ImageDataset:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content (images, labels, class names, parts): equal where the data is."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.images.shape, self.classes)).encode())
-        for array in (self.images, self.labels, self.parts):
+        return self._hash(self.images)
+
+    @cached_property
+    def source_fingerprint(self) -> str:
+        """As `fingerprint`, but equal too where the same images were resized to another size."""
+        return self._hash(self.digests)
+
+    def _hash(self, images: npt.NDArray[np.uint8]) -> str:
+        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        digest.update(repr((images.shape, self.classes)).encode())
+        for array in (images, self.labels, self.parts):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -71,7 +85,7 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of what models are chosen and scored on: the validation and the test indices."""
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
         for part in (self.validation, self.test):
             digest.update(part.tobytes() + b".")
         return digest.hexdigest()
@@ -159,6 +173,12 @@ class TrainingData:
     def image_size(self) -> int:
         """Height and width in pixels."""
         return int(self.train_images.shape[1])
+
+
+def image_digests(images: npt.NDArray[np.uint8]) -> Digests:
+    """N×16, a hash of each of N images."""
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=DIGEST_BYTES) for image in images]
+    return np.frombuffer(b"".join(d.digest() for d in digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def pixel_statistics(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -15,7 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from trainables.data import TEST, TRAIN, VALIDATION, ImageDataset, Images, Ints
+from trainables.data import (
+    DIGEST_BYTES,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Digests,
+    ImageDataset,
+    Images,
+    Ints,
+    image_digests,
+)
 from trainables.errors import InputError
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -82,8 +93,8 @@ def load_dataset(
 # Images of any kind -> RGB squares
 
 
-def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
-    """Decode image files into an N×size×size×3 array, on all cores.
+def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> tuple[Images, Digests]:
+    """Decode image files into an N×size×size×3 array, on all cores, and hash each file, N×16.
 
     Args:
         items: where each comes from (for the error message), and its bytes or path.
@@ -93,11 +104,15 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
         InputError: one is not a readable image; the message names it.
     """
     images = np.empty((len(items), size, size, 3), dtype=np.uint8)
+    digests = np.empty((len(items), DIGEST_BYTES), dtype=np.uint8)
 
     def decode_one(i: int) -> None:
         where, content = items[i]
         try:
-            with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as img:
+            content = content if isinstance(content, bytes) else content.read_bytes()
+            digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+            digests[i] = np.frombuffer(digest, np.uint8)
+            with Image.open(io.BytesIO(content)) as img:
                 images[i] = to_rgb_square(img, size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
@@ -113,7 +128,7 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> Images:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(decode_block, range(0, len(items), DECODE_BLOCK)):
             pass  # raises what decode_block raised, the first image first
-    return images
+    return images, digests
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:
@@ -179,6 +194,7 @@ def _digits(name: str, size: int) -> ImageDataset:
         labels=bunch.target.astype(np.int64),
         classes=tuple(str(label) for label in bunch.target_names),
         parts=np.zeros(len(images), dtype=np.int8),
+        digests=image_digests(images),
     )
 
 
@@ -213,6 +229,7 @@ def _torchvision(name: str, size: int) -> ImageDataset:
         labels=np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in sets]),
         classes=tuple(sets[0].classes),
         parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(part) for part in sets]),
+        digests=image_digests(images),
     )
 
 
@@ -253,7 +270,7 @@ def _from_parquet(
     image_column: str | None,
     label_column: str | None,
 ) -> ImageDataset:
-    images, raw_labels, counts = [], [], []
+    decoded, raw_labels, counts = [], [], []
     classes: tuple[str, ...] | None = None
     for files in parts.values():
         counts.append(0)
@@ -275,16 +292,18 @@ def _from_parquet(
                     f"{', '.join(classes)}: give every file the same names in the same order"
                 )
             classes = classes or names
-            images.append(decode(list(_image_bytes(file, table[image_name])), size))
+            decoded.append(decode(list(_image_bytes(file, table[image_name])), size))
             raw_labels.append((file, table[label_name]))
             counts[-1] += len(table)
     labels, classes = _labels(raw_labels, classes)
+    images, digests = map(np.concatenate, zip(*decoded, strict=True))
     return ImageDataset(
         name=str(path),
-        images=np.concatenate(images),
+        images=images,
         labels=labels,
         classes=classes,
         parts=np.repeat(np.array(list(parts), dtype=np.int8), counts),
+        digests=digests,
     )
 
 
@@ -409,12 +428,14 @@ def _from_folder(folder: Path, size: int) -> ImageDataset:
             f"{folder} holds no images and no train*.parquet: give a folder with a subfolder of "
             f"images ({', '.join(sorted(IMAGE_SUFFIXES))}) for each class"
         )
+    images, digests = decode(items, size)
     return ImageDataset(
         name=str(folder),
-        images=decode(items, size),
+        images=images,
         labels=np.array(labels, dtype=np.int64),
         classes=classes,
         parts=np.array(codes, dtype=np.int8),
+        digests=digests,
     )
 
 

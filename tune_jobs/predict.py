@@ -83,7 +83,7 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
 
     from trainables.sources import decode
 
-    images = decode([(str(file), file) for file in files], classifier.image_size)
+    images, _ = decode([(str(file), file) for file in files], classifier.image_size)
     probabilities = classifier.logits(images).double().softmax(1).numpy()
     best = probabilities.argmax(1)
     return pd.DataFrame(

@@ -44,6 +44,7 @@ def describe_run(
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
+            "source_fingerprint": dataset.source_fingerprint,
             "classes": list(dataset.classes),
             "image_size": int(dataset.images.shape[1]),
             "images": len(dataset.images),

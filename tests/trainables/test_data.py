@@ -12,6 +12,7 @@ from trainables.data import (
     ImageDataset,
     Split,
     TrainingData,
+    image_digests,
     pixel_statistics,
     split,
 )
@@ -24,12 +25,14 @@ def make_dataset(train=(50, 30, 20), validation=(0, 0, 0), test=(0, 0, 0), name=
     labels = np.concatenate([np.repeat(np.arange(len(c)), c) for c in (train, validation, test)])
     parts = np.repeat([TRAIN, VALIDATION, TEST], [sum(c) for c in (train, validation, test)])
     order = rng.permutation(len(labels))
+    images = rng.integers(0, 256, (len(labels), 4, 4, 3), dtype=np.uint8)
     return ImageDataset(
         name=name,
-        images=rng.integers(0, 256, (len(labels), 4, 4, 3), dtype=np.uint8),
+        images=images,
         labels=labels[order].astype(np.int64),
         classes=tuple("abc"[: len(train)]),
         parts=parts[order].astype(np.int8),
+        digests=image_digests(images),
     )
 
 
@@ -163,6 +166,7 @@ def test_equal_content_has_an_equal_fingerprint_whatever_its_name_and_memory():
     dataset = make_dataset(name="here")
     copy = dataclasses.replace(make_dataset(name="there"), images=np.asfortranarray(dataset.images))
     assert copy.fingerprint == dataset.fingerprint
+    assert copy.source_fingerprint == dataset.source_fingerprint
 
 
 def changed(array, index, value):

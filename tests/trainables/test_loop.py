@@ -12,7 +12,7 @@ from torch import nn
 from trainables import loop, step, task
 from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
 from trainables.config import RECIPES, TrialConfig
-from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, split
+from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, image_digests, split
 from trainables.errors import DivergedError
 from trainables.loop import FINITE_CHECK_STEPS, fit, raise_if_not_finite
 from trainables.metrics import EPOCH_METRICS, weighted_scores
@@ -393,12 +393,14 @@ def test_a_trial_that_diverges_in_its_last_step_is_not_reported_as_a_success(tin
 
 def sealed_dataset(digits, test_images, test_labels):
     n = len(test_images)
+    images = np.concatenate([digits.images[:100], test_images])
     return ImageDataset(
         name="digits",
-        images=np.concatenate([digits.images[:100], test_images]),
+        images=images,
         labels=np.concatenate([digits.labels[:100], test_labels]),
         classes=digits.classes,
         parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [100, n]),
+        digests=image_digests(images),
     )
 
 
@@ -417,8 +419,8 @@ def test_the_sources_test_part_cannot_influence_training(digits):
 
 
 def test_a_test_part_that_was_cut_off_cannot_influence_training(digits):
-    dataset = dataclasses.replace(digits, images=digits.images[:200], labels=digits.labels[:200],
-                                  parts=digits.parts[:200])  # fmt: skip
+    few = {name: getattr(digits, name)[:200] for name in ("images", "labels", "parts", "digests")}
+    dataset = dataclasses.replace(digits, **few)
     parts = split(dataset, (0.6, 0.2, 0.2))
     config = make_config(normalize="dataset")
     before = train(config, TrainingData.of(dataset, parts))

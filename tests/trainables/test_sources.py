@@ -80,6 +80,39 @@ def test_digits_are_made_larger(size, expected):
     assert load_dataset("digits", size).images.shape == (1797, expected, expected, 3)
 
 
+def folder_of_owls(path, greys=(1, 2, 3)):
+    for i, grey in enumerate(greys):
+        (path / "owl").mkdir(parents=True, exist_ok=True)
+        (path / "owl" / f"{i}.png").write_bytes(png((grey,) * 3))
+    return str(path)
+
+
+def parquet_of_owls(path, greys=(1, 2, 3)):
+    path.mkdir()
+    images = structs([png((grey,) * 3) for grey in greys])
+    return write_parquet(path / "owls.parquet", image=images, label=["owl"] * 3)
+
+
+@pytest.mark.parametrize("make", [folder_of_owls, parquet_of_owls, lambda *_: "digits"])
+def test_images_are_known_again_at_another_size(make, tmp_path):
+    source = make(tmp_path / "owls")
+    small, large = load_dataset(source, 4), load_dataset(source, 6)
+    assert small.fingerprint != large.fingerprint
+    assert small.source_fingerprint == large.source_fingerprint
+
+
+@pytest.mark.parametrize("make", [folder_of_owls, parquet_of_owls])
+def test_other_images_are_told_apart_whatever_their_source(make, tmp_path):
+    first = load_dataset(make(tmp_path / "a"), 4).source_fingerprint
+    assert load_dataset(make(tmp_path / "b", (1, 2, 4)), 4).source_fingerprint != first
+    assert load_dataset(make(tmp_path / "c", (2, 1, 3)), 4).source_fingerprint != first
+
+
+def test_a_folder_and_a_parquet_file_of_the_same_files_are_the_same_images(tmp_path):
+    folder, file = folder_of_owls(tmp_path / "a"), parquet_of_owls(tmp_path / "b")
+    assert load_dataset(folder, 4).source_fingerprint == load_dataset(file, 6).source_fingerprint
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """The empty cache folder, without a network."""
