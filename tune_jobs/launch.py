@@ -11,17 +11,17 @@ from rich.console import Console
 
 import tune_jobs.ray_session as session  # first of ours: it sets what Ray reads when imported
 from trainables.config import TrialConfig
-from trainables.data import ImageDataset, Split, TrainingData, split
+from trainables.data import TrainingData
 from trainables.errors import InputError
 from trainables.features import linear_head
 from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
-from trainables.sources import load_dataset
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
 from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
+from tune_jobs.run_data import load_data
 from tune_jobs.run_record import continued, describe_run
 from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.summary import conclude, finish
@@ -29,7 +29,6 @@ from tune_jobs.tracking import tracking_callbacks
 from tune_jobs.trial_weights import keep_weights
 from tune_jobs.tuning import Grid, Run, Search, add_trials, count_parameters, tune_trials
 
-SMOKE_TRAIN, SMOKE_VALIDATION = 512, 256
 EXAMPLES = 50
 """Trials whose models are tried to be built before a run starts."""
 
@@ -188,18 +187,3 @@ def initial_weights(
         if any(c.mode == "probe" and c.model == config.model for c in examples):
             linear_head(model, config.model, size)
     return weights
-
-
-def load_data(options: JobOptions) -> tuple[ImageDataset, Split, TrainingData]:
-    """Read and cut the dataset; the test part goes no further than here."""
-    given = options.data
-    size = None if given.image_size == "native" else given.image_size
-    dataset = load_dataset(given.data, size, given.image_column, given.label_column)
-    parts = split(dataset, options.training.split, given.split_seed)
-    if options.run.smoke_test:
-        parts = Split(
-            parts.train[:: -(-len(parts.train) // SMOKE_TRAIN)],
-            parts.validation[:: -(-len(parts.validation) // SMOKE_VALIDATION)],
-            parts.test,
-        )
-    return dataset, parts, TrainingData.of(dataset, parts)
