@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+from typing import Any
 
 from rich.console import Console
 
@@ -34,7 +35,7 @@ EXAMPLES = 50
 
 
 def run(job: str, options: JobOptions, search: Search) -> int:
-    """Train trials on Ray Tune and leave a complete run folder.
+    """Train trials on Ray Tune, leave a complete run folder, and say on the terminal what it holds.
 
     Args:
         job: name of the job, and of the run where none is given.
@@ -48,10 +49,30 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         InputError: something a person gave cannot be used; nothing has been started then.
     """
     console = Console(width=None if sys.stdout.isatty() else 100)  # a log has no width of its own
+    trained = train(job, options, search, console)
+    if trained is None:
+        return 0
+    this, record, notes = trained
+    commands = search.commands()
+    code = conclude(this.folder, this.recorder, record, options.run, console, notes, commands)
+    if not options.run.resume:
+        compare_plan(options, console)
+    return code
+
+
+def train(
+    job: str, options: JobOptions, search: Search, console: Console
+) -> tuple[Run, dict[str, Any], list[str]] | None:
+    """Train trials on Ray Tune, and leave a complete run folder; args and errors as of `run`.
+
+    Returns:
+        The run, its run.json, and the search's lines on what was found; None after a plan.
+    """
     checked_run(options.run)
     folder = find_folder(job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
-    dataset, parts, data = load_data(options)
+    images = load_data(options.data, options.training.split, options.run.smoke_test)
+    dataset, parts, data = images.dataset, images.parts, images.training
     examples = search.examples(min(search.trials, EXAMPLES))
     for config in examples:
         count_parameters(config, data)  # refuses what cannot be built
@@ -72,7 +93,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         search.check(folder, record)
         if options.run.plan:
             plan_run(this, search, gpus)
-            return 0
+            return None
         folder.make()
         stack.enter_context(folder.lock())
         if options.run.resume:
@@ -96,11 +117,7 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         record |= search.describe()
         finish(this, record)
         search.draw()
-        notes = search.notes()
-    code = conclude(folder, this.recorder, record, options.run, console, notes, search.commands())
-    if not options.run.resume:
-        compare_plan(options, console)
-    return code
+        return this, record, search.notes()
 
 
 def plan_run(run: Run, search: Search, gpus: float) -> None:

@@ -19,7 +19,7 @@ from trainables.data import TrainingData
 from trainables.metrics import TARGET
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from tune_jobs.analysis.figures import curves_info, plot_curves
-from tune_jobs.analysis.results import SCORE, load_epochs
+from tune_jobs.analysis.results import SCORE, load_epochs, merit
 from tune_jobs.options import RunOptions
 from tune_jobs.progress import duration
 from tune_jobs.recorder import Recorder
@@ -55,7 +55,7 @@ def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
 def best_row(recorder: Recorder) -> dict[str, Any] | None:
     """The trial with the highest validation accuracy; of equals the one with the lower loss."""
     scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
-    return max(scored, key=lambda row: (row[SCORE], -row["best/val_loss"]), default=None)
+    return max(scored, key=merit, default=None)
 
 
 def write_best(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -31,6 +32,8 @@ STATUSES = {
 }
 ENDED = ("finished", "stopped", "diverged")
 """Statuses that --resume leaves alone."""
+OPEN = ("pending", "running", "interrupted")
+"""Statuses of trials that have no end yet."""
 
 SCORE = f"best/{TARGET}"
 """Column of the trials that they are compared by."""
@@ -111,6 +114,11 @@ def _setting(value: Any, type_: pa.DataType) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     return int(value) if type_ == pa.int64() and value is not None else value
+
+
+def merit(row: Mapping[str, Any]) -> tuple[float, float]:
+    """What trials are chosen by; higher is better, and of equals the one with the lower loss."""
+    return row[SCORE], -row["best/val_loss"]
 
 
 def objective_column(objective: str) -> str:
