@@ -19,8 +19,8 @@ from rich.table import Table
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
+from tune_jobs.analysis.wording import duration
 from tune_jobs.options import JobOptions, started
-from tune_jobs.progress import duration
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.schedulers import REDUCTION, grace_period
 from tune_jobs.storage import RunFolder

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from trainables.metrics import TARGET
+from tune_jobs.analysis.wording import duration
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 
 BAD = {"diverged": "red", "failed": "red", "stopped": "yellow", "interrupted": "yellow"}
@@ -113,11 +114,3 @@ def describe(row: dict[str, Any], width: int) -> str:
     if row.get("error"):
         line += f"  {escape(row['error'].strip().splitlines()[-1])}"
     return line
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 7 min, 2 h 05 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

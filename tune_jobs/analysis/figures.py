@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe & Ito 2008: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+GREY = "#7F7F7F"
+
 LEAST_SPAN = 0.02
 """Of a loss axis, in nats; less is noise."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where markers or the corners of a line are."""
+
+    x: list[float]
+    y: list[float]
 
 
 @dataclass(frozen=True)
@@ -75,4 +87,23 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.tick_params(labelbottom=True)
     if info.panels:
         axes[0, 0].legend(frameon=False, fontsize=9)
+    return figure
+
+
+def whole_numbers() -> MaxNLocator:
+    """Ticks at whole numbers that are easy to count from."""
+    return MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+
+
+def finish_axes(ax: Axes) -> None:
+    """Open on two sides, with a faint grid, as all figures are."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25)
+    ax.set_axisbelow(True)
+
+
+def message_figure(text: str) -> Figure:
+    """A figure that says why nothing is drawn."""
+    figure = Figure(figsize=(6.4, 2), layout="constrained")
+    figure.text(0.5, 0.5, text, ha="center", va="center", color="#404040")
     return figure

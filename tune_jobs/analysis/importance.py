@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from tune_jobs.analysis.figures import COLOURS
+from tune_jobs.analysis.figures import COLOURS, finish_axes, message_figure
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.search_figures import (
     axis_label,
-    finish_axes,
-    message_figure,
     scores,
 )
 from tune_jobs.spaces import Space

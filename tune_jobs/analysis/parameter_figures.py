@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from tune_jobs.analysis.figures import finish_axes, message_figure
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.results import SCORE, STATUSES
 from tune_jobs.analysis.search_figures import (
@@ -26,8 +27,6 @@ from tune_jobs.analysis.search_figures import (
     axis_label,
     check_mode,
     draw_markers,
-    finish_axes,
-    message_figure,
     scores,
 )
 from tune_jobs.spaces import Space

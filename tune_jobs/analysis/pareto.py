@@ -12,16 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trainables.errors import InputError
-from tune_jobs.analysis.figures import COLOURS
+from tune_jobs.analysis.figures import COLOURS, GREY, Points, finish_axes, message_figure
 from tune_jobs.analysis.search_figures import (
-    GREY,
     SCORED,
     Mode,
-    Points,
     axis_label,
     check_mode,
-    finish_axes,
-    message_figure,
     scores,
 )
 

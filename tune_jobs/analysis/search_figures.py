@@ -13,18 +13,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS, TARGET
-from tune_jobs.analysis.figures import COLOURS, Curve
+from tune_jobs.analysis.figures import (
+    COLOURS,
+    GREY,
+    Curve,
+    Points,
+    finish_axes,
+    message_figure,
+    whole_numbers,
+)
 from tune_jobs.analysis.results import SCORE, STATUSES
 
 Mode = Literal["min", "max"]
 SCORED = ("finished", "stopped")
 """Statuses of the trials whose scores tell about their parameters."""
-GREY = "#7F7F7F"
 STATUS_STYLES = {
     "finished": (COLOURS[0], "o"),
     "stopped": (GREY, "x"),
@@ -42,14 +48,6 @@ _LABELS = {
     "peak_memory_mb": "peak memory (MB)",
     "parameters": "parameters (count)",
 }
-
-
-@dataclass(frozen=True)
-class Points:
-    """Where markers or the corners of a line are."""
-
-    x: list[float]
-    y: list[float]
 
 
 @dataclass(frozen=True)
@@ -217,22 +215,3 @@ def draw_markers(ax: Axes, x: list[float], y: list[float], status: str) -> None:
     """Draw trials of one status, with its entry in the legend."""
     colour, marker = STATUS_STYLES[status]
     ax.plot(x, y, marker, color=colour, markersize=5, alpha=0.85, label=status)
-
-
-def whole_numbers() -> MaxNLocator:
-    """Ticks at whole numbers that are easy to count from."""
-    return MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
-
-
-def finish_axes(ax: Axes) -> None:
-    """Open on two sides, with a faint grid, as all figures are."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(alpha=0.25)
-    ax.set_axisbelow(True)
-
-
-def message_figure(text: str) -> Figure:
-    """A figure that says why nothing is drawn."""
-    figure = Figure(figsize=(6.4, 2), layout="constrained")
-    figure.text(0.5, 0.5, text, ha="center", va="center", color="#404040")
-    return figure
