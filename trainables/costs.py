@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import statistics
 import time
 from dataclasses import dataclass
@@ -88,3 +89,11 @@ def _times(
 def _images(batch: int, image_size: int, device: torch.device) -> torch.Tensor:
     shape = batch, 3, image_size, image_size
     return torch.zeros(shape, device=device).to(memory_format=torch.channels_last)
+
+
+def describe_device(device: torch.device) -> str:
+    """What a device is called, with the threads that torch takes on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+    return f"{name}, {torch.get_num_threads()} threads"

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import shlex
-import subprocess
-import sys
-from datetime import datetime, timezone
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,6 +13,7 @@ from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from trainables.models.weights import Weights, fingerprint
 from tune_jobs.analysis.results import FORMAT
+from tune_jobs.facts import command_line, git_commit, now, versions
 from tune_jobs.options import JobOptions
 
 
@@ -31,11 +26,10 @@ def describe_run(
 ) -> dict[str, Any]:
     """What run.json holds at the start of a run."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    packages = ("bakeoff", "ray", "torch", "torchvision", "numpy", "pyarrow")
     return {
         "format": FORMAT,
         "job": job,
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         "status": "running",
         "started": now(),
         "ended": None,
@@ -59,10 +53,7 @@ def describe_run(
         },
         "scheduler": options.scheduler,
         "weights": {model: fingerprint(given) for model, given in weights.items()},
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in packages},
-        },
+        "versions": versions(),
         "commit": git_commit(),
         "hardware": {
             "machine": platform.machine(),
@@ -95,20 +86,3 @@ def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         )
     resumed = [*old["resumed"], new["started"]]
     return {**old, "options": new["options"], "status": "running", "resumed": resumed}
-
-
-def git_commit() -> str | None:
-    """The commit of this source tree, marked when it has been changed; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
-def now() -> str:
-    """This moment in UTC, ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

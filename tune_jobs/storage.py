@@ -61,6 +61,11 @@ class RunFolder:
         """Of the run."""
         return self.path.rsplit("/", 1)[-1]
 
+    @property
+    def parent(self) -> RunFolder:
+        """The folder that this one is in: the storage, of a run."""
+        return RunFolder(self.fs, self.path.rsplit("/", 1)[0], self.uri.rsplit("/", 1)[0])
+
     def child(self, name: str) -> RunFolder:
         """A folder or file below this one."""
         return RunFolder(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
@@ -69,6 +74,17 @@ class RunFolder:
         """Whether a file or folder of that name is there."""
         info = self.fs.get_file_info(f"{self.path}/{name}")
         return bool(info.type != pyarrow.fs.FileType.NotFound)
+
+    def names(self) -> list[str]:
+        """Of the files and folders in it; none where it does not exist."""
+        selector = pyarrow.fs.FileSelector(self.path, allow_not_found=True)
+        return [info.base_name for info in self.fs.get_file_info(selector)]
+
+    def clear(self, *names: str) -> None:
+        """Delete folders below this one, where they are there."""
+        for name in names:
+            if self.has(name):
+                self.fs.delete_dir(f"{self.path}/{name}")
 
     def make(self) -> None:
         """Create the folder, and check that it can be written.

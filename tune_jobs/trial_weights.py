@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import safetensors.numpy
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
+from trainables.errors import InputError
 from trainables.features import whole_model
 from trainables.models.weights import Weights
 from tune_jobs.storage import WEIGHTS_FOLDER, RunFolder
@@ -30,6 +32,28 @@ def keep_weights(
 def file_name(model: str) -> str:
     """Of the file that a model's weights are kept in."""
     return model.replace(":", ".").replace("/", "_") + ".safetensors"
+
+
+def check_weights(folder: RunFolder, checkpoint: str, sha256: str | None) -> None:
+    """Raise InputError if the weights of a trial are gone, or are not those that it trained.
+
+    Args:
+        folder: of the run.
+        checkpoint: of the trial, below the folder.
+        sha256: of its weights; None where an earlier version wrote them, which kept no hash.
+    """
+    file = folder.child(f"{checkpoint}/{BEST_FILE}").uri
+    try:
+        content = folder.read(f"{checkpoint}/{BEST_FILE}")
+    except OSError as error:
+        raise InputError(
+            f"{file} is missing ({error}): take it from a backup, or train the trial again"
+        ) from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(
+            f"{file} was altered since it was trained, its SHA-256 is not {sha256}: take it from a "
+            "backup, or train the trial again"
+        )
 
 
 def best_weights(
