@@ -1,0 +1,140 @@
+"""Trained models on the sealed test images: rebuilt, scored, timed and priced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from trainables.costs import measure
+from trainables.saved_model import Classifier, describe_model, rebuild
+from tune_jobs.analysis.candidates import Candidate, LoadedRun, family
+from tune_jobs.analysis.comparison import Contestant, Role, Scored, TestPart
+from tune_jobs.analysis.results import config_of
+from tune_jobs.run_data import RunData
+from tune_jobs.trial_weights import best_weights, check_weights
+
+LAYER_DEPTH = 2
+"""Of the names of modules that parameters are counted by: a block of a large network is one."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A candidate's model, ready to use and to be written."""
+
+    about: dict[str, Any]
+    """model.json."""
+    weights: bytes
+    """model.safetensors."""
+
+    def classifier(self, device: torch.device) -> Classifier:
+        """The model on a device."""
+        return rebuild(self.about, self.weights, device)
+
+
+def load_trained(candidate: Candidate, data: RunData) -> TrainedModel:
+    """Read a candidate's weights.
+
+    Args:
+        candidate: of a run.
+        data: of the run.
+
+    Raises:
+        InputError: its weights are missing or altered.
+    """
+    folder, row, config = candidate.run.folder, candidate.row, candidate.config
+    sha256 = row.get("weights_sha256")
+    check_weights(folder, row["checkpoint"], sha256 if isinstance(sha256, str) else None)
+    seen = data.training
+    state = best_weights(folder, row["checkpoint"], config, len(seen.classes), seen.image_size)
+    weights = save({name: tensor.contiguous() for name, tensor in state.items()})
+    return TrainedModel(describe_model(config, seen, weights), weights)
+
+
+def open_test_part(datasets: Sequence[RunData]) -> TestPart:
+    """The sealed images.
+
+    Args:
+        datasets: the same images, cut alike, in one size or more.
+    """
+    data = max(datasets, key=lambda each: each.dataset.images.shape[1])
+    dataset, parts = data.dataset, data.parts
+    seen = {digest.tobytes() for part in (parts.train, parts.validation)
+            for digest in dataset.digests[part]}  # fmt: skip
+    return TestPart(
+        images=dataset.images[parts.test],
+        labels=dataset.labels[parts.test],
+        indices=parts.test,
+        classes=dataset.classes,
+        duplicates=sum(digest.tobytes() in seen for digest in dataset.digests[parts.test]),
+    )
+
+
+def score(candidate: Candidate, role: Role, data: RunData, device: torch.device) -> Scored:
+    """Have a candidate's model classify the test images of its run."""
+    test = data.parts.test
+    classifier = load_trained(candidate, data).classifier(device)
+    logits = classifier.logits(data.dataset.images[test]).numpy()
+    return Scored(role, candidate, data.dataset.labels[test], logits)
+
+
+def contestant(
+    winner: Scored,
+    seeds: list[Scored],
+    runs: Sequence[LoadedRun],
+    data: RunData,
+    device: torch.device,
+    price_per_hour: float | None,
+) -> Contestant:
+    """The winner of a family with what it costs.
+
+    Args:
+        winner: on the test images.
+        seeds: its retrainings.
+        runs: that are compared.
+        data: of the winner's run.
+        device: to measure on.
+        price_per_hour: dollars of one machine.
+    """
+    classifier = load_trained(winner.candidate, data).classifier(device)
+    searched = [
+        (run, row)
+        for run in runs
+        for row in run.rows
+        if family(config_of(row)) == winner.candidate.family
+    ]
+    hours = sum(machine_hours(run, row["seconds"]) for run, row in searched)
+    return Contestant(
+        winner=winner,
+        costs=measure(classifier.model, classifier.input_size, device),
+        layers=layer_parameters(classifier.model),
+        tried=len(searched),
+        search_seconds=sum(row["seconds"] for _, row in searched),
+        dollars=None if price_per_hour is None else hours * price_per_hour,
+        seeds=seeds,
+    )
+
+
+def layer_parameters(model: nn.Module) -> dict[str, int]:
+    """Learnable parameters by layer, or by block of layers in a large network, in their order."""
+    counts: dict[str, int] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            layer = ".".join(name.split(".")[:-1][:LAYER_DEPTH])
+            counts[layer] = counts.get(layer, 0) + parameter.numel()
+    return counts
+
+
+def machine_hours(run: LoadedRun, seconds: float) -> float:
+    """Hours that a trial had a machine of the run to itself, or its share of one."""
+    hardware, options = run.record["hardware"], run.record["options"]["run"]
+    nodes = max(1, hardware["nodes"])
+    share = options["cpus_per_trial"] / max(1, hardware["cpus"] / nodes)
+    if hardware["gpus"]:
+        asked = options["gpus_per_trial"]
+        share = max(share, (1 if asked is None else asked) / (hardware["gpus"] / nodes))
+    return float(min(1, share)) * seconds / 3600
