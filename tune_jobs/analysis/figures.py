@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +14,13 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 GREY = "#7F7F7F"
+MODEL_COLOURS = COLOURS[:6]
+"""Without black, which is the colour of the ink."""
+MODEL_MARKERS = "osD^vPX"
+"""One more than colours, so that the two together differ for 42 models."""
+
+CURVE_STYLES = ((COLOURS[0], "-"), (COLOURS[1], "--"), (COLOURS[5], ":"), (COLOURS[4], "-."))
+"""Of training, validation, and the two that were published."""
 
 LEAST_SPAN = 0.02
 """Of a loss axis, in nats; less is noise."""
@@ -39,15 +47,15 @@ class Curve:
 class CurvesInfo:
     """Train and validation loss, a panel a trial, as in the report."""
 
-    panels: dict[str, tuple[Curve, Curve]]
-    """Trial name -> training and validation loss."""
+    panels: dict[str, tuple[Curve, ...]]
+    """Trial name -> training and validation loss, and those that were published where there are."""
     ylabel: str = "loss (nats)"
     xlabel: str = "epoch"
 
 
 def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
     """Loss curves of every trial in `load_epochs()`, in its order."""
-    panels = {}
+    panels: dict[str, tuple[Curve, ...]] = {}
     for trial, rows in epochs.groupby("trial", sort=False):
         x = rows["epoch"].tolist()
         panels[str(trial)] = (
@@ -64,7 +72,7 @@ def plot_curves(info: CurvesInfo) -> Figure:
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
-        for curve, colour, style in zip(curves, COLOURS, ("-", "--"), strict=False):
+        for curve, (colour, style) in zip(curves, CURVE_STYLES, strict=False):
             # A single epoch is a point, which a line does not show.
             marker = "o" if len(curve.epochs) == 1 else None
             ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
@@ -86,7 +94,8 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.set_xlabel(info.xlabel)
         ax.tick_params(labelbottom=True)
     if info.panels:
-        axes[0, 0].legend(frameon=False, fontsize=9)
+        most = max(range(len(info.panels)), key=lambda i: len(list(info.panels.values())[i]))
+        axes.flat[most].legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -107,3 +116,15 @@ def message_figure(text: str) -> Figure:
     figure = Figure(figsize=(6.4, 2), layout="constrained")
     figure.text(0.5, 0.5, text, ha="center", va="center", color="#404040")
     return figure
+
+
+def model_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each model, the same in every figure of a comparison.
+
+    Args:
+        names: of the contestants, in their order.
+    """
+    return {
+        name: (MODEL_COLOURS[i % len(MODEL_COLOURS)], MODEL_MARKERS[i % len(MODEL_MARKERS)])
+        for i, name in enumerate(names)
+    }

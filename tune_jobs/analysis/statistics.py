@@ -23,6 +23,8 @@ Floats: TypeAlias = NDArray[np.float64]
 ALPHA = 0.05
 POWER = 0.8
 DRAWS = 10_000
+EDGE = 1e-9
+"""So near to a share, chance explains every distance from it."""
 CELLS = 10_000_000
 """Of drawn confusion matrices held at a time, 80 MB."""
 
@@ -237,21 +239,27 @@ def seed_spread(right: NDArray[np.bool_]) -> SeedSpread:
     )
 
 
-def probability_better(first: Floats, second: Floats, seed: int = 0) -> tuple[float, Interval]:
+def probability_better(first: Floats, second: Floats) -> tuple[float, Interval]:
     """P(A beats B): the chance that a training of A scores higher than one of B.
 
     The share of all pairs of seeds, ties half (Mann & Whitney's U over its highest value, as
-    recommended by Bouthillier et al. 2021), with the percentiles of a bootstrap over seeds.
+    recommended by Bouthillier et al. 2021), with the interval of Newcombe 2006, part 2, method 5,
+    which stays wide where few seeds all agree.
 
     Args:
         first: accuracy of each seed of A.
         second: of B, of any number of seeds.
-        seed: of the 10,000 draws.
     """
-    generator = np.random.default_rng(seed)
     beats = np.where(first[:, None] > second, 1.0, np.where(first[:, None] == second, 0.5, 0.0))
-    rows = generator.multinomial(len(first), np.full(len(first), 1 / len(first)), size=DRAWS)
-    columns = generator.multinomial(len(second), np.full(len(second), 1 / len(second)), size=DRAWS)
-    drawn = np.einsum("da,ab,db->d", rows, beats, columns) / beats.size
-    low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2])
-    return float(beats.mean()), (float(low), float(high))
+    share, pairs = float(beats.mean()), beats.size
+    z, more = stats.norm.ppf(1 - ALPHA / 2), sum(beats.shape) / 2 - 1
+
+    def excess(truth: float) -> float:
+        """Squared distance of the share from a truth, less what chance makes of it."""
+        both = (1 - truth) / (2 - truth) + truth / (1 + truth)
+        variance = truth * (1 - truth) * (1 + more * both) / pairs
+        return float((share - truth) ** 2 - z**2 * variance)
+
+    low = 0.0 if share == 0 else optimize.brentq(excess, 0, share - EDGE)
+    high = 1.0 if share == 1 else optimize.brentq(excess, share + EDGE, 1)
+    return share, (float(low), float(high))

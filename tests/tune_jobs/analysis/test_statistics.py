@@ -210,4 +210,25 @@ def test_the_chance_to_beat_is_mann_whitneys():
     assert low < share < high <= 1
     assert probability_better(second, first)[0] == pytest.approx(1 - share)
     assert probability_better(first, first)[0] == 0.5
-    assert probability_better(first, second - 1) == (1, (1, 1))
+
+
+def test_few_seeds_that_all_agree_are_no_certainty():
+    first, second = np.array([0.71, 0.74, 0.73]), np.array([0.60, 0.63, 0.62])
+    share, (low, high) = probability_better(first, second)
+    assert (share, high) == (1, 1)
+    assert 0.4 < low < 0.8
+    assert probability_better(second, first) == (0, (0, pytest.approx(1 - low)))
+    many = probability_better(np.linspace(0.7, 0.8, 30), np.linspace(0.5, 0.6, 30))
+    assert many[1][0] > 0.9
+
+
+@pytest.mark.parametrize(("shift", "seeds"), [(0, 5), (1, 5), (2, 10)])
+def test_the_interval_of_the_chance_to_beat_covers_it(shift, seeds):
+    generator = np.random.default_rng(7)
+    truth = stats.norm.cdf(shift / np.sqrt(2))
+    covered = []
+    for _ in range(2000):
+        first, second = generator.normal([[shift], [0]], 1, (2, seeds))
+        low, high = probability_better(first, second)[1]
+        covered.append(low <= truth <= high)
+    assert np.mean(covered) > 0.94

@@ -1,0 +1,120 @@
+"""Comparisons of models that were never trained, for what is made of them."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from trainables.config import TrialConfig
+from trainables.costs import Costs
+from trainables.metrics import EPOCH_METRICS
+from tune_jobs.analysis.candidates import Candidate, LoadedRun
+from tune_jobs.analysis.comparison import Comparison, Contestant, Scored, TestPart
+from tune_jobs.analysis.published import LAYERS
+from tune_jobs.analysis.results import config_columns, summary_columns
+from tune_jobs.storage import RunFolder
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+IMAGES = 400
+FACTS = {"command": "python tune_jobs/compare.py", "when": "2030-01-02T03:04:05+00:00",
+         "device": "an abacus", "bakeoff": "0"}  # fmt: skip
+
+
+def epochs_of(trial, count=3, best=0.8):
+    return [
+        {"trial": trial, **dict.fromkeys(EPOCH_METRICS, 1.0), "epoch": i, "train_loss": 2 / i,
+         "val_loss": 3 / i, "train_accuracy": 0.95, "seconds": 2.0,
+         "val_accuracy": best - 0.01 * (count - i)}
+        for i in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def make_run(name, trials, classes=CIFAR10):
+    """A run of trials, each a config and its validation accuracy, by name."""
+    rows, epochs = [], []
+    for trial, (config, accuracy) in trials.items():
+        own = epochs_of(trial, best=accuracy)
+        rows.append({"trial": trial, "status": "finished", **config_columns(config),
+                     **summary_columns(own), "parameters": 390_634,
+                     "checkpoint": f"{trial}/checkpoint"})  # fmt: skip
+        epochs += own
+    record = {
+        "job": name, "started": FACTS["when"], "command": f"python {name}.py", "commit": None,
+        "search": {"algorithm": "grid"}, "weights": {},
+        "dataset": {"name": "cifar10", "fingerprint": "f1", "source_fingerprint": "f0",
+                    "classes": list(classes), "image_size": 32},
+        "split": {"fingerprint": "f2", "train": 3000, "validation": 500, "test": IMAGES},
+    }  # fmt: skip
+    folder = RunFolder.at(f"/nowhere/{name}")
+    return LoadedRun(name, folder, record, pd.DataFrame(rows), pd.DataFrame(epochs))
+
+
+def make_scored(run, trial, right, test, role="winner", seed=0):
+    """A model that has `right` of the images right, each wrong one taken for the next class."""
+    generator = np.random.default_rng(seed)
+    classes = len(test.classes)
+    predicted = np.where(right, test.labels, (test.labels + 1) % classes)
+    logits = generator.normal(0, 0.1, (len(predicted), classes)).astype(np.float32)
+    logits[np.arange(len(predicted)), predicted] += generator.uniform(1, 4, len(predicted))
+    row = next(row for row in run.rows if row["trial"] == trial)
+    config = {key[7:]: row[key] for key in row if key.startswith("config/")}
+    config = TrialConfig(lr=config["lr"], model=config["model"], weights=config["weights"])
+    return Scored(role, Candidate(run, row, config), test.labels, logits)
+
+
+def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=None):
+    costs = Costs(28_000_000, latency, 2 * latency, 5000 / latency)
+    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, list(seeds))
+
+
+def rightness(accuracy, shift=0):
+    """Which images are right: a share of them, the first ones but for a shift."""
+    right = np.arange(IMAGES) < round(accuracy * IMAGES)
+    return np.roll(right, shift)
+
+
+def make_comparison(
+    models=(("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0)),
+    classes=CIFAR10,
+    names=("lr-grid", "finetune"),
+    latencies=(1.0, 10.0, 100.0),
+    seeds=0,
+    openings=1,
+    duplicates=0,
+    trials=False,
+):
+    """A comparison of models, each a network, its weights, its test accuracy and a shift of the
+    images that it has right; the first is the best on validation."""
+    generator = np.random.default_rng(0)
+    test = TestPart(
+        images=generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8),
+        labels=np.arange(IMAGES) % len(classes),
+        indices=np.arange(1000, 1000 + IMAGES),
+        classes=tuple(classes),
+        duplicates=duplicates,
+    )
+    runs, contestants, others = [], [], []
+    for i, (model, weights, accuracy, shift) in enumerate(models):
+        lr = 2.5e-4 if model == "cnn" else 1e-5
+        config = TrialConfig(lr=lr, model=model, weights=weights)
+        slow = TrialConfig(lr=1e-4, model=model, weights=weights)
+        name = names[i] if i < len(names) else f"run-{i}"
+        run = make_run(name, {"best": (config, 0.9 - 0.05 * i), "other": (slow, 0.5)}, classes)
+        winner = make_scored(run, "best", rightness(accuracy, shift), test, seed=i)
+        again = {f"seed={k}": (dataclasses.replace(config, seed=k), 0.8) for k in range(seeds)}
+        seed_run = make_run(f"{name}-seeds", again, classes) if seeds else run
+        retrained = [
+            make_scored(seed_run, trial, rightness(accuracy - 0.01 * k, shift), test, "seed", k)
+            for k, trial in enumerate(again)
+        ]
+        latency = latencies[i % len(latencies)]
+        layers = LAYERS if model == "cnn" else {"conv1": 11_000_000}
+        contestants.append(make_contestant(winner, retrained, latency, layers))
+        if trials:
+            others.append(make_scored(run, "other", rightness(0.4), test, "trial"))
+        runs.append(run)
+    opened = [
+        {"id": str(k), "when": FACTS["when"], "command": "compare", "images": IMAGES, "models": []}
+        for k in range(openings)
+    ]
+    return Comparison(runs, test, contestants, others, opened, FACTS)
