@@ -1,15 +1,22 @@
 import hashlib
 import math
 import os
+import shutil
 import signal
 
 import optuna
 import pytest
 import ray
+import torch
+from safetensors.torch import save
 
+from tests import nets
+from tests.tune_jobs.runs import write_run
 from trainables.checkpoint import BEST_FILE
+from trainables.config import TrialConfig
 from tune_jobs import launch, lr_grid, options, optuna_search, tuning
 from tune_jobs.analysis.results import load_epochs, load_trials
+from tune_jobs.options import DataOptions
 from tune_jobs.recorder import DriverCallback
 
 
@@ -129,3 +136,35 @@ def study_of():
         return study
 
     return read
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory):
+    """A grid of the custom CNN and fine-tuned tiny networks, on digits; tests copy what they
+    change."""
+    storage = tmp_path_factory.mktemp("runs")
+    common = {"batch_size": 32, "precision": "fp32", "normalize": "dataset"}
+    small = {**common, "model_args": {"widths": [8, 16], "hidden_units": 16}}
+    grid = {f"lr={lr:g}": TrialConfig(epochs=4, lr=lr, **small) for lr in (3e-3, 1e-3, 3e-4)}
+    write_run(storage / "lr-grid", grid, DataOptions(image_size=8))
+    torch.manual_seed(0)
+    weights = storage / "tiny.safetensors"
+    weights.write_bytes(save(nets.tiny(5).state_dict()))
+    network = {**common, "epochs": 2, "model": "tests.nets:tiny"}
+    tuned = {
+        "tiny,full": TrialConfig(lr=3e-3, weights=str(weights), **network),
+        "tiny,probe": TrialConfig(lr=0.1, weights=str(weights), mode="probe", **network),
+        "tiny,scratch": TrialConfig(lr=1e-2, **network),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(storage / ".cache"))
+        # Another size of the same images.
+        write_run(storage / "finetune", tuned, DataOptions(image_size=12), job="finetune")
+    return storage
+
+
+@pytest.fixture
+def runs(trained_runs, tmp_path):
+    """A copy of the trained runs in a storage of its own."""
+    shutil.copytree(trained_runs, tmp_path / "runs")
+    return tmp_path / "runs"

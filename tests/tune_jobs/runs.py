@@ -1,0 +1,90 @@
+"""Run folders as jobs leave them, made without Ray."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from trainables.checkpoint import save_checkpoint
+from trainables.config import TrialConfig
+from trainables.loop import fit
+from trainables.models.weights import read_weights
+from tune_jobs import run_record
+from tune_jobs.analysis.results import (
+    EPOCH_SCHEMA,
+    TRIAL_SCHEMA,
+    config_columns,
+    summary_columns,
+)
+from tune_jobs.options import DataOptions, JobOptions, RunOptions
+from tune_jobs.run_data import load_data
+from tune_jobs.storage import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.trial_weights import keep_weights
+from tune_jobs.tuning import count_parameters
+
+NODE = {"Alive": True, "Resources": {"CPU": 2}}
+
+
+def write_run(
+    path: Path, configs: dict[str, TrialConfig], given: DataOptions, job: str = "lr-grid"
+) -> Path:
+    """Train all trials, one after the other, and write their run folder."""
+    folder = RunFolder.at(path)
+    folder.make()
+    first = next(iter(configs.values()))
+    options = JobOptions(data=given, run=RunOptions(name=path.name, storage_path=str(path.parent)))
+    split = dataclasses.replace(options.training, split=first.split)
+    options = dataclasses.replace(options, training=split)
+    data = load_data(given, first.split, smoke_test=False)
+    weights = {
+        config.model: read_weights(config.model, config.weights)
+        for config in configs.values()
+        if config.weights != "none"
+    }
+    keep_weights(folder, weights, list(configs.values()))
+    rows, epoch_rows = [], []
+    for name, config in configs.items():
+        checkpoint = path / name / "checkpoint_000000"
+        checkpoint.mkdir(parents=True)
+        saved = {}
+
+        def keep(metrics, state, checkpoint=checkpoint, saved=saved):
+            saved["weights_sha256"] = save_checkpoint(checkpoint, state)
+
+        start = None if config.weights == "none" else weights[config.model]
+        history = fit(config, data.training, keep, weights=start)
+        epochs = [{"trial": name, **epoch, "epoch": int(epoch["epoch"])} for epoch in history]
+        rows.append(
+            {
+                "trial": name,
+                "status": "finished",
+                **config_columns(config),
+                **summary_columns(epochs),
+                "parameters": count_parameters(config, data.training),
+                "device": "cpu",
+                "precision": "fp32",
+                "checkpoint": f"{name}/checkpoint_000000",
+                **saved,
+            }
+        )
+        epoch_rows += epochs
+    folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
+    folder.write_rows(EPOCHS_FILE, epoch_rows, EPOCH_SCHEMA)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_record.ray, "nodes", lambda: [NODE])
+        record = run_record.describe_run(job, options, data.dataset, data.parts, weights)
+    folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
+    return path
+
+
+def edit_trials(path: Path, change) -> None:
+    """Rewrite the trials of a run, each row as `change` returns it."""
+    folder = RunFolder.at(path)
+    rows = [change(row) for row in folder.read_rows(TRIALS_FILE)]
+    folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
+
+
+def edit_record(path: Path, **changes) -> None:
+    """Rewrite entries of run.json."""
+    folder = RunFolder.at(path)
+    folder.write_json(RUN_FILE, folder.read_json(RUN_FILE) | changes)

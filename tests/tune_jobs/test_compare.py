@@ -1,0 +1,294 @@
+import json
+import re
+import shutil
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn import metrics
+
+from tests.tune_jobs.conftest import command_line
+from tests.tune_jobs.runs import edit_record, edit_trials, write_run
+from trainables.checkpoint import BEST_FILE
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.saved_model import describe_model, load_model, rebuild
+from trainables.sources import load_dataset
+from tune_jobs import evaluation, ledger
+from tune_jobs.analysis.candidates import load_runs
+from tune_jobs.analysis.frames import load_comparison, load_predictions
+from tune_jobs.analysis.results import config_of
+from tune_jobs.compare import compare
+from tune_jobs.options import DataOptions
+from tune_jobs.run_data import load_data
+from tune_jobs.storage import RunFolder
+
+run = command_line(compare)
+WINNERS = {"custom CNN", "tests.nets:tiny from scratch", "pretrained tests.nets:tiny"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("trainables.costs.LATENCY_RUNS", 10)
+    monkeypatch.setattr("trainables.costs.THROUGHPUT_BATCH", 32)
+
+
+@pytest.fixture(scope="module")
+def compared(trained_runs, tmp_path_factory):
+    """Both runs compared, every trial scored."""
+    folder = tmp_path_factory.mktemp("compared")
+    shutil.copytree(trained_runs, folder / "runs")
+    paths = folder / "runs" / "lr-grid", folder / "runs" / "finetune"
+    code = run(*paths, "--every-trial", "--price-per-hour", 2, "--output", folder / "out")
+    assert code == 0
+    return folder
+
+
+def openings(storage):
+    record = json.loads((storage / "lr-grid" / "run.json").read_text())
+    return ledger.openings([RunFolder.at(storage)], record["dataset"]["source_fingerprint"])
+
+
+def test_the_best_of_each_family_on_validation_takes_part(compared):
+    frame = load_comparison(compared / "out")
+    winners = frame[frame["role"] == "winner"]
+    assert set(winners["model"]) == WINNERS
+    assert winners["chosen"].tolist() == [True, False, False]
+    assert winners["validation_accuracy"].is_monotonic_decreasing
+    for model, rows in frame.groupby("model"):
+        best = rows.loc[rows["validation_accuracy"].idxmax()]
+        assert (
+            best["validation_accuracy"] == winners.set_index("model")["validation_accuracy"][model]
+        )
+    assert len(frame) == 6
+    assert frame["role"].value_counts().to_dict() == {"winner": 3, "trial": 3}
+
+
+def test_scores_are_those_of_scikit_learn_on_the_predictions(compared):
+    frame, predictions = (load(compared / "out") for load in (load_comparison, load_predictions))
+    for row in frame.to_dict("records"):
+        mine = predictions[predictions["trial"] == row["trial"]]
+        labels, predicted = mine["label"].astype(str), mine["predicted"].astype(str)
+        assert row["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predicted))
+        scores = metrics.precision_recall_fscore_support(
+            labels, predicted, average="weighted", zero_division=0
+        )
+        assert [row[name] for name in ("precision", "recall", "f1")] == pytest.approx(scores[:3])
+        for name in ("accuracy", "precision", "recall", "f1"):
+            assert row[f"{name}/low"] < row[name] < row[f"{name}/high"]
+
+
+def test_predictions_are_those_of_the_weights_in_the_run(compared):
+    predictions = load_predictions(compared / "out")
+    data = load_data(DataOptions(image_size=8), None, smoke_test=False)
+    mine = predictions[predictions["trial"] == "lr=0.001"]
+    assert mine["image"].tolist() == data.parts.test.tolist()
+    assert mine["label"].astype(int).tolist() == data.dataset.labels[data.parts.test].tolist()
+    logits = np.stack(mine["logits"])
+    assert (logits.argmax(1) == mine["predicted"].astype(int)).all()
+    row = next(row for row in load_runs([str(compared / "runs/lr-grid")])[0].rows
+               if row["trial"] == "lr=0.001")  # fmt: skip
+    weights = (compared / "runs/lr-grid" / row["checkpoint"] / BEST_FILE).read_bytes()
+    about = describe_model(config_of(row), data.training, weights)
+    expected = rebuild(about, weights, torch.device("cpu")).logits(
+        data.dataset.images[data.parts.test]
+    )
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_the_chosen_model_can_be_used_without_the_runs(compared):
+    frame, predictions = (load(compared / "out") for load in (load_comparison, load_predictions))
+    chosen = frame[frame["chosen"]].iloc[0]
+    mine = predictions[predictions["trial"] == chosen["trial"]]
+    classifier = load_model(compared / "out" / "model")
+    images = load_dataset("digits", classifier.image_size).images[mine["image"]]
+    np.testing.assert_allclose(classifier.logits(images), np.stack(mine["logits"]), atol=1e-5)
+    card = (compared / "out/model/README.md").read_text()
+    assert f"{chosen['accuracy']:.2%}" in card
+    about = json.loads((compared / "out/model/model.json").read_text())
+    assert about["test_accuracy"] == chosen["accuracy"]
+
+
+def test_costs_are_those_of_the_family(compared):
+    winners = load_comparison(compared / "out").query("role == 'winner'").set_index("model")
+    trials = pd.read_parquet(compared / "runs/lr-grid/trials.parquet")
+    cnn = winners.loc["custom CNN"]
+    assert cnn["tried"] == 3
+    assert cnn["search_seconds"] == pytest.approx(trials["seconds"].sum())
+    # Two cores, one a trial: half of a machine at two dollars an hour.
+    assert cnn["dollars"] == pytest.approx(trials["seconds"].sum() / 3600)
+    assert (winners["latency_p50_ms"] <= winners["latency_p95_ms"]).all()
+    assert (winners["macs"] > 0).all()
+
+
+def test_every_table_is_readable_without_us(compared):
+    out = compared / "out"
+    for name in ("comparison", "predictions"):
+        file = out / f"{name}.parquet"
+        rows = len(pd.read_parquet(file))
+        assert len(polars.read_parquet(file)) == rows
+        assert duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchall() == [(rows,)]
+    best = duckdb.sql(
+        f"SELECT model FROM '{out}/comparison.parquet' WHERE role = 'winner' ORDER BY "
+        "validation_accuracy DESC LIMIT 1"
+    ).fetchall()
+    assert best[0][0] in WINNERS
+
+
+def test_the_answer_is_printed_and_every_opening_is_counted(runs, tmp_path, capfd):
+    arguments = [runs / "lr-grid", runs / "finetune", "--output", tmp_path / "out"]
+    assert run(*arguments) == 0
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "sealed test images" in printed
+    assert "predict.py" in printed
+    (first,) = openings(runs)
+    assert {model["role"] for model in first["models"]} == {"winner"}
+    assert len(first["models"]) == 3
+    assert first["images"] == len(load_predictions(tmp_path / "out").query("trial == 'lr=0.001'"))
+    assert "looked at once before" not in printed
+    assert run(*arguments, "--every-trial") == 0  # over the first
+    assert "looked at once before" in " ".join(capfd.readouterr().out.split())
+    assert [len(entry["models"]) for entry in openings(runs)] == [3, 6]
+    assert "looked at 2 times" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_ledger_is_written_before_an_image_is_classified(runs, tmp_path, monkeypatch):
+    seen = []
+
+    def crash(*arguments):
+        seen.append(len(openings(runs)))
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(evaluation, "score", crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(runs / "lr-grid", "--output", tmp_path / "out")
+    assert seen == [1]
+
+
+def test_images_that_have_moved_are_found_by_data(runs, tmp_path, assert_one_message):
+    record = json.loads((runs / "lr-grid/run.json").read_text())
+    record["options"]["data"]["data"] = str(tmp_path / "gone")
+    edit_record(runs / "lr-grid", **record)
+    assert run(runs / "lr-grid", "--output", tmp_path / "out") == 2
+    assert_one_message(["gone"])
+    assert run(runs / "lr-grid", "--data", "digits", "--output", tmp_path / "out") == 0
+
+
+def status(name):
+    def change(row):
+        return row | {"status": name}
+
+    return change
+
+
+def unfinished(runs):
+    edit_trials(runs / "lr-grid", lambda row: row | (
+        {"status": "interrupted"} if row["trial"] == "lr=0.003" else {}))  # fmt: skip
+    edit_record(runs / "lr-grid", status="interrupted")
+
+
+def drop_checkpoint(runs):
+    shutil.rmtree(runs / "lr-grid" / "lr=0.001")
+
+
+def alter_checkpoint(runs):
+    file = runs / "lr-grid/lr=0.001/checkpoint_000000" / BEST_FILE
+    state = load_file(file)
+    next(value for value in state.values() if value.is_floating_point()).add_(1e-3)
+    save_file(state, file)
+
+
+def other_version(runs):
+    frame = pd.read_parquet(runs / "lr-grid/trials.parquet")
+    frame.drop(columns="checkpoint").to_parquet(runs / "lr-grid/trials.parquet")
+
+
+def damaged_table(runs):
+    file = runs / "lr-grid/trials.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def other_images(runs):
+    dataset = runs / "finetune" / "run.json"
+    record = json.loads(dataset.read_text())
+    edit_record(runs / "finetune", dataset=record["dataset"] | {"source_fingerprint": "f00d"})
+
+
+def other_cut(runs):
+    write_run(
+        runs / "finetune",
+        {"a": TrialConfig(lr=1e-3, epochs=1, model="tests.nets:tiny")},
+        DataOptions(image_size=8, split_seed=1),
+    )
+
+
+def recut(runs):
+    record = json.loads((runs / "lr-grid/run.json").read_text())
+    edit_record(runs / "lr-grid", split=record["split"] | {"fingerprint": "f00d"})
+
+
+def nothing(runs):
+    pass
+
+
+BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "words"),
+    [
+        (nothing, [], ["no run is given"]),
+        (nothing, ["{runs}/nowhere"], ["nowhere", "run.json"]),
+        (nothing, [*BOTH, "{runs}/../runs/lr-grid/"], ["given twice"]),
+        (nothing, [*BOTH, "--seeds", 1], ["--seeds is 1"]),
+        (nothing, [*BOTH, "--seeds", -3], ["--seeds is -3"]),
+        (nothing, [*BOTH, "--price-per-hour", -1], ["--price-per-hour -1"]),
+        (nothing, [*BOTH, "--output", "{runs}"], ["holds", "--output"]),
+        (lambda runs: edit_trials(runs / "lr-grid", status("failed")), BOTH,
+         ["no finished trial", "--resume"]),
+        (unfinished, BOTH, ["lr=0.003 (interrupted)", "--partial"]),
+        (drop_checkpoint, BOTH, [BEST_FILE, "missing"]),
+        (alter_checkpoint, BOTH, [BEST_FILE, "altered"]),
+        (other_version, BOTH, ["no column checkpoint", "another version"]),
+        (damaged_table, BOTH, ["cannot be read"]),
+        (other_images, BOTH, ["f00d", "the same images"]),
+        (other_cut, BOTH, ["was cut with fingerprint", "--split-seed"]),
+        (recut, ["{runs}/lr-grid"], ["f00d", "--data"]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused_and_the_test_set_stays_sealed(
+    change, arguments, words, runs, tmp_path, assert_one_message
+):
+    change(runs)
+    given = [str(word).format(runs=runs) for word in arguments]
+    if "--output" not in given:
+        given += ["--output", str(tmp_path / "out")]
+    assert run(*given) == 2
+    assert_one_message(words)
+    assert openings(runs) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_there_of_an_unfinished_run_is_compared_when_asked(runs, tmp_path):
+    unfinished(runs)
+    code = run(runs / "lr-grid", "--partial", "--every-trial", "--output", tmp_path / "out")
+    assert code == 0
+    assert set(load_comparison(tmp_path / "out")["trial"]) == {"lr=0.001", "lr=0.0003"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert re.search(r"1 interrupted", page)
+    assert "was not finished" in page
+
+
+def test_a_comparison_of_another_version_is_refused(compared, tmp_path):
+    with pytest.raises(InputError, match=r"holds no comparison\.parquet"):
+        load_comparison(tmp_path)
+    pd.read_parquet(compared / "out/comparison.parquet").to_parquet(tmp_path / "comparison.parquet")
+    with pytest.raises(InputError, match="format none"):
+        load_comparison(tmp_path)
+    (tmp_path / "comparison.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="damaged"):
+        load_comparison(tmp_path)

@@ -1,0 +1,281 @@
+"""Compare the best model of each kind on the sealed test images, and say which to use."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tyro
+
+from trainables.config import check_range
+from trainables.errors import InputError
+from tune_jobs.options import main
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tune_jobs.analysis.candidates import Candidate, LoadedRun
+    from tune_jobs.analysis.comparison import Comparison
+    from tune_jobs.evaluation import TrainedModel
+    from tune_jobs.run_data import RunData
+    from tune_jobs.storage import RunFolder
+
+MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Options of the job."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Folders of runs, local or s3://… or gs://…; the best model of each kind in them, on
+    validation images, takes part."""
+    seeds: int = 0
+    """Train each winner again with so many other seeds first, through Ray Tune."""
+    every_trial: bool = False
+    """Score every trial on the test images, for the report's tables; nothing is chosen by that."""
+    partial: bool = False
+    """Compare what is there of runs that are not finished."""
+    output: str = "comparison"
+    """Folder or URI that the report, tables and model are written to."""
+    data: str | None = None
+    """Where the images are now, if not where the runs had them."""
+    address: str | None = None
+    """Of a Ray cluster that trains the seeds, auto or HOST:PORT; a local Ray without it."""
+    price_per_hour: float | None = None
+    """Dollars of one machine."""
+
+
+def compare() -> int:
+    """The job. Returns the exit code."""
+    options = tyro.cli(CompareOptions, description=__doc__)
+    check_range("--seeds", options.seeds, 0, 1000)
+    if options.seeds == 1:
+        raise InputError("--seeds is 1, and one training shows no spread: give 2 or more, or none")
+    price = options.price_per_hour
+    if price is not None and not 0 < price < float("inf"):
+        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
+    # Torch takes seconds to import, and is not needed to refuse a bad option.
+    from rich.console import Console
+
+    from tune_jobs.analysis.candidates import load_runs, winners
+
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    runs = load_runs(options.runs, options.partial)
+    folder = output_folder(options.output)
+    chosen = winners(runs)
+    images = read_images(runs, options.data)
+    trials = other_trials(runs, chosen) if options.every_trial else []
+    check_models([*chosen, *trials], images)
+    folder.make()
+    with folder.lock():
+        seeds = retrain_all(chosen, runs, folder, options, console)
+        # Up to here nothing has looked at a test image.
+        comparison, model = open_test(runs, chosen, seeds, trials, images, options, console)
+        write(comparison, model, folder)
+    print_answer(comparison, folder, console)
+    return 0
+
+
+def output_folder(path: str) -> RunFolder:
+    """The folder that is written to.
+
+    Raises:
+        InputError: it holds something else than a comparison.
+    """
+    from tune_jobs.analysis.frames import COMPARISON_FILE
+    from tune_jobs.storage import RunFolder
+
+    folder = RunFolder.at(path)
+    others = set(folder.names()) - {".lock", SEEDS_FOLDER}
+    if others and not folder.has(COMPARISON_FILE):
+        raise InputError(
+            f"{folder.uri} holds {sorted(others)[0]} and no comparison: give another folder with "
+            "--output"
+        )
+    return folder
+
+
+def read_images(runs: list[LoadedRun], source: str | None) -> dict[str, RunData]:
+    """The images of the runs, by the fingerprint of what size they are in."""
+    from tune_jobs.run_data import load_data_again
+
+    images: dict[str, RunData] = {}
+    for run in runs:
+        fingerprint = run.record["dataset"]["fingerprint"]
+        if fingerprint not in images:
+            images[fingerprint] = load_data_again(run.record, source)
+    return images
+
+
+def data_of(candidate: Candidate, images: dict[str, RunData]) -> RunData:
+    """The images of a candidate's run."""
+    return images[candidate.run.record["dataset"]["fingerprint"]]
+
+
+def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
+    """The candidates that won nothing, in the order of runs and trials."""
+    from tune_jobs.analysis.candidates import candidates
+
+    won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
+    everyone = [candidate for run in runs for candidate in candidates(run)]
+    return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
+
+
+def check_models(everyone: list[Candidate], images: dict[str, RunData]) -> None:
+    """Rebuild every model, so that none is found missing when the test part is open.
+
+    Raises:
+        InputError: weights are missing or altered, or a network cannot be built.
+    """
+    import torch
+
+    from tune_jobs.evaluation import load_trained
+
+    for candidate in everyone:
+        load_trained(candidate, data_of(candidate, images)).classifier(torch.device("cpu"))
+
+
+def retrain_all(
+    chosen: list[Candidate],
+    runs: list[LoadedRun],
+    folder: RunFolder,
+    options: CompareOptions,
+    console: Console,
+) -> dict[str, list[Candidate]]:
+    """Retrainings of each winner, by family; none without --seeds."""
+    if not options.seeds:
+        return {candidate.family: [] for candidate in chosen}
+    from tune_jobs.options import RunOptions
+    from tune_jobs.ray_session import ray_session
+    from tune_jobs.retraining import first_seed, retrain
+
+    retrained = {}
+    with ray_session(RunOptions(address=options.address)):
+        for candidate in chosen:
+            console.print(
+                f"\n{candidate.family}, {options.seeds} seeds", markup=False, style="bold"
+            )
+            retrained[candidate.family] = retrain(
+                candidate, options.seeds, first_seed(candidate, runs),
+                folder.child(SEEDS_FOLDER), options.data, options.address, console,
+            )  # fmt: skip
+    return retrained
+
+
+def open_test(
+    runs: list[LoadedRun],
+    chosen: list[Candidate],
+    seeds: dict[str, list[Candidate]],
+    trials: list[Candidate],
+    images: dict[str, RunData],
+    options: CompareOptions,
+    console: Console,
+) -> tuple[Comparison, TrainedModel]:
+    """Enter the opening into the ledger, score every model, and measure the winners.
+
+    Returns:
+        What was found, and the chosen model.
+    """
+    import torch
+
+    from tune_jobs import ledger
+    from tune_jobs.analysis.candidates import source_fingerprint
+    from tune_jobs.analysis.comparison import Comparison
+    from tune_jobs.evaluation import contestant, load_trained, open_test_part, score
+    from tune_jobs.facts import facts_of
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    facts = facts_of(device)
+    storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
+    fingerprint = source_fingerprint(runs[0].record)
+    everyone = [
+        *((candidate, "winner") for candidate in chosen),
+        *((candidate, "seed") for family in seeds.values() for candidate in family),
+        *((candidate, "trial") for candidate in trials),
+    ]
+    ledger.log_opening(
+        storages,
+        fingerprint,
+        when=facts["when"],
+        command=facts["command"],
+        models=[
+            {"run": candidate.run.folder.uri, "trial": candidate.trial, "role": role}
+            for candidate, role in everyone
+        ],
+        images=len(data_of(chosen[0], images).parts.test),
+    )
+    contestants = []
+    for candidate in chosen:
+        console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
+        data = data_of(candidate, images)
+        retrained = [score(seed, "seed", data, device) for seed in seeds[candidate.family]]
+        winner = score(candidate, "winner", data, device)
+        contestants.append(
+            contestant(winner, retrained, runs, data, device, options.price_per_hour)
+        )
+    comparison = Comparison(
+        runs=runs,
+        test=open_test_part(list(images.values())),
+        contestants=contestants,
+        trials=[score(trial, "trial", data_of(trial, images), device) for trial in trials],
+        openings=ledger.openings(storages, fingerprint),
+        facts=facts,
+    )
+    return comparison, load_trained(chosen[0], data_of(chosen[0], images))
+
+
+def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> None:
+    """Write the tables, both reports and the chosen model."""
+    from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
+    from tune_jobs.analysis.frames import write_frames
+    from tune_jobs.analysis.model_card import model_card
+    from tune_jobs.analysis.report import write_report
+
+    folder.clear("figures", MODEL_FOLDER)
+    saved = folder.child(MODEL_FOLDER)
+    saved.make()
+    saved.write(MODEL_WEIGHTS, model.weights)
+    winner = comparison.chosen.winner
+    about = {
+        "run": winner.candidate.run.folder.uri,
+        "trial": winner.candidate.trial,
+        "test_accuracy": winner.accuracy,
+        "test_accuracy_interval": winner.accuracy_interval,
+    }
+    saved.write_json(MODEL_FILE, model.about | about)
+    saved.write(CARD_FILE, model_card(comparison).encode())
+    write_frames(comparison, folder)
+    write_report(comparison, folder)
+
+
+def print_answer(comparison: Comparison, folder: RunFolder, console: Console) -> None:
+    """Print the answer, the table, and what to type next."""
+    import shlex
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tune_jobs.analysis.report import HTML_FILE, answers
+    from tune_jobs.analysis.verdict import headline, verdict
+
+    console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
+    console.print(verdict(comparison), markup=False, highlight=False)
+    rows = answers(comparison)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, text in enumerate(rows.header):
+        table.add_column(text, justify="left" if i in rows.left else "right", no_wrap=i > 0)
+    for i, row in enumerate(rows.rows):
+        table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
+    console.print("", table, "", sep="\n")
+    console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
+                  soft_wrap=True)  # fmt: skip
+    model = folder.child(MODEL_FOLDER).uri
+    command = shlex.join(["python", "tune_jobs/predict.py", "IMAGE", "--model", model])
+    console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main(compare)

@@ -1,0 +1,100 @@
+"""Winners trained again with other seeds, through Ray Tune, in run folders of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+
+from rich.console import Console
+
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from tune_jobs.analysis.candidates import Candidate, LoadedRun, candidates, family, load_runs
+from tune_jobs.analysis.results import config_of
+from tune_jobs.launch import train
+from tune_jobs.options import JobOptions, RunOptions
+from tune_jobs.run_data import data_options
+from tune_jobs.storage import RUN_FILE, RunFolder
+from tune_jobs.tuning import Grid
+
+
+def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:
+    """The lowest seed above those of all trials of the winner's family."""
+    configs = [config_of(row) for run in runs for row in run.rows]
+    return 1 + max(config.seed for config in configs if family(config) == winner.family)
+
+
+def retrain(
+    winner: Candidate,
+    count: int,
+    start: int,
+    storage: RunFolder,
+    source: str | None,
+    address: str | None,
+    console: Console,
+) -> list[Candidate]:
+    """Train a winner's settings with consecutive seeds, or go on with what an earlier call began.
+
+    Args:
+        winner: of a family.
+        count: of seeds.
+        start: the first of them.
+        storage: that the run folder is in.
+        source: where the images are now, if not where the run had them.
+        address: of a Ray cluster.
+        console: that shows how it goes.
+
+    Raises:
+        InputError: the images or weights are no longer those of the winner, or a training failed.
+        KeyboardInterrupt: it was interrupted.
+    """
+    record = winner.run.record
+    wanted = {
+        f"seed={seed}": dataclasses.replace(winner.config, seed=seed)
+        for seed in range(start, start + count)
+    }
+    name = run_name(winner)
+    folder = storage.child(name)
+    known: dict[str, TrialConfig] = {}
+    if folder.has(RUN_FILE):
+        kept = folder.read_json(RUN_FILE)["trials"]
+        known = {trial: TrialConfig.from_dict(config) for trial, config in kept.items()}
+    had = record["options"]["run"]
+    split = winner.config.split
+    options = JobOptions(
+        training=dataclasses.replace(JobOptions().training, split=split),
+        data=data_options(record, source),
+        run=RunOptions(
+            name=name,
+            storage_path=storage.uri,
+            resume=bool(known),
+            address=address,
+            cpus_per_trial=had["cpus_per_trial"],
+            gpus_per_trial=had["gpus_per_trial"],
+            smoke_test=had["smoke_test"],
+        ),
+    )
+    trained = train("retraining", options, Grid(known | wanted), console)
+    assert trained is not None  # it is no plan
+    _, result, _ = trained
+    if result["status"] == "interrupted":
+        raise KeyboardInterrupt
+    (run,) = load_runs([folder.uri], partial=True)
+    found = {c.trial: c for c in candidates(run)}
+    failed = [trial for trial in wanted if trial not in found]
+    if failed:
+        raise InputError(
+            f"{', '.join(failed)} of {winner.family} did not train to an end, {folder.uri} says "
+            "why: give the same command again to retry"
+        )
+    return [found[trial] for trial in wanted]
+
+
+def run_name(winner: Candidate) -> str:
+    """Of the run folder: the same for the same settings on the same images, whatever the seed."""
+    settings = winner.config.to_dict() | {"seed": None}
+    about = settings, winner.run.record["dataset"]["fingerprint"], winner.run.record["weights"]
+    digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=4).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9]+', '-', winner.family).strip('-')[:80]}-{digest}"
