@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from typing import Any
 
 from rich.console import Console
 
@@ -18,6 +19,23 @@ from tune_jobs.options import JobOptions, RunOptions
 from tune_jobs.run_data import data_options
 from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.tuning import Grid
+
+
+class Retraining(Grid):
+    """Trials that must begin from the weights that the winner began from."""
+
+    def __init__(self, known: dict[str, TrialConfig], winner: Candidate):
+        super().__init__(known)
+        self.winner = winner
+
+    def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
+        """Raise InputError if the weights are others by now."""
+        model, before = self.winner.config.model, self.winner.run.record["weights"]
+        if self.winner.config.weights != "none" and record["weights"][model] != before[model]:
+            raise InputError(
+                f"the weights {self.winner.config.weights} of {model} are not those that "
+                f"{self.winner.run.name} began from: put them back, or leave --seeds out"
+            )
 
 
 def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:
@@ -76,7 +94,7 @@ def retrain(
             smoke_test=had["smoke_test"],
         ),
     )
-    trained = train("retraining", options, Grid(known | wanted), console)
+    trained = train("retraining", options, Retraining(known | wanted, winner), console)
     assert trained is not None  # it is no plan
     _, result, _ = trained
     if result["status"] == "interrupted":
