@@ -259,6 +259,7 @@ def wait_for_epochs(run, count, job, timeout=120):
     pytest.fail(f"no {count} epochs within {timeout} s: {job.communicate()[0]}")
 
 
+@pytest.mark.faults
 def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
     tmp_path, command, local_ray, expected, assert_weights_are_hashed
 ):
@@ -282,6 +283,7 @@ def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
 
 
 # SIGTERM becomes SIGINT on the way, so this is Ctrl-C too.
+@pytest.mark.faults
 def test_an_interrupted_run_prints_the_command_that_resumes_it(
     tmp_path, command, local_ray, expected
 ):
