@@ -60,6 +60,16 @@ class ReportCNN(nn.Module):
         return torch.softmax(self.fc2(x), dim=1)
 
 
+def evaluate(model: nn.Module, loader: DataLoader[tuple[torch.Tensor, int]]) -> int:
+    """How many images the model has right."""
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for images, labels in loader:
+            right += int((model(images).argmax(1) == labels).sum())
+    return right
+
+
 def train(
     data: TrainingData, lr: float, epochs: int, model: nn.Module | None = None
 ) -> Iterator[dict[str, float]]:
@@ -85,13 +95,8 @@ def train(
             loss = criterion(model(images), labels)
             loss.backward()
             optimizer.step()
-        model.eval()
-        right = 0
-        with torch.no_grad():
-            for images, labels in loaders[1]:
-                right += int((model(images).argmax(1) == labels).sum())
         yield {
             "epoch": epoch,
-            "val_accuracy": right / len(data.val_labels),
+            "val_accuracy": evaluate(model, loaders[1]) / len(data.val_labels),
             "seconds": time.perf_counter() - start,
         }

@@ -26,7 +26,8 @@ class FinetuneOptions(StudyOptions):
     default ones are the report's."""
     weights: tuple[str, ...] = ("default",)
     """One for all networks, or one for each: default downloads those that a network comes with,
-    none starts from scratch, and everything else is a file of safetensors or of a state dict."""
+    none starts from scratch, and everything else is a file of safetensors or of a state dict. One
+    file for several networks is of the one that is your own; the others take default."""
     lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
     """Learning rates of a grid; 1e-5 is the report's."""
     mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
@@ -70,10 +71,8 @@ def finetune() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
     options = extended(parse(FinetuneOptions, description=__doc__))
     check_finetune(options)
-    sources = options.weights * (len(options.models) if len(options.weights) == 1 else 1)
     configs = {
-        model: base_config(options, model, source)
-        for model, source in zip(options.models, sources, strict=True)
+        model: base_config(options, model, source) for model, source in weights_of(options).items()
     }
     if options.search == "grid":
         trials = grid(options, configs)
@@ -92,6 +91,26 @@ def finetune() -> int:
     from tune_jobs.study import StudySearch
 
     return run("finetune", options, StudySearch(options, space, base))
+
+
+def weights_of(options: FinetuneOptions) -> dict[str, str]:
+    """What each network starts from.
+
+    Raises:
+        InputError: it is not clear which weights are of which network.
+    """
+    given, models = options.weights, options.models
+    if len(given) == len(models):
+        return dict(zip(models, given, strict=True))
+    if len(given) == 1 and given[0] in ("default", "none"):
+        return dict.fromkeys(models, given[0])
+    own = [model for model in models if ":" in model and not model.startswith("timm:")]
+    if len(given) == 1 and len(own) == 1:
+        return dict.fromkeys(models, "default") | {own[0]: given[0]}
+    raise InputError(
+        f"--weights {' '.join(given)} is for {len(models)} networks: give default or none for "
+        "all, or one entry for each, as a file is of one network"
+    )
 
 
 def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConfig:
@@ -153,17 +172,10 @@ def check_finetune(options: FinetuneOptions) -> None:
                 raise InputError(f"--{name} has {value} {times} times: once is enough")
     for lr in options.lr:
         check_lr(lr)
-    given, models = options.weights, options.models
-    files = set(given) - {"default", "none"}
-    if len(given) not in (1, len(models)) or (len(given) == 1 and files and len(models) > 1):
+    if options.search == "optuna" and len(set(weights_of(options).values())) > 1:
         raise InputError(
-            f"--weights {' '.join(given)} is for {len(models)} networks: give default or none for "
-            "all, or one entry for each, as a file is of one network"
-        )
-    if options.search == "optuna" and len(set(given)) > 1:
-        raise InputError(
-            f"--weights {' '.join(given)}: --search optuna starts all networks alike; give one of "
-            "them, or --search grid"
+            f"--weights {' '.join(options.weights)}: --search optuna starts all networks alike; "
+            "give one of them, or --search grid"
         )
     if options.search == "grid":
         defaults = StudyOptions()

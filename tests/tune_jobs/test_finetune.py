@@ -8,12 +8,14 @@ from safetensors.torch import load_file, save_file
 
 from tests import nets
 from tests.tune_jobs.conftest import command_line
+from trainables.errors import InputError
 from trainables.models import build_model
 from trainables.precision import Autocast
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation
 from tune_jobs import finetune as job
 from tune_jobs.analysis.results import load_run, load_trials
+from tune_jobs.finetune import FinetuneOptions, weights_of
 
 TINY = "tests.nets:tiny"
 SHORT = ("--epochs", 2, "--image-size", 16, "--precision", "fp32")
@@ -166,6 +168,18 @@ def test_bad_input_is_one_message_before_anything_starts(
     assert finetune(*options, "--storage-path", tmp_path / "runs") == 2
     assert_one_message(words)
     assert not (tmp_path / "runs").exists()
+
+
+def test_one_file_for_several_networks_is_of_ones_own():
+    def found(*weights, models=("timm:test_resnet", TINY)):
+        return weights_of(FinetuneOptions(models=models, weights=weights))
+
+    assert found("mine.pt") == {"timm:test_resnet": "default", TINY: "mine.pt"}
+    assert found("none") == {"timm:test_resnet": "none", TINY: "none"}
+    assert found("none", "mine.pt") == {"timm:test_resnet": "none", TINY: "mine.pt"}
+    for models in (("resnet18", "resnet34"), (TINY, "tests.nets:other", "resnet18")):
+        with pytest.raises(InputError, match="one entry for each"):
+            found("mine.pt", models=models)
 
 
 def test_weights_of_another_network_are_refused(finetune, weights, tmp_path, assert_one_message):

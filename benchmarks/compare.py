@@ -1,0 +1,90 @@
+"""The final comparison: how fast models are scored, and how long the whole command takes.
+
+    python -m benchmarks.compare inference --data path/to/cifar10
+    python -m benchmarks.compare command RUN [RUN …]
+
+`inference` has the custom CNN classify the source's test part in fp32, by what compare.py uses and
+by the report's own loop (a PIL image and transforms a sample, two loader workers), in turns.
+`command` runs compare.py on runs that are there, into a folder that is thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from benchmarks.lr_grid import spread
+from benchmarks.report_pipeline import PILDataset, ReportCNN, evaluate
+from trainables.data import TEST
+from trainables.models import build_model
+from trainables.preparation import Preparation
+from trainables.saved_model import Classifier
+from trainables.sources import load_dataset
+
+
+def inference(source: str, rounds: int) -> None:
+    """Images a second of classifying the test part."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    dataset = load_dataset(source)
+    test = np.flatnonzero(dataset.parts == TEST)
+    images, labels = dataset.images[test], dataset.labels[test]
+    device, half = torch.device("cpu"), (0.5, 0.5, 0.5)
+    model = build_model("cnn", len(dataset.classes), images.shape[1])
+    classifier = Classifier(
+        model.to(memory_format=torch.channels_last).eval(),
+        Preparation(half, half, device),
+        dataset.classes,
+        images.shape[1],
+        device,
+    )
+    classifier.logits(images[:1000])
+    ours, theirs = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        evaluate(ReportCNN(), DataLoader(PILDataset(images, labels), 64, num_workers=2))
+        theirs.append(len(test) / (time.perf_counter() - start))
+        start = time.perf_counter()
+        classifier.logits(images)
+        ours.append(len(test) / (time.perf_counter() - start))
+    print(f"report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
+    print(f"ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
+
+
+def command(runs: list[str], rounds: int) -> None:
+    """Seconds of the whole command."""
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            copies = [shutil.copytree(run, f"{folder}/{i}") for i, run in enumerate(runs)]
+            words = ["tune_jobs/compare.py", *copies, "--output", f"{folder}/out"]
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
+            seconds.append(time.perf_counter() - start)
+    print(f"compare.py on {len(runs)} runs: {spread(seconds, 1)} s")
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=["inference", "command"])
+    parser.add_argument("runs", nargs="*", help="run folders, for command")
+    parser.add_argument("--data", help="a folder with parquet files, for inference")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if options.part == "inference":
+        inference(options.data, options.rounds)
+    else:
+        command(options.runs, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
