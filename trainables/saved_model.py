@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.fs
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -112,29 +114,37 @@ def load_model(folder: str | Path, device: torch.device | None = None) -> Classi
     """The model in a folder that a run (`best/`) or a comparison (`model/`) has written.
 
     Args:
-        folder: with MODEL_FILE and MODEL_WEIGHTS.
+        folder: with MODEL_FILE and MODEL_WEIGHTS, local or s3://… or gs://….
         device: that it computes on, the CPU where none is given.
 
     Raises:
         InputError: there is no model, a newer version wrote it, or it was altered.
     """
-    folder = Path(folder)
-    files = folder / MODEL_FILE, folder / MODEL_WEIGHTS
-    for file in files:
-        if not file.is_file():
-            raise InputError(
-                f"{folder} holds no {file.name}: give the folder best of a run, or model of a "
-                "comparison"
-            )
+    described, weights = (_read(str(folder), name) for name in (MODEL_FILE, MODEL_WEIGHTS))
+    file = f"{folder}/{MODEL_FILE}"
     try:
-        about = json.loads(files[0].read_text())
+        about = json.loads(described)
         if about["format"] > MODEL_FORMAT:
             raise InputError(
-                f"{files[0]} has format {about['format']}, and this version reads up to "
+                f"{file} has format {about['format']}, and this version reads up to "
                 f"{MODEL_FORMAT}: upgrade bakeoff"
             )
-        return rebuild(about, files[1].read_bytes(), device or torch.device("cpu"))
+        return rebuild(about, weights, device or torch.device("cpu"))
     except (json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"{files[0]} is damaged ({error!r}): take it from a backup, or train again"
+            f"{file} is damaged ({error!r}): take it from a backup, or train again"
         ) from error
+
+
+def _read(folder: str, name: str) -> bytes:
+    address = folder if "://" in folder else str(Path(folder).expanduser().absolute())
+    try:
+        fs, path = pyarrow.fs.FileSystem.from_uri(address)
+        with fs.open_input_file(f"{path}/{name}") as file:
+            content: bytes = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{folder} holds no {name} ({error}): give the folder best of a run, or model of a "
+            "comparison"
+        ) from error
+    return content

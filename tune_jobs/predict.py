@@ -26,7 +26,7 @@ class PredictOptions:
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Image files, and folders of them."""
     model: str = "comparison/model"
-    """Folder of the model: of a comparison, or best of a run."""
+    """Folder of the model, or s3://…: of a comparison, or best of a run."""
     output: str | None = None
     """Write the table there, as .parquet or .csv, instead of printing it."""
     export: Literal["onnx", "torchscript"] | None = None
@@ -46,6 +46,7 @@ def predict() -> int:
 
     from trainables.saved_model import load_model
     from trainables.sources import image_files
+    from tune_jobs.storage import RunFolder
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     files = image_files(options.images)
@@ -53,11 +54,11 @@ def predict() -> int:
     if options.export:
         from trainables.export import SUFFIXES, TOLERANCE, export
 
-        file = Path(options.model) / f"model{SUFFIXES[options.export]}"
-        file.write_bytes(export(classifier, options.export))
+        folder, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
+        folder.write(file, export(classifier, options.export))
         size = classifier.image_size
         console.print(
-            f"{file} takes images as bytes N×{size}×{size}×3 and gives logits "
+            f"{folder.child(file).uri} takes images as bytes N×{size}×{size}×3 and gives logits "
             f"N×{len(classifier.classes)}, equal to the model's within {TOLERANCE:g}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip

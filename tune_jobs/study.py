@@ -274,8 +274,10 @@ class StudySearch(Search):
         return notes
 
     def commands(self) -> list[str]:
-        """The dashboard, and more trials."""
+        """The dashboard, of what it can open, and more trials."""
         more = resume_command(self.run.folder, self.options.run, "--extend", "20")
+        if self.storage.file and self.storage.remote:
+            return [more]
         return [shlex.join(["optuna-dashboard", self.storage.url]), more]
 
     def close(self) -> None:
