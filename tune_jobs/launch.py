@@ -19,8 +19,10 @@ from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.analysis.wording import duration
+from tune_jobs.capacity import Places, checked_resources
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
+from tune_jobs.preflight import check_storage
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_data import load_data
 from tune_jobs.run_record import continued, describe_run
@@ -88,7 +90,8 @@ def train(
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.ray_session(options.run))
-        gpus = session.checked_resources(options.run)
+        gpus = checked_resources(options.run)
+        check_storage(folder.parent)
         record = describe_run(job, options, dataset, parts, weights)
         search.check(folder, record)
         if options.run.plan:
@@ -135,7 +138,7 @@ def plan_run(run: Run, search: Search, gpus: float) -> None:
         return probe.recorder
 
     options = run.options
-    places = session.Places(options.run, gpus)()
+    places = Places(options.run, gpus)()
     plan = make_plan(options, search.trials, search.examples(places), run.data, places, train)
     print_plan(plan, options.run.price_per_hour, run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)

@@ -1,4 +1,4 @@
-"""A local Ray or a cluster: its start and end, and what it has room for."""
+"""A local Ray or a cluster: its start and end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,48 +88,3 @@ def check_answers(address: str) -> None:
             f"nothing answers at {address} ({error}): check --address, or leave it out to start a "
             "local Ray"
         ) from error
-
-
-def checked_resources(options: RunOptions) -> float:
-    """GPUs a trial gets.
-
-    Raises:
-        InputError: no node of the cluster is large enough for a trial.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    most_gpus = max(node.get("GPU", 0) for node in nodes)
-    gpus = options.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if most_gpus else 0.0
-    for name, asked, most in (
-        ("cpus", options.cpus_per_trial, max(node.get("CPU", 0) for node in nodes)),
-        ("gpus", gpus, most_gpus),
-    ):
-        if asked > most:
-            raise InputError(
-                f"--{name}-per-trial {asked:g} is more than any machine of the cluster has: "
-                f"give {most:g} or fewer"
-            )
-    return gpus
-
-
-class Places:
-    """How many trials can run at a time, as nodes come and go; it is asked for often."""
-
-    LOOK_EVERY_S = 2.0
-
-    def __init__(self, options: RunOptions, gpus: float):
-        self.options, self.gpus = options, gpus
-        self.seen, self.next_look = 0, 0.0
-
-    def __call__(self) -> int:
-        """Trials that --max-concurrent allows, else those that the cluster has room for now."""
-        if self.options.max_concurrent is not None:
-            return self.options.max_concurrent
-        if time.monotonic() >= self.next_look:
-            self.next_look = time.monotonic() + self.LOOK_EVERY_S
-            resources = ray.cluster_resources()
-            self.seen = int(resources.get("CPU", 1) // self.options.cpus_per_trial)
-            if self.gpus:
-                self.seen = min(self.seen, int(resources.get("GPU", 0) / self.gpus))
-        return self.seen

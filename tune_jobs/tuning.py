@@ -20,9 +20,9 @@ from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
 from trainables.models.weights import Weights
 from trainables.trainable import train_trial
+from tune_jobs.capacity import Places
 from tune_jobs.options import JobOptions
 from tune_jobs.progress import TerminalProgress
-from tune_jobs.ray_session import Places
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.schedulers import build_scheduler
 from tune_jobs.storage import RunFolder

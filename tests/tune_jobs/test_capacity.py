@@ -1,0 +1,79 @@
+import pytest
+import ray
+import yaml
+
+from trainables.errors import InputError
+from tune_jobs import capacity
+from tune_jobs.capacity import NodeType, Places, checked_resources, node_types, trials_on
+from tune_jobs.options import RunOptions
+
+CONFIG = {
+    "max_workers": 5,
+    "head_node_type": "head",
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "max_workers": 0},
+        "gpu": {"resources": {"CPU": 4, "GPU": 1}, "max_workers": 3},
+        "cpu": {"resources": {"CPU": 8}, "max_workers": 9},
+    },
+}
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """A head without cores, which may start workers."""
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    monkeypatch.setattr(capacity, "AUTOSCALER_FILE", file)
+    context = type("Context", (), {"gcs_address": "10.0.0.1:6379"})
+    monkeypatch.setattr(ray, "get_runtime_context", context)
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.1")
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 0}}])
+    monkeypatch.setattr(ray, "cluster_resources", dict)
+    return monkeypatch
+
+
+def test_what_the_autoscaler_may_start_is_known_on_the_head_alone(cluster):
+    gpu, cpu = NodeType({"CPU": 4, "GPU": 1}, 3), NodeType({"CPU": 8}, 5)
+    assert node_types() == ([gpu, cpu], 5)
+    cluster.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.2")
+    assert node_types() == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "places"),
+    [
+        (1, 0, 5 * 8),
+        (8, 0, 5),
+        (2, 1, 3),
+        (1, 0.25, 3 * 4),
+        (1, 0.5, 3 * 2),
+        # Three GPU machines of four cores, and two more of eight.
+        (4, 0, 5 * 2),
+    ],
+)
+def test_a_cluster_at_rest_has_the_places_of_its_full_size(cpus, gpus, places, cluster):
+    options = RunOptions(cpus_per_trial=cpus, gpus_per_trial=gpus)
+    assert checked_resources(options) == gpus
+    assert Places(options, gpus)() == places
+    assert Places(RunOptions(max_concurrent=2), gpus)() == 2
+
+
+def test_trials_get_a_gpu_where_the_autoscaler_may_start_one(cluster):
+    assert checked_resources(RunOptions()) == 1
+
+
+def test_more_than_any_machine_may_have_is_refused(cluster):
+    with pytest.raises(InputError, match="give 8 or fewer"):
+        checked_resources(RunOptions(cpus_per_trial=9))
+    with pytest.raises(InputError, match="give 1 or fewer"):
+        checked_resources(RunOptions(gpus_per_trial=2.0))
+
+
+def test_machines_that_joined_by_hand_count_too(cluster):
+    cluster.setattr(ray, "cluster_resources", lambda: {"CPU": 100})
+    assert Places(RunOptions(), 0)() == 100
+
+
+@pytest.mark.parametrize(("share", "trials"), [(0.25, 4), (1 / 3, 3), (0.5, 2), (1, 1)])
+def test_shares_of_a_gpu_add_up_to_it(share, trials):
+    assert trials_on({"CPU": 16, "GPU": 1}, 1, share) == trials

@@ -1,0 +1,71 @@
+"""On a real Ray of several nodes, on this machine."""
+
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from tests.tune_jobs.conftest import command_line
+from trainables.errors import InputError
+from tune_jobs import lr_grid, preflight
+from tune_jobs.analysis.results import load_trials
+from tune_jobs.capacity import NodeType
+from tune_jobs.preflight import check_storage, shared
+from tune_jobs.storage import RunFolder
+
+command = command_line(lr_grid.lr_grid)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without cores and two machines with one each, as far as Ray can tell."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_a_grid_runs_on_the_machines_of_a_cluster(cluster, tmp_path):
+    assert command("--smoke-test", "--lr", 1e-3, 1e-2, "--storage-path", tmp_path) == 0
+    assert load_trials(tmp_path / "lr-grid")["status"].tolist() == ["finished"] * 2
+    assert not list(tmp_path.glob(".seen-*"))
+
+
+def test_a_storage_that_a_machine_does_not_see_is_refused(
+    cluster, tmp_path, monkeypatch, assert_one_message
+):
+    blind = ray.nodes()[1]["NodeID"]
+    real = preflight.reads
+    monkeypatch.setattr(
+        preflight, "reads",
+        lambda node, uri, name: real(node, "/nowhere" if node == blind else uri, name),
+    )  # fmt: skip
+    assert command("--smoke-test", "--storage-path", tmp_path) == 2
+    assert_one_message(["not seen by", "s3://bucket/path"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_head_is_refused_where_machines_are_yet_to_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "nodes", lambda: [
+        {"Alive": True, "NodeID": "1", "NodeManagerHostname": "head"}])  # fmt: skip
+    monkeypatch.setattr(preflight, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
+    with pytest.raises(InputError, match="do not see"):
+        check_storage(RunFolder.at(tmp_path))
+    monkeypatch.setattr(preflight, "node_types", lambda: ([], 0))
+    check_storage(RunFolder.at(tmp_path))
+
+
+def test_folders_of_the_network_are_known_by_their_mount(tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda / ext4 rw 0 0\nhost:/export /mnt/my\\040share nfs4 rw 0 0\n"
+        "/dev/sdb /mnt/my\\040share/disk xfs rw 0 0\n"
+    )
+    monkeypatch.setattr(preflight, "MOUNTS", mounts)
+    assert shared(Path("/mnt/my share/runs"))
+    assert not shared(Path("/mnt/my share/disk/runs"))
+    assert not shared(Path("/home/runs"))
