@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import yaml
 from trainables.errors import InputError
 from tune_jobs.options import RunOptions
 
+AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
+"""Says the same as AUTOSCALER_FILE where that is not, on Kubernetes."""
 AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head, with the resources of every node type."""
 
@@ -37,14 +40,15 @@ def trials_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
 def node_types() -> tuple[list[NodeType], int]:
     """Types of workers that the autoscaler of this cluster may start, and how many in all.
 
-    They are known on the head of a cluster that `ray up` made, where jobs run that were submitted
-    to it; elsewhere there are none.
+    They are known on the head of a cluster that `ray up` or our manifest for Kubernetes made,
+    where jobs run that were submitted to it; elsewhere there are none.
     """
     file = AUTOSCALER_FILE.expanduser()
+    text = os.environ.get(AUTOSCALER_VARIABLE) or (file.read_text() if file.exists() else "")
     head = str(ray.get_runtime_context().gcs_address).rsplit(":", 1)[0]
-    if not file.exists() or ray.util.get_node_ip_address() != head:
+    if not text or ray.util.get_node_ip_address() != head:
         return [], 0
-    config = yaml.safe_load(file.read_text())
+    config = yaml.safe_load(text)
     most = config.get("max_workers", 0)
     types = [
         NodeType(kind.get("resources") or {}, min(most, kind.get("max_workers", most)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs
 import ray
@@ -55,12 +57,21 @@ def check_storage(storage: RunFolder) -> None:
 
 def reads(node: str, uri: str, name: str) -> str:
     """What a node reads in a file of the storage, or why it cannot."""
-    here = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(_read).options(num_cpus=0, scheduling_strategy=here, max_retries=0)
     try:
-        return str(ray.get(task.remote(uri, name), timeout=ANSWER_S))
+        return str(on_node(node, _read, uri, name))
     except (ray.exceptions.RayError, TimeoutError) as error:
         return str(error)
+
+
+def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns on one node, by its id.
+
+    Raises:
+        RayError: it raised there, or the node does not answer.
+    """
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(function).options(num_cpus=0, scheduling_strategy=here, max_retries=0)
+    return ray.get(task.remote(*arguments), timeout=ANSWER_S)
 
 
 def _read(uri: str, name: str) -> str:

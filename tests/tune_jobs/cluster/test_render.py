@@ -1,0 +1,109 @@
+import copy
+import json
+
+import kubernetes_validate
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from tests.tune_jobs.cluster.test_check import run
+from tune_jobs import capacity
+from tune_jobs.capacity import AUTOSCALER_VARIABLE
+from tune_jobs.cluster import check
+from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
+
+
+def rendered(capsys, *words):
+    assert run("render", *words) == 0
+    text = capsys.readouterr().out
+    return text, yaml.safe_load(text)
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_aws_is_the_file_itself(capsys):
+    assert rendered(capsys, "--provider", "aws")[0] == CLUSTER_FILE.read_text()
+
+
+VARIANTS = {
+    "gcp": ["--provider", "gcp", "--project", "my-project"],
+    "local": ["--provider", "local", "--head", "10.0.0.1", "--workers", "10.0.0.2", "10.0.0.3",
+              "--user", "me", "--key", "~/.ssh/id"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS.keys())
+def test_ray_takes_the_variants(words, capsys, tmp_path):
+    text, made = rendered(capsys, *words)
+    validate_config(prepare_config(copy.deepcopy(made) | {"file_mounts": {}}))
+    assert made["setup_commands"] == read_config(CLUSTER_FILE)["setup_commands"]
+    assert "cluster.yaml" in text.splitlines()[0]
+    file = tmp_path / "made.yaml"
+    file.write_text(text)
+    assert not [f for f in check.static_findings(read_config(file)) if "auth_token" not in f
+                and "ssh_private_key" not in f]  # fmt: skip
+
+
+def test_machines_of_ones_own_are_not_shut_down(capsys):
+    text, made = rendered(capsys, *VARIANTS["local"])
+    assert "shutdown" not in text
+    assert made["provider"]["worker_ips"] == ["10.0.0.2", "10.0.0.3"]
+    assert made["auth"] == {"ssh_user": "me", "ssh_private_key": "~/.ssh/id"}
+
+
+def test_google_deletes_spot_machines(capsys):
+    _, made = rendered(capsys, *VARIANTS["gcp"])
+    for name, kind in made["available_node_types"].items():
+        spot = kind["node_config"].get("scheduling", {}).get("provisioningModel") == "SPOT"
+        assert spot == (name != "head")
+
+
+def test_kubernetes_gets_a_rayjob_whose_pods_are_valid(capsys):
+    _, made = rendered(capsys, "--provider", "kuberay", "--image", "registry/bakeoff:1")
+    spec = made["spec"]
+    assert (made["apiVersion"], made["kind"]) == ("ray.io/v1", "RayJob")
+    assert spec["shutdownAfterJobFinishes"] is True
+    cluster = spec["rayClusterSpec"]
+    assert cluster["rayVersion"] == pinned("ray")
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
+    assert {group["minReplicas"] for group in groups.values()} == {0}
+    for template in (
+        cluster["headGroupSpec"]["template"],
+        *(g["template"] for g in groups.values()),
+    ):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, **template}
+        kubernetes_validate.validate(pod, "1.31", strict=True)
+    limits = groups["gpu"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == 1
+
+
+def test_the_driver_on_kubernetes_knows_what_may_be_started(capsys, monkeypatch):
+    _, made = rendered(capsys, "--provider", "kuberay", "--image", "registry/bakeoff:1")
+    head = made["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    environment = {each["name"]: each["value"] for each in head["env"]}
+    monkeypatch.setenv(AUTOSCALER_VARIABLE, environment[AUTOSCALER_VARIABLE])
+    assert json.loads(environment[AUTOSCALER_VARIABLE])["max_workers"] == 8
+    context = type("Context", (), {"gcs_address": "10.0.0.1:6379"})
+    monkeypatch.setattr(capacity.ray, "get_runtime_context", context)
+    monkeypatch.setattr(capacity.ray.util, "get_node_ip_address", lambda: "10.0.0.1")
+    types, most = capacity.node_types()
+    assert most == 8
+    assert [kind.places(1, 0.25) for kind in types] == [4, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["--provider", "gcp"], "--project"),
+        (["--provider", "local"], "--head"),
+        (["--provider", "local", "--head", "10.0.0.1"], "--workers"),
+        (["--provider", "kuberay"], "--image"),
+    ],
+)
+def test_what_a_provider_needs_is_named(words, missing, capsys):
+    assert run("render", *words) == 2
+    assert missing in capsys.readouterr().err

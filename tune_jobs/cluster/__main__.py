@@ -1,0 +1,136 @@
+"""Check a cluster's configuration, make one for another place, or look at a cluster that runs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from trainables.errors import InputError
+from tune_jobs.options import main
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Find what is wrong with a configuration, before money is spent."""
+
+    config: tyro.conf.Positional[str] = "cluster.yaml"
+    """File that `ray up` is given."""
+    offline: bool = False
+    """Ask AWS nothing."""
+    storage_path: str | None = None
+    """Look whether this storage can be written, too."""
+
+    def __call__(self) -> int:
+        """Print the findings and the price; 2 where something is wrong."""
+        from tune_jobs.cluster.check import dollars_an_hour, static_findings
+        from tune_jobs.cluster.config import read_config
+
+        config = read_config(self.config)
+        findings = static_findings(config)
+        if config["provider"]["type"] == "aws" and not self.offline:
+            from tune_jobs.cluster import aws
+
+            number = aws.account(config["provider"]["region"])
+            say(f"account {number}, region {config['provider']['region']}")
+            findings += aws.aws_findings(config)
+        if self.storage_path is not None:
+            from tune_jobs.cluster.aws import storage_findings
+
+            findings += storage_findings(self.storage_path)
+        if price := dollars_an_hour(config):
+            rest, full = price
+            say(f"${rest:.2f} an hour at rest, ${full:.2f} at full size, by the prices in metadata")
+        for finding in findings:
+            print(f"error: {finding}", file=sys.stderr)  # noqa: T201
+        if findings:
+            return 2
+        say(f"{self.config}: nothing is wrong" + (", as far as it says itself" * self.offline))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render:
+    """Write cluster.yaml for another place to the terminal."""
+
+    provider: Literal["aws", "gcp", "local", "kuberay"]
+    """aws is cluster.yaml itself."""
+    project: str | None = None
+    """Of gcp: id of the project that pays."""
+    head: str | None = None
+    """Of local: address of the machine that runs no trials."""
+    workers: tuple[str, ...] = ()
+    """Of local: addresses of the others."""
+    user: str = "ubuntu"
+    """Of local: to log in as."""
+    key: str | None = None
+    """Of local: file of the private key."""
+    image: str | None = None
+    """Of kuberay: with Python, Ray and this package as constraints.txt has them."""
+    entrypoint: str = (
+        "python tune_jobs/lr_grid.py --address auto --storage-path s3://BUCKET/bakeoff"
+    )
+    """Of kuberay: command of the job."""
+
+    def __call__(self) -> int:
+        """Print the file."""
+        from tune_jobs.cluster import render
+        from tune_jobs.cluster.config import CLUSTER_FILE, read_config
+
+        if self.provider == "aws":
+            print(CLUSTER_FILE.read_text(), end="")  # noqa: T201
+            return 0
+        config = read_config(CLUSTER_FILE)
+        if self.provider == "gcp":
+            made = render.gcp(config, render.required(self.project, "--project", "gcp"))
+        elif self.provider == "local":
+            head = render.required(self.head, "--head", "local")
+            if not self.workers:
+                raise InputError(
+                    "render --provider local needs --workers, as the head runs no trials"
+                )
+            made = render.local(config, head, list(self.workers), self.user, self.key)
+        else:
+            image = render.required(self.image, "--image", "kuberay")
+            made = render.kuberay(config, image, self.entrypoint)
+        print(render.as_yaml(made, f"--provider {self.provider}"), end="")  # noqa: T201
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Compare the machines of a cluster that runs, and say what to do about what differs."""
+
+    address: str = "auto"
+    """Of the cluster: auto on its head, or HOST:PORT."""
+    storage_path: str | None = None
+    """Written and read back on every machine."""
+
+    def __call__(self) -> int:
+        """Print a table; 2 where something is wrong."""
+        from tune_jobs.cluster.doctor import doctor
+
+        return doctor(self.address, self.storage_path)
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    print(text)  # noqa: T201
+
+
+def cluster() -> int:
+    """The command line. Returns the exit code."""
+    action = tyro.cli(
+        Annotated[Check, tyro.conf.subcommand(name="check")]
+        | Annotated[Render, tyro.conf.subcommand(name="render")]
+        | Annotated[Doctor, tyro.conf.subcommand(name="doctor")],
+        description=__doc__,
+    )
+    code: int = action()
+    return code
+
+
+if __name__ == "__main__":
+    main(cluster)
