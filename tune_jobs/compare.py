@@ -266,7 +266,8 @@ def print_answer(comparison: Comparison, folder: RunFolder, console: Console) ->
     rows = answers(comparison)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, text in enumerate(rows.header):
-        table.add_column(text, justify="left" if i in rows.left else "right", no_wrap=i > 0)
+        left, fits = i in rows.left, i > 0
+        table.add_column(text, justify="left" if left else "right", no_wrap=fits, overflow="fold")
     for i, row in enumerate(rows.rows):
         table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
     console.print("", table, "", sep="\n")

@@ -217,7 +217,6 @@ class Comparison:
         return [*winners, *seeds, *self.trials]
 
     @property
-    def dataset(self) -> dict[str, Any]:
-        """What run.json says of it."""
-        dataset: dict[str, Any] = self.runs[0].record["dataset"]
-        return dataset
+    def dataset(self) -> str:
+        """What it is called, without the folder that it lay in."""
+        return str(self.runs[0].record["dataset"]["name"]).rstrip("/").rsplit("/", 1)[-1]

@@ -22,7 +22,7 @@ def model_card(comparison: Comparison) -> str:
         ("began from", "random weights" if config.weights == "none" else config.weights),
         ("input", f"RGB images, resized to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
-        ("trained on", f"{record['split']['train']:,} images of {record['dataset']['name']}"),
+        ("trained on", f"{record['split']['train']:,} images of {comparison.dataset}"),
         ("validation accuracy, which it was chosen by", percent(winner.candidate.row[SCORE])),
         (f"test accuracy, on {len(test.labels):,} images", percent(winner.accuracy)),
         ("95% interval", percent_interval(winner.accuracy_interval)),

@@ -95,7 +95,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
         headline=title,
         verdict=words,
         when=moment(comparison.facts["when"]),
-        dataset=comparison.dataset["name"],
+        dataset=comparison.dataset,
         facts=comparison.facts,
         cards=cards(comparison),
         first=first,

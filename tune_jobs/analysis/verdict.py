@@ -71,7 +71,7 @@ def custom_or_pretrained(comparison: Comparison) -> str:
             f"by {numbers}."
         )
     winner = pair.first if pair.test.difference > 0 else pair.second
-    return f"Custom or pretrained: {winner.kind}, {winner.name} by {numbers}."
+    return f"Custom or pretrained: {winner.name}, by {numbers}."
 
 
 def _chosen(comparison: Comparison) -> str:

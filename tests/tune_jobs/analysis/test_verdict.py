@@ -15,7 +15,7 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
             [
                 f"Chosen on validation images: {CNN}. It is right on 90.00% of the 400 sealed",
                 f"It is better than {RESNET} (+20.00 points",
-                f"Custom or pretrained: custom, {CNN} by 20.00 points (p < 0.001).",
+                f"Custom or pretrained: {CNN}, by 20.00 points (p < 0.001).",
             ],
         ),
         (
@@ -33,7 +33,7 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
             [
                 f"On the test images {RESNET} (+20.00 points",
                 "confirm it on new ones",
-                f"Custom or pretrained: pretrained, {RESNET} by 20.00 points",
+                f"Custom or pretrained: {RESNET}, by 20.00 points",
             ],
         ),
         (

@@ -42,7 +42,7 @@ def section(comparison: Comparison) -> Section:
         "How this was done",
         [
             Text(
-                f"{comparison.dataset['name']}: {cut['train']:,} images to train on, "
+                f"{comparison.dataset}: {cut['train']:,} images to train on, "
                 f"{cut['validation']:,} to choose with, {cut['test']:,} sealed for the test. "
                 f"Fingerprint of the images {source_fingerprint(record)}, of the cut "
                 f"{split_fingerprint(record)}. {leak}"
