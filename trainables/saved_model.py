@@ -5,8 +5,10 @@ Shape letters: N images, H height, W width, C classes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +53,25 @@ class Classifier:
 
     def logits(self, images: Images) -> Tensor:
         """Logits N×C of N×H×W×3 bytes, in fp32 on every device and on the CPU in the end."""
-        return predict(
-            self.model,
-            to_device(images, self.device),
-            self.prepare,
-            Autocast("fp32", self.device),
-        ).cpu()
+        with exact_convolutions():
+            return predict(
+                self.model,
+                to_device(images, self.device),
+                self.prepare,
+                Autocast("fp32", self.device),
+            ).cpu()
+
+
+@contextlib.contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolutions of fp32 on a GPU as on a CPU, where they have 10 bits of mantissa otherwise."""
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def describe_model(config: TrialConfig, data: TrainingData, weights: bytes) -> dict[str, Any]:

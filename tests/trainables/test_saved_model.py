@@ -7,7 +7,7 @@ import torch
 from tests.conftest import write_model
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, load_model
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, exact_convolutions, load_model
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,13 @@ def test_predictions_do_not_depend_on_the_device(digits, tiny_data, tmp_path):
     cpu, gpu = (load_model(tmp_path, torch.device(name)) for name in ("cpu", "cuda"))
     left, right = (each.logits(digits.images).softmax(1) for each in (cpu, gpu))
     assert (left - right).abs().max() < 1e-5
+
+
+def test_the_precision_of_convolutions_is_given_back():
+    before = torch.backends.cudnn.conv.fp32_precision
+    with exact_convolutions():
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+    assert torch.backends.cudnn.conv.fp32_precision == before
 
 
 def alter(content):
