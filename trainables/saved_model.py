@@ -65,7 +65,7 @@ class Classifier:
 @contextlib.contextmanager
 def exact_convolutions() -> Iterator[None]:
     """Convolutions of fp32 on a GPU as on a CPU, where they have 10 bits of mantissa otherwise."""
-    convolutions = torch.backends.cudnn.conv
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = convolutions.fp32_precision
     convolutions.fp32_precision = "ieee"
     try:
