@@ -79,6 +79,11 @@ def checked_resources(options: RunOptions) -> float:
                 f"--{name}-per-trial {asked:g} is more than any machine of the cluster has: "
                 f"give {most:g} or fewer"
             )
+    if not any(trials_on(machine, options.cpus_per_trial, gpus) for machine in machines):
+        raise InputError(
+            f"no machine of the cluster has {options.cpus_per_trial} cores and {gpus:g} of a GPU "
+            "together: give fewer --cpus-per-trial, or another --gpus-per-trial, 0 for none"
+        )
     return gpus
 
 

@@ -69,6 +69,11 @@ def test_more_than_any_machine_may_have_is_refused(cluster):
         checked_resources(RunOptions(gpus_per_trial=2.0))
 
 
+def test_what_only_two_machines_have_together_is_refused(cluster):
+    with pytest.raises(InputError, match="8 cores and 1 of a GPU together"):
+        checked_resources(RunOptions(cpus_per_trial=8))
+
+
 def test_machines_that_joined_by_hand_count_too(cluster):
     cluster.setattr(ray, "cluster_resources", lambda: {"CPU": 100})
     assert Places(RunOptions(), 0)() == 100

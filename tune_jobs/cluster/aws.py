@@ -13,6 +13,7 @@ from tune_jobs.storage import RunFolder
 
 SPOT_QUOTAS = {"gpu": "L-3819A6DF", "cpu": "L-34B43A08"}
 """Virtual cores of spot machines at a time: of types G and VT, and of the standard types."""
+SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 RESOLVED = "resolve:ssm:"
 """How an ImageId begins that is looked up by name."""
 
@@ -35,12 +36,27 @@ def account(region: str) -> str:
 def aws_findings(config: dict[str, Any]) -> list[str]:
     """What would fail when machines are asked for."""
     region = config["provider"]["region"]
-    return [
+    return [*spot_role(config, region)] + [
         f"available_node_types.{name}: {finding}"
         for name, kind in config["available_node_types"].items()
         for look in LOOKS
         for finding in look(region, kind)
     ]
+
+
+def spot_role(config: dict[str, Any], region: str) -> Iterator[str]:
+    """Whether the account has what spot machines need, which the head may not make."""
+    kinds = config["available_node_types"].values()
+    if not any("InstanceMarketOptions" in kind["node_config"] for kind in kinds):
+        return
+    try:
+        boto3.client("iam", region).get_role(RoleName=SPOT_ROLE)
+    except ClientError as error:
+        yield (
+            f"the account has no role {SPOT_ROLE} ({_reason(error)}), without which no spot "
+            "machine starts: aws iam create-service-linked-role --aws-service-name "
+            "spot.amazonaws.com"
+        )
 
 
 def instance_type(region: str, kind: dict[str, Any]) -> Iterator[str]:

@@ -22,6 +22,9 @@ GCP_IMAGE = (
 )
 GCP_MACHINES = {"head": "e2-standard-2", "gpu": "g2-standard-4", "cpu": "c3d-highcpu-8"}
 """Node type -> machine: a head, an L4, and Zen 4 cores."""
+GCP_ZONE = "us-central1-a"
+GCP_DISK = f"zones/{GCP_ZONE}/diskTypes/pd-balanced"
+"""Machines of these types take no standard disk."""
 DISK_GB = 120
 
 
@@ -41,11 +44,11 @@ def gcp(config: Config, project: str) -> Config:
     made["provider"] = {
         "type": "gcp",
         "region": "us-central1",
-        "availability_zone": "us-central1-a",
+        "availability_zone": GCP_ZONE,
         "project_id": project,
     }
     for name, kind in made["available_node_types"].items():
-        disk = {"diskSizeGb": DISK_GB, "sourceImage": GCP_IMAGE}
+        disk = {"diskSizeGb": DISK_GB, "diskType": GCP_DISK, "sourceImage": GCP_IMAGE}
         node: Config = {
             "machineType": GCP_MACHINES[name],
             "disks": [

@@ -49,6 +49,7 @@ def test_the_cluster_as_it_stands_is_fine(capsys):
 def test_python_and_packages_are_those_of_the_constraints(config):
     setup = "\n".join(config["setup_commands"])
     assert "-c ~/bakeoff/constraints.txt" in setup
+    assert "'~" not in setup  # which no shell would expand
     assert pinned("ray") == "2.60.0"
     assert config["file_mounts"]["~/bakeoff/constraints.txt"] == "constraints.txt"
 
@@ -183,6 +184,7 @@ def account(monkeypatch):
         iam = boto3.client("iam")
         for name in ("bakeoff-head", "bakeoff-worker"):
             iam.create_instance_profile(InstanceProfileName=name)
+        iam.create_role(RoleName=aws.SPOT_ROLE, AssumeRolePolicyDocument="{}")
         yield
 
 
@@ -219,6 +221,12 @@ def test_what_aws_would_refuse_is_found(change, words, on_aws):
     (finding,) = aws.aws_findings(on_aws)
     for word in words:
         assert word in finding
+
+
+def test_an_account_without_the_role_of_spot_machines_is_found(on_aws):
+    boto3.client("iam").delete_role(RoleName=aws.SPOT_ROLE)
+    (finding,) = aws.aws_findings(on_aws)
+    assert "create-service-linked-role" in finding
 
 
 def test_a_quota_of_zero_is_found(on_aws, monkeypatch):
