@@ -21,7 +21,7 @@ MOST_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one model in fp32."""
+    """Of one model in fp32, on images that are prepared already."""
 
     macs: int
     """Multiply-accumulates of the matrix products and convolutions of one image."""
@@ -30,7 +30,7 @@ class Costs:
     latency_p95_ms: float
     """Time that 95 in 100 single images stay under."""
     images_per_second: float
-    """At batch 256, the median of the batches."""
+    """At batch 256, or as large a one as a GPU has memory for; the median of the batches."""
 
 
 def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
@@ -42,12 +42,20 @@ def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
         device: that the model is on. What else runs on the machine slows it down.
     """
     single = _times(model, 1, image_size, device, LATENCY_RUNS)
-    batched = _times(model, THROUGHPUT_BATCH, image_size, device, THROUGHPUT_RUNS)
+    batch = THROUGHPUT_BATCH
+    while True:
+        try:
+            batched = _times(model, batch, image_size, device, THROUGHPUT_RUNS)
+            break
+        except torch.cuda.OutOfMemoryError:
+            if batch == 1:
+                raise
+            batch //= 2
     return Costs(
         macs=count_macs(model, image_size, device),
         latency_p50_ms=1e3 * float(np.quantile(single, 0.5)),
         latency_p95_ms=1e3 * float(np.quantile(single, 0.95)),
-        images_per_second=THROUGHPUT_BATCH / statistics.median(batched),
+        images_per_second=batch / statistics.median(batched),
     )
 
 

@@ -58,6 +58,13 @@ def node_types() -> tuple[list[NodeType], int]:
     return types, most
 
 
+def has_gpus() -> bool:
+    """Whether a machine of the cluster, or one that it may start, has a GPU."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines += [kind.resources for kind in node_types()[0] if kind.most]
+    return any(machine.get("GPU", 0) for machine in machines)
+
+
 def checked_resources(options: RunOptions) -> float:
     """GPUs a trial gets.
 

@@ -10,7 +10,7 @@ import tyro
 
 from trainables.config import check_range
 from trainables.errors import InputError
-from tune_jobs.options import main
+from tune_jobs.options import check_price, main
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,9 +54,7 @@ def compare() -> int:
     check_range("--seeds", options.seeds, 0, 1000)
     if options.seeds == 1:
         raise InputError("--seeds is 1, and one training shows no spread: give 2 or more, or none")
-    price = options.price_per_hour
-    if price is not None and not 0 < price < float("inf"):
-        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
+    check_price(options.price_per_hour)
     # Torch takes seconds to import, and is not needed to refuse a bad option.
     from rich.console import Console
 
@@ -68,10 +66,14 @@ def compare() -> int:
     chosen = winners(runs)
     images = read_images(runs, options.data)
     trials = other_trials(runs, chosen) if options.every_trial else []
-    check_models([*chosen, *trials], images)
+    for candidate in (*chosen, *trials):
+        check_model(candidate, data_of(candidate, images))
     folder.make()
     with folder.lock():
         seeds = retrain_all(chosen, runs, folder, options, console)
+        for candidate in chosen:
+            for seed in seeds[candidate.family]:
+                check_model(seed, data_of(candidate, images))
         # Up to here nothing has looked at a test image.
         comparison, model = open_test(runs, chosen, seeds, trials, images, options, console)
         write(comparison, model, folder)
@@ -89,7 +91,12 @@ def output_folder(path: str) -> RunFolder:
     from tune_jobs.storage import RunFolder
 
     folder = RunFolder.at(path)
-    others = set(folder.names()) - {".lock", SEEDS_FOLDER}
+    try:
+        others = set(folder.names()) - {".lock", SEEDS_FOLDER}
+    except OSError as error:
+        raise InputError(
+            f"{folder.uri} is no folder ({error}): give one with --output, which need not be there"
+        ) from error
     if others and not folder.has(COMPARISON_FILE):
         raise InputError(
             f"{folder.uri} holds {sorted(others)[0]} and no comparison: give another folder with "
@@ -99,20 +106,38 @@ def output_folder(path: str) -> RunFolder:
 
 
 def read_images(runs: list[LoadedRun], source: str | None) -> dict[str, RunData]:
-    """The images of the runs, by the fingerprint of what size they are in."""
+    """The images of each run, by its folder.
+
+    Raises:
+        InputError: they cannot be read, or are not the same images, cut alike.
+    """
+    from tune_jobs.analysis.candidates import check_same
     from tune_jobs.run_data import load_data_again
 
     images: dict[str, RunData] = {}
+    read: dict[str, RunData] = {}
     for run in runs:
-        fingerprint = run.record["dataset"]["fingerprint"]
-        if fingerprint not in images:
-            images[fingerprint] = load_data_again(run.record, source)
+        asked = run.record["options"]
+        same = str((asked["data"], asked["training"]["split"], asked["run"]["smoke_test"]))
+        if same not in read:
+            read[same] = load_data_again(run.record, source)
+        images[run.folder.uri] = read[same]
+        both = images[runs[0].folder.uri], read[same]
+        check_same(
+            runs[0].name,
+            run.name,
+            [data.dataset.source_fingerprint for data in both],
+            [data.parts.fingerprint for data in both],
+        )
+    for name in images[runs[0].folder.uri].dataset.classes:
+        if any("\udc80" <= letter <= "\udcff" for letter in name):  # bytes that are no text
+            raise InputError(f"class {name!r} is not UTF-8: rename its folder, and train again")
     return images
 
 
 def data_of(candidate: Candidate, images: dict[str, RunData]) -> RunData:
     """The images of a candidate's run."""
-    return images[candidate.run.record["dataset"]["fingerprint"]]
+    return images[candidate.run.folder.uri]
 
 
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
@@ -124,18 +149,15 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
 
 
-def check_models(everyone: list[Candidate], images: dict[str, RunData]) -> None:
-    """Rebuild every model, so that none is found missing when the test part is open.
+def check_model(candidate: Candidate, data: RunData) -> None:
+    """Rebuild a model, so that none is found missing when the test part is open.
 
     Raises:
-        InputError: weights are missing or altered, or a network cannot be built.
+        InputError: its weights are missing or altered, or its network cannot be built.
     """
-    import torch
-
     from tune_jobs.evaluation import load_trained
 
-    for candidate in everyone:
-        load_trained(candidate, data_of(candidate, images)).classifier(torch.device("cpu"))
+    load_trained(candidate, data)
 
 
 def retrain_all(
@@ -182,7 +204,6 @@ def open_test(
     import torch
 
     from tune_jobs import ledger
-    from tune_jobs.analysis.candidates import source_fingerprint
     from tune_jobs.analysis.comparison import Comparison
     from tune_jobs.evaluation import contestant, load_trained, open_test_part, score
     from tune_jobs.facts import facts_of
@@ -190,7 +211,7 @@ def open_test(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = facts_of(device)
     storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
-    fingerprint = source_fingerprint(runs[0].record)
+    fingerprint = data_of(chosen[0], images).dataset.source_fingerprint
     everyone = [
         *((candidate, "winner") for candidate in chosen),
         *((candidate, "seed") for family in seeds.values() for candidate in family),
@@ -234,6 +255,7 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
     from tune_jobs.analysis.model_card import model_card
     from tune_jobs.analysis.report import write_report
 
+    write_frames(comparison, folder)  # first: by them the folder is known again as ours
     folder.clear("figures", MODEL_FOLDER)
     saved = folder.child(MODEL_FOLDER)
     saved.make()
@@ -247,7 +269,6 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
     }
     saved.write_json(MODEL_FILE, model.about | about)
     saved.write(CARD_FILE, model_card(comparison).encode())
-    write_frames(comparison, folder)
     write_report(comparison, folder)
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import nn
 
 from trainables.costs import measure
-from trainables.saved_model import Classifier, describe_model, rebuild
+from trainables.errors import InputError
+from trainables.saved_model import Classifier, describe_model, exact_convolutions, rebuild
 from tune_jobs.analysis.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison import Contestant, Role, Scored, TestPart
 from tune_jobs.analysis.results import config_of
@@ -44,15 +46,27 @@ def load_trained(candidate: Candidate, data: RunData) -> TrainedModel:
         data: of the run.
 
     Raises:
-        InputError: its weights are missing or altered.
+        InputError: its weights are missing or altered, or do not fit its network.
     """
     folder, row, config = candidate.run.folder, candidate.row, candidate.config
     sha256 = row.get("weights_sha256")
     check_weights(folder, row["checkpoint"], sha256 if isinstance(sha256, str) else None)
+    started_from = candidate.run.record.get("weights", {}).get(config.model)
     seen = data.training
-    state = best_weights(folder, row["checkpoint"], config, len(seen.classes), seen.image_size)
-    weights = save({name: tensor.contiguous() for name, tensor in state.items()})
-    return TrainedModel(describe_model(config, seen, weights), weights)
+    try:
+        state = best_weights(
+            folder, row["checkpoint"], config, len(seen.classes), seen.image_size, started_from
+        )
+        weights = save({name: tensor.contiguous() for name, tensor in state.items()})
+        model = TrainedModel(describe_model(config, seen, weights), weights)
+        model.classifier(torch.device("cpu"))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the model of {candidate.trial} in {folder.uri} cannot be rebuilt ({reason}): take "
+            "its files from a backup, or train it again"
+        ) from error
+    return model
 
 
 def open_test_part(datasets: Sequence[RunData]) -> TestPart:
@@ -70,6 +84,8 @@ def open_test_part(datasets: Sequence[RunData]) -> TestPart:
         labels=dataset.labels[parts.test],
         indices=parts.test,
         classes=dataset.classes,
+        source_fingerprint=dataset.source_fingerprint,
+        split_fingerprint=parts.fingerprint,
         duplicates=sum(digest.tobytes() in seen for digest in dataset.digests[parts.test]),
     )
 
@@ -107,10 +123,12 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
+    with exact_convolutions():  # as it predicts
+        costs = measure(classifier.model, classifier.input_size, device)
     hours = sum(machine_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(
         winner=winner,
-        costs=measure(classifier.model, classifier.input_size, device),
+        costs=costs,
         layers=layer_parameters(classifier.model),
         tried=len(searched),
         search_seconds=sum(row["seconds"] for _, row in searched),
@@ -124,7 +142,7 @@ def layer_parameters(model: nn.Module) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            layer = ".".join(name.split(".")[:-1][:LAYER_DEPTH])
+            layer = ".".join(name.split(".")[:-1][:LAYER_DEPTH]) or name
             counts[layer] = counts.get(layer, 0) + parameter.numel()
     return counts
 
@@ -132,9 +150,14 @@ def layer_parameters(model: nn.Module) -> dict[str, int]:
 def machine_hours(run: LoadedRun, seconds: float) -> float:
     """Hours that a trial had a machine of the run to itself, or its share of one."""
     hardware, options = run.record["hardware"], run.record["options"]["run"]
-    nodes = max(1, hardware["nodes"])
-    share = options["cpus_per_trial"] / max(1, hardware["cpus"] / nodes)
-    if hardware["gpus"]:
-        asked = options["gpus_per_trial"]
-        share = max(share, (1 if asked is None else asked) / (hardware["gpus"] / nodes))
-    return float(min(1, share)) * seconds / 3600
+    # A run of an earlier version has no list of its machines.
+    average = {"CPU": hardware["cpus"], "GPU": hardware["gpus"]}
+    machines = hardware.get("machines") or [
+        {name: count / max(1, hardware["nodes"]) for name, count in average.items()}
+    ]
+    cpus, gpus = options["cpus_per_trial"], options["gpus_per_trial"]
+    if gpus is None:
+        gpus = 1 if any(machine["GPU"] for machine in machines) else 0
+    fit = [m for m in machines if m["CPU"] >= cpus and (m["GPU"] >= gpus or not gpus)]
+    shares = [max(cpus / m["CPU"], gpus / m["GPU"] if gpus else 0) for m in fit]
+    return float(min(shares, default=1)) * seconds / 3600

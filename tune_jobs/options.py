@@ -203,6 +203,12 @@ def checked_name(name: str) -> str:
     return name
 
 
+def check_price(price: float | None) -> None:
+    """Raise InputError unless dollars an hour are above zero, or not given."""
+    if price is not None and not 0 < price < float("inf"):
+        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
+
+
 def checked_run(run: RunOptions) -> RunOptions:
     """Run options within their ranges.
 
@@ -215,9 +221,7 @@ def checked_run(run: RunOptions) -> RunOptions:
         value = getattr(run, key)
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
-    price = run.price_per_hour
-    if price is not None and not 0 < price < float("inf"):
-        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
+    check_price(run.price_per_hour)
     share = run.gpus_per_trial
     if share is not None and share != 0:
         nearest = 1 / max(1, round(1 / share)) if share > 0 else 1.0

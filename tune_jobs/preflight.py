@@ -35,7 +35,7 @@ def check_storage(storage: RunFolder) -> None:
     if local and len(nodes) == 1 and not shared(Path(storage.path)):
         raise InputError(
             f"storage {storage.uri} is a folder of this machine, which those that the autoscaler "
-            "starts do not see: give --storage-path s3://bucket/path, gs://bucket/path, or a "
+            "starts do not see: give s3://bucket/path, gs://bucket/path, or a "
             "folder that all machines share"
         )
     storage.make()
@@ -49,7 +49,7 @@ def check_storage(storage: RunFolder) -> None:
         storage.fs.delete_file(f"{storage.path}/{name}")
     if blind:
         raise InputError(
-            f"storage {storage.uri} is not seen by {', '.join(blind)}: give --storage-path "
+            f"storage {storage.uri} is not seen by {', '.join(blind)}: give "
             "s3://bucket/path, gs://bucket/path, or a folder that all machines share, and the "
             "right to read and write there to each"
         )

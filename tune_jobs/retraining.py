@@ -12,8 +12,9 @@ from rich.console import Console
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from tune_jobs.analysis.candidates import Candidate, LoadedRun, candidates, family, load_runs
+from tune_jobs.analysis.candidates import Candidate, LoadedRun, candidates, family, load_run_folder
 from tune_jobs.analysis.results import config_of
+from tune_jobs.capacity import has_gpus
 from tune_jobs.launch import train
 from tune_jobs.options import JobOptions, RunOptions
 from tune_jobs.run_data import data_options
@@ -90,22 +91,24 @@ def retrain(
             resume=bool(known),
             address=address,
             cpus_per_trial=had["cpus_per_trial"],
-            gpus_per_trial=had["gpus_per_trial"],
+            gpus_per_trial=had["gpus_per_trial"] if has_gpus() else None,
             smoke_test=had["smoke_test"],
         ),
     )
     trained = train("retraining", options, Retraining(known | wanted, winner), console)
     assert trained is not None  # it is no plan
-    _, result, _ = trained
+    this, result, _ = trained
     if result["status"] == "interrupted":
         raise KeyboardInterrupt
-    (run,) = load_runs([folder.uri], partial=True)
-    found = {c.trial: c for c in candidates(run)}
-    failed = [trial for trial in wanted if trial not in found]
-    if failed:
+    found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}
+    status = this.recorder.rows
+    lacking = {trial: status[trial]["status"] for trial in wanted if trial not in found}
+    if lacking:
+        told = ", ".join(f"{trial} {how}" for trial, how in lacking.items())
         raise InputError(
-            f"{', '.join(failed)} of {winner.family} did not train to an end, {folder.uri} says "
-            "why: give the same command again to retry"
+            f"{winner.family} did not train to an end with every seed ({told}), and a mean over "
+            f"the others would flatter it: {folder.uri} says why. What failed is tried again by "
+            "the same command; what diverged stays so: leave --seeds out"
         )
     return [found[trial] for trial in wanted]
 
@@ -113,6 +116,7 @@ def retrain(
 def run_name(winner: Candidate) -> str:
     """Of the run folder: the same for the same settings on the same images, whatever the seed."""
     settings = winner.config.to_dict() | {"seed": None}
-    about = settings, winner.run.record["dataset"]["fingerprint"], winner.run.record["weights"]
+    record = winner.run.record
+    about = settings, record["dataset"]["fingerprint"], record.get("weights", {})
     digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=4).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9]+', '-', winner.family).strip('-')[:80]}-{digest}"

@@ -13,6 +13,7 @@ from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from trainables.models.weights import Weights, fingerprint
 from tune_jobs.analysis.results import FORMAT
+from tune_jobs.capacity import node_types
 from tune_jobs.facts import command_line, git_commit, now, versions
 from tune_jobs.options import JobOptions
 
@@ -26,6 +27,8 @@ def describe_run(
 ) -> dict[str, Any]:
     """What run.json holds at the start of a run."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
+    machines = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
+    machines += [kind.resources for kind in node_types()[0]]
     return {
         "format": FORMAT,
         "job": job,
@@ -58,6 +61,9 @@ def describe_run(
         "hardware": {
             "machine": platform.machine(),
             "nodes": len(nodes),
+            "machines": [
+                {name: machine.get(name, 0) for name in ("CPU", "GPU")} for machine in machines
+            ],
             "cpus": sum(node["Resources"].get("CPU", 0) for node in nodes),
             "gpus": sum(node["Resources"].get("GPU", 0) for node in nodes),
             "capabilities": sorted(

@@ -98,8 +98,8 @@ class RunFolder:
             self.fs.delete_file(f"{self.path}/.writable")
         except (pa.ArrowException, OSError) as error:
             raise InputError(
-                f"storage {self.uri} cannot be written ({error}): give another --storage-path, or "
-                "the right to write there"
+                f"{self.uri} cannot be written ({error}): give another folder or URI, or the right "
+                "to write there"
             ) from error
 
     @contextlib.contextmanager

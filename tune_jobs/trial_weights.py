@@ -13,7 +13,7 @@ from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.features import whole_model
-from trainables.models.weights import Weights
+from trainables.models.weights import Weights, fingerprint
 from tune_jobs.storage import WEIGHTS_FOLDER, RunFolder
 
 
@@ -57,7 +57,12 @@ def check_weights(folder: RunFolder, checkpoint: str, sha256: str | None) -> Non
 
 
 def best_weights(
-    folder: RunFolder, checkpoint: str, config: TrialConfig, num_classes: int, image_size: int
+    folder: RunFolder,
+    checkpoint: str,
+    config: TrialConfig,
+    num_classes: int,
+    image_size: int,
+    started_from: str | None = None,
 ) -> dict[str, Tensor]:
     """State dict of a trial's model after its best epoch.
 
@@ -67,9 +72,18 @@ def best_weights(
         config: of the trial.
         num_classes: of the dataset.
         image_size: pixels of height and width of its images.
+        started_from: fingerprint of the weights that the network of a probe must have.
+
+    Raises:
+        InputError: it has others by now.
     """
     state: dict[str, Tensor] = safetensors.torch.load(folder.read(f"{checkpoint}/{BEST_FILE}"))
     if config.mode != "probe":
         return state
     start = safetensors.numpy.load(folder.read(f"{WEIGHTS_FOLDER}/{file_name(config.model)}"))
+    if started_from not in (None, fingerprint(start)):
+        raise InputError(
+            f"{folder.child(WEIGHTS_FOLDER).uri}/{file_name(config.model)} was altered since the "
+            "heads were trained on its features: take it from a backup, or train again"
+        )
     return whole_model(config, num_classes, image_size, start, state)

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items):
     else:
         return
     for item in items:
-        if Path(item.fspath).parent == Path(__file__).parent:
+        if "hosts" in item.fixturenames:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 

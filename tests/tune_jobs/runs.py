@@ -72,6 +72,7 @@ def write_run(
     folder.write_rows(EPOCHS_FILE, epoch_rows, EPOCH_SCHEMA)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_record.ray, "nodes", lambda: [NODE])
+        patch.setattr(run_record, "node_types", lambda: ([], 0))
         record = run_record.describe_run(job, options, data.dataset, data.parts, weights)
     folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
     return path

@@ -28,7 +28,7 @@ from tune_jobs.run_data import load_data
 from tune_jobs.storage import RunFolder
 
 run = command_line(compare)
-WINNERS = {"custom CNN", "tests.nets:tiny from scratch", "pretrained tests.nets:tiny"}
+WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}
 
 
 @pytest.fixture(autouse=True)
@@ -213,8 +213,7 @@ def damaged_table(runs):
 
 
 def other_images(runs):
-    dataset = runs / "finetune" / "run.json"
-    record = json.loads(dataset.read_text())
+    record = json.loads((runs / "finetune" / "run.json").read_text())
     edit_record(runs / "finetune", dataset=record["dataset"] | {"source_fingerprint": "f00d"})
 
 
@@ -229,6 +228,20 @@ def other_cut(runs):
 def recut(runs):
     record = json.loads((runs / "lr-grid/run.json").read_text())
     edit_record(runs / "lr-grid", split=record["split"] | {"fingerprint": "f00d"})
+
+
+def alter_backbone(runs):
+    edit_trials(runs / "finetune", lambda row: row | (
+        {"status": "failed"} if row["trial"] == "tiny,full" else {}))  # fmt: skip
+    (file,) = (runs / "finetune" / "weights").iterdir()
+    state = load_file(file)
+    state["0.bias"] += 1
+    save_file(state, file)
+
+
+def drop_backbone(runs):
+    alter_backbone(runs)
+    shutil.rmtree(runs / "finetune" / "weights")
 
 
 def nothing(runs):
@@ -248,11 +261,14 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (nothing, [*BOTH, "--seeds", -3], ["--seeds is -3"]),
         (nothing, [*BOTH, "--price-per-hour", -1], ["--price-per-hour -1"]),
         (nothing, [*BOTH, "--output", "{runs}"], ["holds", "--output"]),
+        (nothing, [*BOTH, "--output", "{runs}/tiny.safetensors"], ["is no folder", "--output"]),
         (lambda runs: edit_trials(runs / "lr-grid", status("failed")), BOTH,
          ["no finished trial", "--resume"]),
         (unfinished, BOTH, ["lr=0.003 (interrupted)", "--partial"]),
         (drop_checkpoint, BOTH, [BEST_FILE, "missing"]),
         (alter_checkpoint, BOTH, [BEST_FILE, "altered"]),
+        (alter_backbone, BOTH, ["weights/tests.nets.tiny.safetensors", "altered"]),
+        (drop_backbone, BOTH, ["tiny,probe", "cannot be rebuilt"]),
         (other_version, BOTH, ["no column checkpoint", "another version"]),
         (damaged_table, BOTH, ["cannot be read"]),
         (other_images, BOTH, ["f00d", "the same images"]),
@@ -271,6 +287,20 @@ def test_what_cannot_be_compared_is_refused_and_the_test_set_stays_sealed(
     assert_one_message(words)
     assert openings(runs) == []
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_of_an_earlier_version_compare_by_their_images(runs, tmp_path, assert_one_message):
+    record = json.loads((runs / "finetune" / "run.json").read_text())
+    del record["dataset"]["source_fingerprint"], record["split"]["fingerprint"]
+    edit_record(runs / "finetune", **record)
+    given = [runs / "lr-grid", runs / "finetune", "--output", tmp_path / "out"]
+    assert run(*given) == 0
+    assert len(openings(runs)) == 1
+    record["options"]["data"]["split_seed"] = 1
+    edit_record(runs / "finetune", **record)
+    assert run(*given) == 2
+    assert_one_message(["was cut with fingerprint", "--split-seed"])
+    assert len(openings(runs)) == 1
 
 
 def test_what_is_there_of_an_unfinished_run_is_compared_when_asked(runs, tmp_path):

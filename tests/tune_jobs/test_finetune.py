@@ -97,6 +97,7 @@ def test_best_holds_a_whole_network(run):
     assert about["mean"] == [0.485, 0.456, 0.406]
 
 
+@pytest.mark.faults
 def test_a_worker_that_dies_is_replaced_with_the_same_result(
     run, finetune, weights, kill_worker, tmp_path
 ):

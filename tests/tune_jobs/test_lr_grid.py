@@ -199,6 +199,7 @@ def test_images_are_read_from_the_object_store_without_a_copy(local_ray):
     assert np.array_equal(data.train_images, DATA.train_images)
 
 
+@pytest.mark.faults
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
     local_ray, command, kill_worker, tmp_path, expected
 ):

@@ -101,7 +101,7 @@ def test_other_shares_would_straddle_two_gpus(share):
         (["--data", "{tmp}/broken"], ["broken.png", "replace"]),
         (["--image-size", "4"], ["4", "8 or more"]),
         (["--image-size", "0"], ["0", "1 or more"]),
-        (["--storage-path", "{tmp}/few/rare/0.png/runs"], ["runs", "--storage-path"]),
+        (["--storage-path", "{tmp}/few/rare/0.png/runs"], ["0.png/runs", "another folder"]),
         (["--storage-path", "teleport://x"], ["teleport", "s3://"]),
         (["--address", "ray://127.0.0.1:1"], ["ray://127.0.0.1:1", "--address auto"]),
         (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "--address"]),

@@ -222,6 +222,7 @@ def test_the_front_is_that_of_optuna(costs, sampler, tiny, tmp_path, study_of, c
 # Workers
 
 
+@pytest.mark.faults
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
     tiny, kill_worker, tmp_path, study_of, earlier
 ):

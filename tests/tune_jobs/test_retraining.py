@@ -10,7 +10,7 @@ from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import edit_trials
 from trainables.config import TrialConfig
 from tune_jobs import ledger, retraining
-from tune_jobs.analysis.candidates import load_runs, source_fingerprint, winners
+from tune_jobs.analysis.candidates import load_runs, winners
 from tune_jobs.analysis.frames import load_comparison, load_predictions
 from tune_jobs.analysis.results import config_of, load_trials
 from tune_jobs.compare import compare
@@ -32,7 +32,7 @@ def chosen(runs):
 
 def openings(runs):
     record = load_runs([str(runs / "lr-grid")])[0].record
-    return ledger.openings([RunFolder.at(runs)], source_fingerprint(record))
+    return ledger.openings([RunFolder.at(runs)], record["dataset"]["source_fingerprint"])
 
 
 def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,9 +78,17 @@ def family(config: TrialConfig) -> str:
     """The kind of model that settings belong to, as tables and figures name it."""
     if is_registered(config.model):
         return f"custom {config.model.upper()}"
+    if is_custom(config):
+        return f"custom {config.model}"
     if config.weights == "none":
         return f"{config.model} from scratch"
     return f"pretrained {config.model}"
+
+
+def is_custom(config: TrialConfig) -> bool:
+    """Whether a network is one's own, and not a published one."""
+    own = ":" in config.model and not config.model.startswith("timm:")
+    return is_registered(config.model) or (own and config.weights == "none")
 
 
 def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
@@ -103,7 +112,11 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
             raise InputError(f"{path} is given twice, first as {seen[uri]}: each run counts once")
         seen[uri] = path
     names = Counter(RunFolder.at(uri).name for uri in seen)
-    runs = [_load(path, names) for path in paths]
+    runs = [load_run_folder(path) for path in paths]
+    runs = [
+        dataclasses.replace(run, name=run.folder.uri) if names[run.name] > 1 else run
+        for run in runs
+    ]
     for run in runs:
         _check_finished(run, partial)
     for run in runs[1:]:
@@ -134,20 +147,12 @@ def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
     return sorted(best.values(), key=lambda candidate: merit(candidate.row), reverse=True)
 
 
-def source_fingerprint(record: dict[str, Any]) -> str:
-    """What tells the images of two runs apart, whatever size they were resized to."""
-    dataset = record["dataset"]
-    # A run of an earlier version has that of the resized images alone.
-    return str(dataset.get("source_fingerprint", dataset["fingerprint"]))
+def load_run_folder(path: str) -> LoadedRun:
+    """Read a run, whatever has become of its trials.
 
-
-def split_fingerprint(record: dict[str, Any]) -> str:
-    """What tells the cuts of two runs apart."""
-    cut = record["split"]
-    return str(cut.get("fingerprint") or f"of seed {cut['seed']} and shares {cut['shares']}")
-
-
-def _load(path: str, names: Counter[str]) -> LoadedRun:
+    Raises:
+        InputError: it is no run, is damaged, or of another version.
+    """
     record = load_run(path)
     try:
         trials, epochs = load_trials(path), load_epochs(path)
@@ -163,8 +168,7 @@ def _load(path: str, names: Counter[str]) -> LoadedRun:
             "version: compare it with the version that wrote it, or run it again"
         )
     folder = RunFolder.at(path)
-    name = folder.name if names[folder.name] == 1 else folder.uri
-    return LoadedRun(name, folder, record, trials, epochs)
+    return LoadedRun(folder.name, folder, record, trials, epochs)
 
 
 def _check_finished(run: LoadedRun, partial: bool) -> None:
@@ -184,17 +188,29 @@ def _check_finished(run: LoadedRun, partial: bool) -> None:
 
 
 def _check_same_images(first: LoadedRun, other: LoadedRun) -> None:
-    ours, theirs = source_fingerprint(first.record), source_fingerprint(other.record)
-    if ours != theirs:
-        raise InputError(
-            f"{first.name} is on {first.record['dataset']['name']} with fingerprint {ours}, and "
-            f"{other.name} on {other.record['dataset']['name']} with {theirs}: compare runs on the "
-            "same images"
-        )
-    ours, theirs = split_fingerprint(first.record), split_fingerprint(other.record)
-    if ours != theirs:
-        raise InputError(
-            f"{first.name} was cut with fingerprint {ours}, and {other.name} with {theirs}: "
-            "compare runs that were chosen and are scored on the same images, with one --split "
-            "and --split-seed"
-        )
+    """By what their records say; those of earlier versions say less, and the images tell."""
+    images = [run.record["dataset"].get("source_fingerprint") for run in (first, other)]
+    cuts = [run.record["split"].get("fingerprint") for run in (first, other)]
+    check_same(first.name, other.name, images, cuts)
+
+
+def check_same(
+    first: str, other: str, images: Sequence[str | None], cuts: Sequence[str | None]
+) -> None:
+    """Raise InputError if two runs are on different images, or cut differently.
+
+    Args:
+        first: name of a run.
+        other: of another one.
+        images: fingerprint of the images of each, whatever size they were resized to.
+        cuts: fingerprint of the cut of each. None is not known.
+    """
+    for kind, (ours, theirs), remedy in (
+        ("is on images", images, "compare runs on the same images"),
+        ("was cut", cuts, "compare runs that were chosen and are scored on the same images, with "
+                          "one --split and --split-seed"),
+    ):  # fmt: skip
+        if None not in (ours, theirs) and ours != theirs:
+            raise InputError(
+                f"{first} {kind} with fingerprint {ours}, and {other} with {theirs}: {remedy}"
+            )

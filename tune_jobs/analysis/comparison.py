@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from trainables.costs import Costs
 from trainables.data import Images, Ints
-from trainables.models import is_registered
-from tune_jobs.analysis.candidates import Candidate, LoadedRun
+from tune_jobs.analysis.candidates import Candidate, LoadedRun, is_custom
 from tune_jobs.analysis.statistics import (
     Interval,
     PairedTest,
@@ -45,6 +44,10 @@ class TestPart:
     indices: Ints
     """N, of the images in the dataset."""
     classes: tuple[str, ...]
+    source_fingerprint: str
+    """Of all images, whatever size they were resized to."""
+    split_fingerprint: str
+    """Of the cut."""
     duplicates: int
     """How many of them are in the training or validation part too, byte by byte."""
 
@@ -138,7 +141,7 @@ class Contestant:
     def kind(self) -> Literal["custom", "pretrained", "from scratch"]:
         """Which side of the question it is on; a known network from scratch is on neither."""
         config = self.winner.candidate.config
-        if is_registered(config.model):
+        if is_custom(config):
             return "custom"
         return "from scratch" if config.weights == "none" else "pretrained"
 
@@ -203,6 +206,14 @@ class Comparison:
     def chosen(self) -> Contestant:
         """The one to use: the best on validation images."""
         return self.contestants[0]
+
+    @property
+    def best_by_kind(self) -> dict[str, Contestant]:
+        """The best on validation of each side of the question."""
+        best: dict[str, Contestant] = {}
+        for contestant in self.contestants:
+            best.setdefault(contestant.kind, contestant)
+        return best
 
     @property
     def rivals(self) -> list[Pair]:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tune_jobs.analysis.wording import shortened
+
 # Okabe & Ito 2008: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -77,7 +79,7 @@ def plot_curves(info: CurvesInfo) -> Figure:
             marker = "o" if len(curve.epochs) == 1 else None
             ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
                     marker=marker)  # fmt: skip
-        ax.set_title(trial, fontsize=10)
+        ax.set_title(shortened(trial, 40), fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
         ax.ticklabel_format(axis="y", useOffset=False)

@@ -85,7 +85,6 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
             "dollars": contestant.dollars,
         }
         if contestant.spread is not None:
-            row["seeds/count"] = len(contestant.seeds)
             row |= {f"seeds/{name}": value for name, value in vars(contestant.spread).items()}
     return row | config_columns(candidate.config)
 

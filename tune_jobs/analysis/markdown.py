@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tune_jobs.analysis.sections.blocks import Block, Fold, Picture, Section, Table, Text
 
-MARKUP = re.compile(r"([\\`*_\[\]<>|#$~!])")
+MARKUP = re.compile(r"([\\`*_\[\]<>|#$~!&])")
 
 
 def plain(text: str) -> str:

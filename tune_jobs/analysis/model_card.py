@@ -32,6 +32,11 @@ def model_card(comparison: Comparison) -> str:
     ]
     settings = [(name, str(value)) for name, value in config.to_dict().items()]
     mixed = [row[1:] for row in confused_rows(winner, test.classes)]
+    header = ("class", "and class", "first taken for second", "second taken for first")
+    confused = [
+        "The classes that it mixes up most:",
+        table(Table(header, mixed, left=frozenset({0, 1}))),
+    ] * bool(mixed)
     parts = [
         f"# {plain(chosen.name)}",
         plain(verdict(comparison)),
@@ -41,9 +46,8 @@ def model_card(comparison: Comparison) -> str:
         "python tune_jobs/predict.py --model FOLDER_OF_THIS_FILE --export onnx\n```",
         "## Where it errs",
         "The accuracy holds for images like those of the test part; nothing is known of others. It "
-        "answers with one of its classes whatever it is shown. The classes that it mixes up most:",
-        table(Table(("class", "and class", "first taken for second", "second taken for first"),
-                    mixed, left=frozenset({0, 1}))),
+        "answers with one of its classes whatever it is shown.",
+        *confused,
         table(class_table(winner, test.classes)),
         "## How it was trained",
         table(Table(("setting", "value"), settings, left=frozenset({0, 1}))),

@@ -32,6 +32,7 @@ from tune_jobs.analysis.sections.blocks import Block, Fold, Picture, Section, Ta
 from tune_jobs.analysis.verdict import headline, verdict
 from tune_jobs.analysis.wording import (
     count,
+    counted,
     duration,
     milliseconds,
     moment,
@@ -149,7 +150,7 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "of training to find it",
             duration(chosen.search_seconds),
-            f"{chosen.tried} trials of its kind{dollars}",
+            f"{counted(chosen.tried, 'trial')} of its kind{dollars}",
         ),
     ]
 
@@ -211,9 +212,6 @@ def inline(text: str, width: float) -> Markup:
     named = set(re.findall(r"#([\w.-]+)", drawing))
     least = f'<svg style="min-width: {LEAST_PIXELS * width:.0f}px"'
     drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in named else "", drawing)
-    # Matplotlib has escaped the texts in it.
-    return Markup(
-        drawing.replace("<svg", least, 1)
-        .replace(INK, "currentColor")
-        .replace(PAPER, "var(--paper)")
-    )
+    for colour, of_page in ((INK, "currentColor"), (PAPER, "var(--paper)")):
+        drawing = re.sub(rf"(fill|stroke): {colour}", rf"\1: {of_page}", drawing)
+    return Markup(drawing.replace("<svg", least, 1))  # matplotlib has escaped the texts in it

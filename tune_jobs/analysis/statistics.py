@@ -203,6 +203,8 @@ def smallest_difference(discordant: float, images: int, tests: int = 1) -> float
 class SeedSpread:
     """Accuracy of one model trained with several seeds, scored on the same images."""
 
+    count: int
+    """Seeds."""
     mean: float
     deviation: float
     """Standard deviation over seeds, of one training."""
@@ -213,8 +215,15 @@ class SeedSpread:
 
     @property
     def interval(self) -> Interval:
-        """Of the mean, over other seeds and other images."""
-        half = stats.norm.ppf(1 - ALPHA / 2) * np.hypot(self.seed_error, self.test_error)
+        """Of the mean, over other seeds and other images.
+
+        Few seeds tell little of their own spread, so the quantile is Student's, with the degrees
+        of freedom of Satterthwaite (1946); those of the images are as good as endless.
+        """
+        error = np.hypot(self.seed_error, self.test_error)
+        few = self.seed_error**4 / (self.count - 1)
+        freedom = error**4 / few if few else np.inf
+        half = stats.t.ppf(1 - ALPHA / 2, freedom) * error
         return float(max(0, self.mean - half)), float(min(1, self.mean + half))
 
 
@@ -232,6 +241,7 @@ def seed_spread(right: NDArray[np.bool_]) -> SeedSpread:
     accuracies = right.mean(axis=1)
     deviation = float(accuracies.std(ddof=1))
     return SeedSpread(
+        count=seeds,
         mean=float(accuracies.mean()),
         deviation=deviation,
         seed_error=deviation / np.sqrt(seeds),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tune_jobs.analysis.comparison import Comparison, Contestant, Pair
+from tune_jobs.analysis.comparison import Comparison, Pair
 from tune_jobs.analysis.statistics import probability_better, smallest_difference
 from tune_jobs.analysis.wording import (
     count,
+    counted,
     duration,
     listed,
     milliseconds,
@@ -55,9 +56,7 @@ def verdict(comparison: Comparison) -> str:
 
 def custom_or_pretrained(comparison: Comparison) -> str:
     """The question that the comparison is for, answered by the best of each side."""
-    best: dict[str, Contestant] = {}
-    for contestant in comparison.contestants:
-        best.setdefault(contestant.kind, contestant)
+    best = comparison.best_by_kind
     missing = [kind for kind in ("custom", "pretrained") if kind not in best]
     if missing:
         return f"Custom or pretrained stays open, as no {missing[0]} model was compared."
@@ -125,12 +124,12 @@ def _named(texts: list[str], others: int = 0) -> str:
 
 
 def _costs(comparison: Comparison) -> str:
-    chosen = comparison.chosen
+    chosen, device = comparison.chosen, comparison.facts["device"]
     text = (
         f"It has {count(chosen.parameters)} parameters, takes "
-        f"{milliseconds(chosen.costs.latency_p50_ms)} for an image on this device, and "
-        f"{duration(chosen.search_seconds)} of training went into {chosen.tried} "
-        f"{'trial' if chosen.tried == 1 else 'trials'} of its kind"
+        f"{milliseconds(chosen.costs.latency_p50_ms)} for an image on {device}, and "
+        f"{duration(chosen.search_seconds)} of training went into "
+        f"{counted(chosen.tried, 'trial')} of its kind"
     )
     return text + (f", ${chosen.dollars:.2f}." if chosen.dollars is not None else ".")
 

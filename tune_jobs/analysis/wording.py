@@ -30,7 +30,9 @@ def percent_interval(interval: Interval) -> str:
 
 
 def with_interval(share: float, interval: Interval) -> str:
-    """A share and its interval: 74.14% (73.27 to 74.99)."""
+    """A share and its interval, where it has one: 74.14% (73.27 to 74.99)."""
+    if interval[0] == interval[1]:  # nothing was wrong, or all was alike: no draw can differ
+        return percent(share)
     return f"{percent(share)} ({percent_interval(interval)[:-1]})"
 
 
@@ -82,9 +84,15 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things: 1 trial, 5 trials."""
+    return f"{number:,} {word}" + "s" * (number != 1)
+
+
 def shortened(text: str, length: int = 18) -> str:
-    """A text that fits into a figure."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """A text that fits into a figure, with its middle left out: what differs is at the ends."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[: length - half]}…{text[1 - half :]}"
 
 
 def moment(when: str) -> str:

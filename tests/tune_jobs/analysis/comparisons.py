@@ -39,7 +39,8 @@ def make_run(name, trials, classes=CIFAR10):
                      "checkpoint": f"{trial}/checkpoint"})  # fmt: skip
         epochs += own
     record = {
-        "job": name, "started": FACTS["when"], "command": f"python {name}.py", "commit": None,
+        "status": "finished", "job": name, "started": FACTS["when"],
+        "command": f"python {name}.py", "commit": None,
         "search": {"algorithm": "grid"}, "weights": {},
         "dataset": {"name": "cifar10", "fingerprint": "f1", "source_fingerprint": "f0",
                     "classes": list(classes), "image_size": 32},
@@ -91,6 +92,8 @@ def make_comparison(
         labels=np.arange(IMAGES) % len(classes),
         indices=np.arange(1000, 1000 + IMAGES),
         classes=tuple(classes),
+        source_fingerprint="f0",
+        split_fingerprint="f2",
         duplicates=duplicates,
     )
     runs, contestants, others = [], [], []

@@ -31,7 +31,7 @@ CHROMIUM = shutil.which("chromium")
 def comparison():
     return make_comparison(
         models=(("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
-                ("tests.nets:tiny", "none", 0.9, 4)),
+                ("densenet121", "none", 0.9, 4)),
         classes=NASTY + CIFAR10[:5],
         names=('a&b "<i>c</i>"', "fine$tune$"),
         seeds=3,

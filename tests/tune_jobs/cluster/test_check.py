@@ -174,13 +174,11 @@ def test_dollars_are_those_of_the_dearest_machines(config):
 # What AWS says, by moto
 
 
-@pytest.fixture
-def account(monkeypatch):
-    """An account with both profiles, and the image as a parameter of its region."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+@pytest.fixture(scope="module")
+def account():
+    """An account with both profiles and the role of spot machines."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
         iam = boto3.client("iam")
         for name in ("bakeoff-head", "bakeoff-worker"):
             iam.create_instance_profile(InstanceProfileName=name)
@@ -223,8 +221,8 @@ def test_what_aws_would_refuse_is_found(change, words, on_aws):
         assert word in finding
 
 
-def test_an_account_without_the_role_of_spot_machines_is_found(on_aws):
-    boto3.client("iam").delete_role(RoleName=aws.SPOT_ROLE)
+def test_an_account_without_the_role_of_spot_machines_is_found(on_aws, monkeypatch):
+    monkeypatch.setattr(aws, "SPOT_ROLE", "other")
     (finding,) = aws.aws_findings(on_aws)
     assert "create-service-linked-role" in finding
 

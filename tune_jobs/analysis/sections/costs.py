@@ -125,7 +125,9 @@ def section(comparison: Comparison) -> Section:
         Text(
             "Multiply-accumulates are those of matrix products and convolutions "
             "(torch's FlopCounterMode). Latency is of one image, throughput at batch 256, both in "
-            f"fp32 on {comparison.facts['device']}. Training ran on the machines of the runs."
+            f"fp32 on {comparison.facts['device']}, of images that are prepared already. Training "
+            "ran on the machines of the runs; the features of probes, and the epochs that a "
+            "population dropped when it copied, are not in it."
         ),
         Picture(
             "costs",

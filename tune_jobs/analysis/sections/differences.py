@@ -12,6 +12,9 @@ from tune_jobs.analysis.sections.blocks import Picture, Section, Table, Text
 from tune_jobs.analysis.statistics import Interval, smallest_difference
 from tune_jobs.analysis.wording import p_number, points, points_interval, shortened
 
+MOST_PAIRS = 40
+"""In the figure; those of the chosen model come first."""
+
 
 @dataclass(frozen=True)
 class DifferencesInfo:
@@ -26,7 +29,7 @@ class DifferencesInfo:
 
 def differences_info(comparison: Comparison) -> DifferencesInfo:
     """What the pairs are drawn from."""
-    pairs = comparison.pairs
+    pairs = comparison.pairs[:MOST_PAIRS]
     return DifferencesInfo(
         [(pair.first.name, pair.second.name) for pair in pairs],
         [pair.test.difference for pair in pairs],
@@ -60,6 +63,7 @@ def section(comparison: Comparison) -> Section | None:
     pairs, images = comparison.pairs, len(comparison.test.labels)
     if not pairs:
         return None
+    info = differences_info(comparison)
     rows = [
         (
             pair.first.name,
@@ -76,9 +80,10 @@ def section(comparison: Comparison) -> Section | None:
     ]
     header = ("first", "second", "difference (points)", "only first right", "only second right",
               "p", "p, corrected", "smallest found (points)", "separable")  # fmt: skip
-    told = [f"{a} less {b}: {points(d)}" for (a, b), d in zip(
-        differences_info(comparison).names, differences_info(comparison).differences, strict=True
-    )]  # fmt: skip
+    told = [
+        f"{a} less {b}: {points(difference)}"
+        for (a, b), difference in zip(info.names, info.differences, strict=True)
+    ]
     return Section(
         "Which differences are real",
         [
@@ -86,11 +91,12 @@ def section(comparison: Comparison) -> Section | None:
                 "All models answer the same images, so what counts is where one alone is right: "
                 "McNemar's exact test, with Holm's correction for all pairs together, at 5%. The "
                 "smallest difference found is the true one that this test would find four times in "
-                "five, given how often the two disagree."
+                "five, given how often the two disagree. Intervals are of each pair by itself, and "
+                "of these trainings: only p is corrected, and other seeds may differ."
             ),
             Picture(
                 "differences",
-                plot_differences(differences_info(comparison)),
+                plot_differences(info),
                 "Differences in test accuracy in points. " + "; ".join(told),
                 "Hollow and grey: not separable.",
             ),

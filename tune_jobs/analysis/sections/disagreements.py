@@ -37,7 +37,9 @@ class ClassInfo:
 def class_info(comparison: Comparison) -> ClassInfo:
     """Scores of the classes, those that the chosen model finds hardest first."""
     scores = np.stack([class_scores(c.winner.confusion)[:, 2] for c in comparison.contestants])
-    order = np.argsort(scores[0], kind="stable")[:MOST_CLASSES]
+    images = comparison.chosen.winner.confusion.sum(axis=1)
+    there = np.flatnonzero(images)  # a class without an image is not a hard one
+    order = there[np.argsort(scores[0, there], kind="stable")][:MOST_CLASSES]
     return ClassInfo(
         [contestant.name for contestant in comparison.contestants],
         [comparison.test.classes[i] for i in order],
@@ -165,17 +167,19 @@ def section(comparison: Comparison) -> Section:
         ]  # fmt: skip
     info = class_info(comparison)
     hardest = [f"{name} {percent(f1)}" for name, f1 in zip(info.classes, info.f1[0], strict=True)]
+    of_many = f"; of {len(classes)}, the {MOST_CLASSES} hardest" * (len(classes) > MOST_CLASSES)
     blocks += [
         Picture(
             "classes",
             plot_classes(info),
-            f"F1 of each class by each model; of {info.names[0]}: " + ", ".join(hardest),
-            f"The class that {info.names[0]} finds hardest is at the top.",
+            f"F1 of the classes by each model; of {info.names[0]}: " + ", ".join(hardest),
+            f"The class that {info.names[0]} finds hardest is at the top{of_many}.",
         ),
-        Table(("model", "class", "and class", "first taken for second", "second taken for first"),
-              [row for winner in winners for row in confused_rows(winner, classes)],
-              left=frozenset({0, 1, 2})),
     ]  # fmt: skip
+    if confused := [row for winner in winners for row in confused_rows(winner, classes)]:
+        header = ("model", "class", "and class", "first taken for second",
+                  "second taken for first")  # fmt: skip
+        blocks.append(Table(header, confused, left=frozenset({0, 1, 2})))
     for i, winner in enumerate(winners):
         mistakes = mistakes_info(winner, comparison.test)
         if mistakes:

@@ -72,7 +72,8 @@ ROWS = (
     Row("Expertise requirements", "High", "Low", how="none: people were not observed"),
     Row("Ease of use", "Low", "High", how="none: people were not observed"),
     Row("Time efficiency", "Low", "High", time_to_best,
-        "training time up to the epoch that was best in validation, pretraining not counted"),
+        "epochs up to the one that was best in validation; neither pretraining nor the features "
+        "of a probe are counted"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
         "accuracy over the epoch of the kept weights, with what dropout and augmentation take, "
         "against the sealed test images"),
@@ -85,9 +86,7 @@ ROWS = (
 
 def section(comparison: Comparison) -> Section:
     """The ten rows, with the best custom and the best pretrained model's numbers."""
-    best: dict[str, Contestant] = {}
-    for contestant in comparison.contestants:
-        best.setdefault(contestant.kind, contestant)
+    best = comparison.best_by_kind
     columns = ("custom", "pretrained")
     rows = []
     for row in ROWS:
@@ -96,7 +95,7 @@ def section(comparison: Comparison) -> Section:
         ]
         # Without one of the sides, nothing is settled between them.
         settled = row.measure is not None and all(kind in best for kind in columns)
-        how = row.how if settled or row.measure is None else f"half: {row.how}"
+        how = row.how if settled or row.measure is None else f"one side only: {row.how}"
         rows.append((row.feature, row.custom, row.pretrained, *cells, how))
     names = [best[kind].name if kind in best else "none compared" for kind in columns]
     return Section(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tune_jobs.analysis.candidates import source_fingerprint, split_fingerprint
 from tune_jobs.analysis.comparison import Comparison
 from tune_jobs.analysis.sections.blocks import Fold, Section, Table, Text
 from tune_jobs.analysis.wording import listed, moment
+
+MOST_NAMED = 8
+"""Trials that a sentence names."""
 
 
 def section(comparison: Comparison) -> Section:
@@ -28,9 +30,11 @@ def section(comparison: Comparison) -> Section:
         for entry in comparison.openings
     ]
     unfinished = [
-        f"{run.name} was not finished when it was compared; open are {listed(run.unfinished)}."
+        f"{run.name} was not finished when it was compared; {len(run.unfinished)} of its trials "
+        f"were open{': ' if run.unfinished else ''}{listed(run.unfinished[:MOST_NAMED])}"
+        f"{', …' if len(run.unfinished) > MOST_NAMED else ''}."
         for run in comparison.runs
-        if run.unfinished
+        if run.unfinished or run.record["status"] != "finished"
     ]
     leak = (
         f"{test.duplicates:,} of the test images also stand in the training or validation part, "
@@ -44,8 +48,8 @@ def section(comparison: Comparison) -> Section:
             Text(
                 f"{comparison.dataset}: {cut['train']:,} images to train on, "
                 f"{cut['validation']:,} to choose with, {cut['test']:,} sealed for the test. "
-                f"Fingerprint of the images {source_fingerprint(record)}, of the cut "
-                f"{split_fingerprint(record)}. {leak}"
+                f"Fingerprint of the images {test.source_fingerprint}, of the cut "
+                f"{test.split_fingerprint}. {leak}"
             ),
             Text(f"The test images have been looked at {opened}, as the ledger beside the runs has "
                  "it."),

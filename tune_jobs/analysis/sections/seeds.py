@@ -7,11 +7,11 @@ from itertools import combinations
 
 from matplotlib.figure import Figure
 
-from tune_jobs.analysis.comparison import Comparison
+from tune_jobs.analysis.comparison import Comparison, Contestant
 from tune_jobs.analysis.figures import finish_axes, model_styles
 from tune_jobs.analysis.sections.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.analysis.statistics import Interval, probability_better
-from tune_jobs.analysis.wording import percent, percent_interval, shortened
+from tune_jobs.analysis.wording import listed, percent, percent_interval, shortened
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,22 @@ def plot_seeds(info: SeedsInfo) -> Figure:
     return figure
 
 
+def exceptions(retrained: list[Contestant]) -> str:
+    """Winners whose settings alone do not say how they were trained."""
+    odd = [
+        c.name
+        for c in retrained
+        if isinstance(c.winner.candidate.row.get("copied"), str)
+        or c.winner.candidate.row["status"] != "finished"
+    ]
+    if not odd:
+        return ""
+    return (
+        f" A scheduler changed or stopped the winner of {listed(odd)} on the way; the retrainings "
+        "have its last settings, to their end."
+    )
+
+
 def section(comparison: Comparison) -> Section | None:
     """Mean and spread of each winner's retrainings; nothing where there are none."""
     retrained = [c for c in comparison.contestants if c.spread]
@@ -89,7 +105,7 @@ def section(comparison: Comparison) -> Section | None:
             "Each winner was trained again from its settings with seeds that no trial of its kind "
             "had. The winner itself is not among them: it was picked because it did well. The "
             "error of the mean has two sources, that the seeds are these and that the test images "
-            "are these; more seeds shrink the first alone."
+            "are these; more seeds shrink the first, and hardly the second." + exceptions(retrained)
         ),
         Picture(
             "seeds",

@@ -10,7 +10,7 @@ from tune_jobs.analysis.figures import Curve, CurvesInfo, curves_info, plot_curv
 from tune_jobs.analysis.published import LAYERS, Published, published
 from tune_jobs.analysis.results import SCORE, config_of, merit
 from tune_jobs.analysis.sections.blocks import Block, Picture, Section, Table, Text
-from tune_jobs.analysis.wording import duration, percent, points, shortened, signed
+from tune_jobs.analysis.wording import counted, duration, percent, points, signed
 
 MOST_CURVES, MOST_ROWS = 12, 20
 
@@ -30,7 +30,8 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
     statuses = run.trials["status"].value_counts()
     told = ", ".join(f"{n} {status}" for status, n in statuses.items())
     algorithm = run.record.get("search", {}).get("algorithm", "grid")
-    text = f"Run {run.name} ({run.record['job']}, {algorithm}): {len(run.rows)} trials, {told}."
+    trials = counted(len(run.rows), "trial")
+    text = f"Run {run.name} ({run.record['job']}, {algorithm}): {trials}, {told}."
     if len(trained) > MOST_ROWS:
         text += f" The best {MOST_ROWS} of them:"
     scored = {(s.candidate.run.name, s.candidate.trial): s for s in comparison.scored}
@@ -85,7 +86,7 @@ def run_curves(run: LoadedRun, trials: Sequence[str], classes: Sequence[str]) ->
                 Curve("report, training", epochs, list(known.train_losses)),
                 Curve("report, validation", epochs, list(known.val_losses)),
             )
-        panels[shortened(trial, 40)] = curves
+        panels[trial] = curves
     return CurvesInfo(panels)
 
 

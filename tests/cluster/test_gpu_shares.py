@@ -1,0 +1,39 @@
+"""Shares of GPUs that Ray is told of, on a machine without any."""
+
+import os
+from collections import Counter
+
+import pytest
+import ray
+
+from tests.tune_jobs.conftest import command_line
+from tune_jobs import finetune
+from tune_jobs.analysis.results import load_trials
+
+pytestmark = pytest.mark.cluster
+run = command_line(finetune.finetune)
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch):
+    """One local Ray with eight cores and two GPUs, as far as it can tell, and what trials see."""
+    folder = tmp_path / "seen"
+    folder.mkdir()
+    monkeypatch.setenv("SEEN", str(folder))  # before Ray starts, which hands it to its workers
+    ray.init("local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    yield folder
+    ray.shutdown()
+
+
+def test_four_trials_share_a_gpu_and_see_no_other(seen, tmp_path):
+    rates = [10**-i for i in range(1, 9)]
+    code = run(
+        "--smoke-test", "--models", "tests.nets:watched", "--weights", "none", "--lr", *rates,
+        "--image-size", 8, "--gpus-per-trial", 0.25, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    assert len(load_trials(tmp_path / "finetune")) == 8
+    (seen / str(os.getpid())).unlink()  # of this process, which looked at the model first
+    devices = Counter(file.read_text() for file in seen.iterdir())
+    assert set(devices) == {"0", "1"}
+    assert max(devices.values()) <= 4
