@@ -29,12 +29,14 @@ def cluster():
     made.shutdown()
 
 
+@pytest.mark.cluster
 def test_a_grid_runs_on_the_machines_of_a_cluster(cluster, tmp_path):
     assert command("--smoke-test", "--lr", 1e-3, 1e-2, "--storage-path", tmp_path) == 0
     assert load_trials(tmp_path / "lr-grid")["status"].tolist() == ["finished"] * 2
     assert not list(tmp_path.glob(".seen-*"))
 
 
+@pytest.mark.cluster
 def test_a_storage_that_a_machine_does_not_see_is_refused(
     cluster, tmp_path, monkeypatch, assert_one_message
 ):
