@@ -87,5 +87,5 @@ def test_a_bucket_that_is_not_there_is_one_message(bucket, tmp_path):
     with log.open("w") as file:
         code = job(*GRID, "--storage-path", "s3://nowhere/runs", stderr=file).wait(200)
     assert code == 2
-    assert "s3://nowhere/runs cannot be written" in log.read_text()
+    assert "Bucket 'nowhere' not found" in log.read_text()
     assert "Traceback" not in log.read_text()
