@@ -5,12 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import boto3
 import pytest
 
-from tests.cluster.test_hosts import TIMES
+from tests.cluster.grids import epochs_of, wait_for
 from tune_jobs.analysis.frames import load_comparison
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
@@ -44,20 +43,9 @@ def bucket():
     server.wait()
 
 
-def wait_for(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.2)
-
-
 def job(*words, **options):
     command = [sys.executable, *map(str, words)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, **options)
-
-
-def epochs_of(run):
-    return load_epochs(run).drop(columns=TIMES).sort_values(["trial", "epoch"], ignore_index=True)
 
 
 def test_a_killed_run_on_s3_goes_on_and_is_compared(bucket, tmp_path):

@@ -1,0 +1,88 @@
+"""Hosts of our own making, on which `ray up` runs for real; see hosts.sh."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
+from tune_jobs.cluster.render import local
+
+SCRIPT = Path(__file__).with_name("hosts.sh")
+HEAD, WORKERS = "10.77.0.4", ["10.77.0.5", "10.77.0.6"]
+LAPTOP = "10.77.0.254"
+
+
+class Hosts:
+    """A laptop, a head and two workers, with a disk that they share."""
+
+    def __init__(self):
+        # Short, as sockets lie below it.
+        self.folder = Path(tempfile.mkdtemp(prefix="lab", dir="/tmp"))
+        self.share = self.folder / "share"
+        binds = [sys.prefix, str(Path(sys.executable).resolve().parents[1]), str(ROOT)]
+        self.environment = {
+            **os.environ,
+            "LAB": str(self.folder),
+            "BIND": ":".join(dict.fromkeys(binds)),
+        }
+        self.config = self.folder / "cluster.yaml"
+        self.key = str(self.folder / "id")
+        self.log = self.folder / "job.log"
+        # Version 2 starts one worker too few of machines that are simply there.
+        self.settings = {
+            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+            "RAY_UP_enable_autoscaler_v2": "0",
+        }
+
+    def __call__(self, *words, **options):
+        return subprocess.run(
+            [SCRIPT, *map(str, words)], env=self.environment, check=True, **options
+        )
+
+    def up(self):
+        """Power them on, and `ray up` on them."""
+        self("up", len(WORKERS))
+        self.ray_up(local(read_config(CLUSTER_FILE), HEAD, WORKERS, "root", self.key))
+
+    def ray_up(self, config, **exports):
+        """`ray up`, with what is here in place of the installation, which needs a network."""
+        exports = {"PATH": f"{sys.prefix}/bin:$PATH", "COLUMNS": "200", **exports}
+        shown = " ".join(f"{name}={value}" for name, value in exports.items())
+        config["setup_commands"] = [f"echo 'export {shown}' >> ~/.bashrc"]
+        self.config.write_text(yaml.safe_dump(config))
+        self.laptop("ray", "get-auth-token", "--generate")
+        self.laptop("ray", "up", "-y", "--no-config-cache", self.config)
+
+    def command(self, *words):
+        """A command on the laptop, as a list for subprocess."""
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        return [str(SCRIPT), "in", "cli", "env", "-C", str(ROOT), *settings, *map(str, words)]
+
+    def laptop(self, *words, check=True):
+        done = subprocess.run(
+            self.command(*words), env=self.environment, capture_output=True, text=True, timeout=180
+        )
+        if check:
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def submit(self, *words, job="lr_grid"):
+        """`ray submit` of a job, as it is typed on the laptop."""
+        submit = ["ray", "submit", "--no-config-cache", self.config, f"tune_jobs/{job}.py", "--"]
+        return [*submit, "--address", "auto", *words]
+
+    def start(self, *words):
+        """Begin a command on the laptop; what it prints is in `log`."""
+        with self.log.open("w") as log:
+            command = self.command(*words)
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def on_head(self, text, check=True):
+        return self.laptop("ray", "exec", "--no-config-cache", self.config, text, check=check)
+
+    def down(self):
+        self("down")

@@ -1,0 +1,101 @@
+"""cluster.yaml on AWS, by moto: machines start, are taken away, and end. One story, in order."""
+
+import io
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.cluster.cloud import MOST, Cloud
+from tests.cluster.grids import GRID, LONG, assert_as_expected, recover, wait_for
+from tests.cluster.hosts import HEAD
+from tune_jobs.analysis.results import load_run, load_trials
+from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
+
+pytestmark = pytest.mark.cluster
+
+STORAGE = "s3://bucket/bakeoff"
+LAUNCH_S = 90
+"""In which the autoscaler has started a machine."""
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    made = Cloud()
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+        shutil.rmtree(made.folder, ignore_errors=True)
+
+
+def epochs_of_grid(cloud):
+    try:
+        found = cloud.s3.get_object(Bucket="bucket", Key="bakeoff/lr-grid/epochs.parquet")
+    except cloud.s3.exceptions.NoSuchKey:
+        return pd.DataFrame()
+    return pd.read_parquet(io.BytesIO(found["Body"].read()))
+
+
+def only(found):
+    (one,) = found
+    return one
+
+
+def test_ray_up_starts_the_head_alone_and_closes_it(cloud):
+    head = only(cloud.instances())
+    about = read_config(CLUSTER_FILE)["available_node_types"]["head"]["node_config"]
+    assert head["InstanceType"] == about["InstanceType"]
+    assert "InstanceLifecycle" not in head
+    assert head["IamInstanceProfile"]["Arn"].endswith("/bakeoff-head")
+    volume = only(cloud.ec2.describe_volumes()["Volumes"])
+    assert volume["Encrypted"]
+    assert (volume["Size"], volume["VolumeType"]) == (120, "gp3")
+    assert volume["Tags"] == [{"Key": "ray-cluster-name", "Value": "bakeoff"}]
+    named = [{"Name": "group-name", "Values": ["bakeoff"]}]
+    group = only(cloud.ec2.describe_security_groups(Filters=named)["SecurityGroups"])
+    assert [each["GroupId"] for each in head["SecurityGroups"]] == [group["GroupId"]]
+    for rule in group["IpPermissions"]:
+        from_outside = [each["CidrIp"] for each in rule["IpRanges"]]
+        assert not from_outside or (rule["FromPort"], rule["ToPort"]) == (22, 22)
+        assert all(pair["GroupId"] == group["GroupId"] for pair in rule["UserIdGroupPairs"])
+
+
+def test_a_trial_starts_a_spot_machine_and_outlives_it(cloud, expected, tmp_path):
+    words = ["--epochs", LONG, "--gpus-per-trial", 0.25, "--storage-path", STORAGE]
+    job = cloud.start(*cloud.submit(*GRID, *words))
+    wait_for(lambda: cloud.of_type("gpu"), LAUNCH_S, job, cloud.log)
+    first = only(cloud.of_type("gpu"))
+    assert first["InstanceLifecycle"] == "spot"
+    assert first["IamInstanceProfile"]["Arn"].endswith("/bakeoff-worker")
+    wait_for(lambda: len(epochs_of_grid(cloud)) > 20, LAUNCH_S, job, cloud.log)
+    cloud.terminate(first)
+    recover(job, cloud.log, lambda: epochs_of_grid(cloud))
+    run = cloud.fetch("bakeoff/lr-grid", tmp_path)
+    assert_as_expected(run, expected)
+    assert cloud.of_type("gpu")
+
+
+def test_a_search_asks_for_as_many_machines_as_there_may_be(cloud, tmp_path):
+    words = ["--image-size", 8, "--trials", 8, "--epochs", 9, "--storage-path", STORAGE]
+    job = cloud.start(*cloud.submit(*words, "--gpus-per-trial", 1, job="optuna_search"))
+    wait_for(lambda: len(cloud.of_type("gpu")) == MOST["max_workers"], LAUNCH_S, job, cloud.log)
+    assert job.wait(300) == 0, cloud.log.read_text()[-3000:]
+    run = cloud.fetch("bakeoff/optuna-search", tmp_path)
+    assert load_run(run)["status"] == "finished"
+    assert len(load_trials(run)) == 8
+
+
+def test_machines_without_trials_go_and_ray_down_leaves_none(cloud):
+    wait_for(lambda: len(cloud.instances()) == 1, 2 * LAUNCH_S)
+    cloud.laptop("ray", "down", "-y", cloud.config)
+    assert not cloud.instances()
+
+
+def test_the_head_needs_no_more_than_its_policy_allows(cloud):
+    policy = json.loads((ROOT / "docs" / "aws" / "head-policy.json").read_text())
+    allowed = {a.split(":")[1] for s in policy["Statement"] for a in s["Action"]}
+    assert "RunInstances" in cloud.asked[HEAD]
+    assert cloud.asked[HEAD] <= allowed
