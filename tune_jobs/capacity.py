@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 import yaml
@@ -18,6 +19,9 @@ AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
 AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
 """What `ray up` leaves on the head, with the resources of every node type."""
 
+JOIN_S = 180
+"""In which machines that are simply there have joined."""
+
 
 @dataclass(frozen=True)
 class NodeType:
@@ -25,6 +29,8 @@ class NodeType:
 
     resources: dict[str, float]
     most: int
+    dollars: float | None = None
+    """An hour, by the file's metadata."""
 
     def places(self, cpus: float, gpus: float) -> int:
         """Trials on one of them."""
@@ -37,32 +43,110 @@ def trials_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
     return min(places, int(resources.get("GPU", 0) / gpus + 1e-9)) if gpus else places
 
 
-def node_types() -> tuple[list[NodeType], int]:
-    """Types of workers that the autoscaler of this cluster may start, and how many in all.
+def autoscaled() -> dict[str, Any]:
+    """The configuration of the cluster that this process runs on the head of; else empty.
 
-    They are known on the head of a cluster that `ray up` or our manifest for Kubernetes made,
-    where jobs run that were submitted to it; elsewhere there are none.
+    It is known where `ray up` or our manifest for Kubernetes made the cluster, and the job was
+    submitted to it.
     """
     file = AUTOSCALER_FILE.expanduser()
     text = os.environ.get(AUTOSCALER_VARIABLE) or (file.read_text() if file.exists() else "")
     head = str(ray.get_runtime_context().gcs_address).rsplit(":", 1)[0]
     if not text or ray.util.get_node_ip_address() != head:
-        return [], 0
-    config = yaml.safe_load(text)
+        return {}
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config
+
+
+def node_types() -> tuple[list[NodeType], int]:
+    """Types of workers that the autoscaler of this cluster may start, and how many in all."""
+    config = autoscaled()
     most = config.get("max_workers", 0)
+    dollars = _dollars(config)
     types = [
-        NodeType(kind.get("resources") or {}, min(most, kind.get("max_workers", most)))
+        NodeType(
+            kind.get("resources") or {}, min(most, kind.get("max_workers", most)), dollars.get(name)
+        )
         for name, kind in config.get("available_node_types", {}).items()
         if name != config["head_node_type"]
     ]
     return types, most
 
 
+def still_up(config: dict[str, Any]) -> str:
+    """What a person must know of a cluster that a job leaves, so that none is forgotten."""
+    dollars = _dollars(config).get(config["head_node_type"])
+    costs = f" (${dollars:.2f} an hour at rest)" if dollars else ""
+    return (
+        f"Cluster {config['cluster_name']} is still up{costs}; ray down, with the file that ray up "
+        "was given, ends it."
+    )
+
+
+def _dollars(config: dict[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = config.get("metadata", {}).get("dollars_per_hour", {})
+    return found
+
+
+def machines() -> list[dict[str, float]]:
+    """Resources of each machine that the cluster has, and of each type that it may start."""
+    here = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return here + [kind.resources for kind in node_types()[0] if kind.most]
+
+
+def machines_with_cores() -> list[dict[str, float]]:
+    """Machines, as soon as trials could run on one: those that `ray up` starts join after it.
+
+    Raises:
+        InputError: none has come.
+    """
+    end = time.monotonic() + (JOIN_S if autoscaled() else 0)
+    while True:
+        found = machines()
+        if any(machine.get("CPU", 0) for machine in found):
+            return found
+        if time.monotonic() >= end:
+            raise InputError(
+                "no machine of the cluster has cores for trials, and none has joined: `ray status` "
+                "on the head, and its /tmp/ray/session_latest/logs/monitor.out, say why"
+            )
+        time.sleep(1)
+
+
+def planned_machine(options: RunOptions, gpus: float) -> NodeType:
+    """What trials would run on: what the autoscaler starts for them, else the largest machine."""
+    cpus = options.cpus_per_trial
+    kinds = [kind for kind in node_types()[0] if kind.most and kind.places(cpus, gpus)]
+    if kinds:
+        # No GPU is started for a trial that needs none.
+        return min(kinds, key=lambda kind: kind.resources.get("GPU", 0))
+    return NodeType(max(machines(), key=lambda machine: trials_on(machine, cpus, gpus)), 1)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dollars an hour."""
+
+    machine: float
+    """Of one that trials run on."""
+    head: float = 0.0
+    """Of one more, that is there as long as the run lasts."""
+
+
+def prices(options: RunOptions, machine: NodeType) -> Prices | None:
+    """What --price-per-hour says, else the cluster's own file; None where neither does."""
+    if options.price_per_hour is not None:
+        return Prices(options.price_per_hour)
+    config = autoscaled()
+    head = _dollars(config).get(config.get("head_node_type", ""))
+    if machine.dollars is None or head is None:
+        return None
+    return Prices(machine.dollars, head)
+
+
 def has_gpus() -> bool:
     """Whether a machine of the cluster, or one that it may start, has a GPU."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    machines += [kind.resources for kind in node_types()[0] if kind.most]
-    return any(machine.get("GPU", 0) for machine in machines)
+    return any(machine.get("GPU", 0) for machine in machines())
 
 
 def checked_resources(options: RunOptions) -> float:
@@ -71,14 +155,13 @@ def checked_resources(options: RunOptions) -> float:
     Raises:
         InputError: no machine that the cluster has or may start is large enough for a trial.
     """
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    machines += [kind.resources for kind in node_types()[0] if kind.most]
-    most_gpus = max(machine.get("GPU", 0) for machine in machines)
+    known = machines_with_cores()
+    most_gpus = max(machine.get("GPU", 0) for machine in known)
     gpus = options.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
     for name, asked, most in (
-        ("cpus", options.cpus_per_trial, max(machine.get("CPU", 0) for machine in machines)),
+        ("cpus", options.cpus_per_trial, max(machine.get("CPU", 0) for machine in known)),
         ("gpus", gpus, most_gpus),
     ):
         if asked > most:
@@ -86,7 +169,7 @@ def checked_resources(options: RunOptions) -> float:
                 f"--{name}-per-trial {asked:g} is more than any machine of the cluster has: "
                 f"give {most:g} or fewer"
             )
-    if not any(trials_on(machine, options.cpus_per_trial, gpus) for machine in machines):
+    if not any(trials_on(machine, options.cpus_per_trial, gpus) for machine in known):
         raise InputError(
             f"no machine of the cluster has {options.cpus_per_trial} cores and {gpus:g} of a GPU "
             "together: give fewer --cpus-per-trial, or another --gpus-per-trial, 0 for none"

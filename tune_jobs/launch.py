@@ -19,7 +19,7 @@ from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.analysis.wording import duration
-from tune_jobs.capacity import Places, checked_resources
+from tune_jobs.capacity import checked_resources, planned_machine, prices
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
 from tune_jobs.preflight import check_storage
@@ -138,9 +138,11 @@ def plan_run(run: Run, search: Search, gpus: float) -> None:
         return probe.recorder
 
     options = run.options
-    places = Places(options.run, gpus)()
+    machine = planned_machine(options.run, gpus)
+    places = machine.places(options.run.cpus_per_trial, gpus)
+    places = min(places, options.run.max_concurrent or places)
     plan = make_plan(options, search.trials, search.examples(places), run.data, places, train)
-    print_plan(plan, options.run.price_per_hour, run.console)
+    print_plan(plan, prices(options.run, machine), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
     kept.write_json(plan_file(options), dataclasses.asdict(plan))

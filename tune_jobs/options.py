@@ -64,7 +64,7 @@ class RunOptions:
     plan: bool = False
     """Say what the run would take, from a short probe of it, and do nothing else."""
     price_per_hour: float | None = None
-    """Dollars of one machine, for the plan."""
+    """Dollars of one machine, for the plan; those of cluster.yaml, on its cluster, without it."""
     smoke_test: bool = False
     """Two epochs on a few images, to see that everything works."""
 

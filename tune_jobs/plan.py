@@ -20,6 +20,7 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
 from tune_jobs.analysis.wording import duration
+from tune_jobs.capacity import Prices
 from tune_jobs.options import JobOptions, started
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.schedulers import REDUCTION, grace_period
@@ -153,18 +154,18 @@ def expected_share(options: JobOptions) -> float:
     return total / epochs
 
 
-def print_plan(plan: Plan, price: float | None, console: Console) -> None:
+def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
     """Print what a run would take, on one machine and on more."""
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     say(
-        f"{plan.trials} trials of {plan.epochs} epochs, {plan.places} at a time on this machine; "
+        f"{plan.trials} trials of {plan.epochs} epochs, {plan.places} at a time on a machine; "
         f"an epoch takes {plan.epoch_s:.1f} s"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("machines", "wall time", "machine hours", *(["dollars"] if price else [])):
+    for heading in ("machines", "wall time", "machine hours", *(["dollars"] if prices else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for machines in MACHINES:
         times = [plan.seconds(machines, share) for share in sorted({plan.share, 1.0})]
@@ -172,10 +173,13 @@ def print_plan(plan: Plan, price: float | None, console: Console) -> None:
             break  # more machines would stand idle
         hours = [machines * seconds / 3600 for seconds in times]
         cells = [span(map(duration, times)), span(f"{h:.2f}" for h in hours)]
-        if price:
-            cells.append(span(f"{price * h:.2f}" for h in hours))
+        if prices:
+            price = prices.machine * machines + prices.head
+            cells.append(span(f"{price * seconds / 3600:.2f}" for seconds in times))
         table.add_row(str(machines), *cells)
     console.print(table)
+    if prices and prices.head:
+        say("machines that have to start first, and what they cost until then, are not in it")
     if plan.share < 1:
         say("the lower figure is for a scheduler that stops two of three trials at each rung")
     say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from trainables.metrics import TARGET
 from tune_jobs.analysis.wording import duration
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 
+LOG_EVERY_S = 60.0
+"""Between lines on how far a run is, where bars cannot be drawn."""
 BAD = {"diverged": "red", "failed": "red", "stopped": "yellow", "interrupted": "yellow"}
 
 
@@ -38,6 +41,7 @@ class TerminalProgress(DriverCallback):
         )
         self.bars: dict[str, TaskID] = {}
         self.seconds: list[float] = []
+        self.next_line = time.monotonic()
         self.total = self.live.add_task("all".ljust(self.width), total=None, note="")
         self._estimate("starting workers")
 
@@ -80,7 +84,7 @@ class TerminalProgress(DriverCallback):
     on_trial_error = on_trial_complete
 
     def _estimate(self, note: str = "") -> None:
-        if self.live.disable:  # nobody sees it, and it looks at every trial
+        if self.live.disable and time.monotonic() < self.next_line:  # it looks at every trial
             return
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
         open_ = [name for name, row in rows.items() if row["status"] in ("pending", "running")]
@@ -99,6 +103,10 @@ class TerminalProgress(DriverCallback):
             lanes = max(1, min(self.places(), len(open_) + unseen))
             note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
         self.live.update(self.total, completed=done, total=done + left, note=note, refresh=True)
+        if self.live.disable:
+            self.next_line = time.monotonic() + LOG_EVERY_S
+            line = f"{done} of {done + left:.0f} epochs  {note}"
+            self.console.print(line, highlight=False, markup=False)
 
 
 def describe(row: dict[str, Any], width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -29,6 +30,7 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
 import ray
 
 from trainables.errors import InputError
+from tune_jobs.capacity import autoscaled, still_up
 from tune_jobs.options import RunOptions
 
 
@@ -61,6 +63,10 @@ def ray_session(options: RunOptions) -> Iterator[None]:
             f"no Ray cluster answers at {options.address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
+    # A cluster on Kubernetes has no name there, as it ends with its job.
+    if "cluster_name" in (config := autoscaled()):
+        # Last of all that the job prints, however it ends.
+        atexit.register(print, still_up(config))
     try:
         yield
     finally:

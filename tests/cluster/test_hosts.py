@@ -40,8 +40,16 @@ def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
     healthy = hosts.on_head(f"python -m tune_jobs.cluster doctor --storage-path {hosts.share}")
     assert "all 3 machines agree" in healthy.stdout
     assert "Active" in hosts.on_head("RAY_AUTH_MODE=token ray status").stdout
-    refused = hosts.laptop(*hosts.submit("--smoke-test"), check=False)
-    assert "is not seen by" in refused.stdout
+    job_submit = (
+        "RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 -- "
+        "python bakeoff/tune_jobs/lr_grid.py --address auto --smoke-test"
+    )
+    logged = hosts.on_head(f"{job_submit} --storage-path {hosts.share}").stdout
+    assert "0 of 10 epochs  starting workers" in logged
+    assert "Written to" in logged
+    refused = hosts.on_head(job_submit, check=False).stdout
+    assert "is not seen by" in refused
+    assert "is still up" in refused
     hosts.laptop("ray", "down", "-y", hosts.config)
 
 

@@ -4,10 +4,21 @@ import yaml
 
 from trainables.errors import InputError
 from tune_jobs import capacity
-from tune_jobs.capacity import NodeType, Places, checked_resources, node_types, trials_on
+from tune_jobs.capacity import (
+    NodeType,
+    Places,
+    Prices,
+    checked_resources,
+    node_types,
+    planned_machine,
+    prices,
+    still_up,
+    trials_on,
+)
 from tune_jobs.options import RunOptions
 
 CONFIG = {
+    "cluster_name": "bakeoff",
     "max_workers": 5,
     "head_node_type": "head",
     "available_node_types": {
@@ -15,6 +26,7 @@ CONFIG = {
         "gpu": {"resources": {"CPU": 4, "GPU": 1}, "max_workers": 3},
         "cpu": {"resources": {"CPU": 8}, "max_workers": 9},
     },
+    "metadata": {"dollars_per_hour": {"head": 0.1, "gpu": 1.0, "cpu": 0.4}},
 }
 
 
@@ -33,7 +45,7 @@ def cluster(tmp_path, monkeypatch):
 
 
 def test_what_the_autoscaler_may_start_is_known_on_the_head_alone(cluster):
-    gpu, cpu = NodeType({"CPU": 4, "GPU": 1}, 3), NodeType({"CPU": 8}, 5)
+    gpu, cpu = NodeType({"CPU": 4, "GPU": 1}, 3, 1.0), NodeType({"CPU": 8}, 5, 0.4)
     assert node_types() == ([gpu, cpu], 5)
     cluster.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.2")
     assert node_types() == ([], 0)
@@ -82,3 +94,41 @@ def test_machines_that_joined_by_hand_count_too(cluster):
 @pytest.mark.parametrize(("share", "trials"), [(0.25, 4), (1 / 3, 3), (0.5, 2), (1, 1)])
 def test_shares_of_a_gpu_add_up_to_it(share, trials):
     assert trials_on({"CPU": 16, "GPU": 1}, 1, share) == trials
+
+
+@pytest.mark.parametrize(("gpus", "places", "dollars"), [(0, 8, 0.4), (0.25, 4, 1.0)])
+def test_a_plan_is_of_one_machine_that_would_start_and_its_price(gpus, places, dollars, cluster):
+    options = RunOptions()
+    machine = planned_machine(options, gpus)
+    assert machine.places(1, gpus) == places
+    assert prices(options, machine) == Prices(dollars, head=0.1)
+    assert prices(RunOptions(price_per_hour=2.0), machine) == Prices(2.0)
+
+
+def test_a_plan_without_an_autoscaler_is_of_the_largest_machine(cluster):
+    cluster.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.2")
+    nodes = [{"Alive": True, "Resources": {"CPU": cores}} for cores in (0, 4, 16)]
+    cluster.setattr(ray, "nodes", lambda: nodes)
+    machine = planned_machine(RunOptions(), 0)
+    assert machine.places(2, 0) == 8
+    assert prices(RunOptions(), machine) is None
+
+
+def test_a_cluster_is_not_forgotten():
+    said = still_up(CONFIG)
+    assert "bakeoff is still up ($0.10 an hour at rest)" in said
+    assert "ray down" in said
+
+
+def test_machines_that_are_still_joining_are_waited_for(cluster, tmp_path):
+    config = CONFIG | {"available_node_types": {"head": CONFIG["available_node_types"]["head"]}}
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
+    head, worker = ({"Alive": True, "Resources": {"CPU": cores}} for cores in (0, 4))
+    seen = iter([[head], [head], [head, worker]])
+    cluster.setattr(ray, "nodes", lambda: next(seen))
+    cluster.setattr(capacity.time, "sleep", lambda seconds: None)
+    assert checked_resources(RunOptions(cpus_per_trial=4)) == 0
+    cluster.setattr(ray, "nodes", lambda: [head])
+    cluster.setattr(capacity, "JOIN_S", 0)
+    with pytest.raises(InputError, match="none has joined"):
+        checked_resources(RunOptions())

@@ -2,12 +2,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from trainables.config import Recipe
 from trainables.data import TrainingData, split
 from trainables.sources import load_dataset
+from tune_jobs.capacity import Prices
 from tune_jobs.optuna_search import SearchOptions
-from tune_jobs.plan import Plan, expected_share, part_of
+from tune_jobs.plan import Plan, expected_share, part_of, print_plan
 
 PLAN = Plan(
     trials=5, epochs=20, share=0.25, places=2, start_s=10, epoch_s=2, checkpoint_mb=5, memory_mb=900
@@ -66,6 +68,16 @@ def test_a_plan_starts_nothing_and_is_compared_with_the_run(local_ray, command, 
 def test_what_is_planned_for_is_what_the_options_say(local_ray, command, capfd, tmp_path):
     assert command("--storage-path", tmp_path, "--smoke-test", "--plan", "--price-per-hour", 0) == 2
     assert "--price-per-hour 0" in capfd.readouterr().err
+
+
+def test_dollars_are_of_all_machines_and_the_head(capsys):
+    print_plan(PLAN, Prices(500.0, head=220.0), Console(width=100))
+    out = capsys.readouterr().out
+    rows = {int(row[0]): row[-3:] for row in map(str.split, out.splitlines()) if row[0].isdecimal()}
+    # 40 to 130 s on one machine, 30 to 90 s on two, and the head as long.
+    assert rows[1] == [f"{720 * 40 / 3600:.2f}", "to", f"{720 * 130 / 3600:.2f}"]
+    assert rows[2] == [f"{1220 * 30 / 3600:.2f}", "to", f"{1220 * 90 / 3600:.2f}"]
+    assert "have to start first" in out
 
 
 def test_fields_of_a_plan_survive_json():
