@@ -21,6 +21,7 @@ from trainables.models import build_model, parameter_count
 from trainables.models.weights import Weights
 from trainables.trainable import train_trial
 from tune_jobs.capacity import Places
+from tune_jobs.lost_machines import LostMachines
 from tune_jobs.options import JobOptions
 from tune_jobs.progress import TerminalProgress
 from tune_jobs.recorder import Recorder, trial_name
@@ -222,7 +223,7 @@ def tune_trials(
             name=run.folder.name,
             storage_path=run.folder.uri.rsplit("/", 1)[0],
             failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
-            callbacks=[recorder, *search.callbacks(), progress, *trackers],
+            callbacks=[recorder, *search.callbacks(), progress, LostMachines(), *trackers],
             stop=search.stopper(),
             verbose=0,
         ),
