@@ -1,6 +1,7 @@
 import copy
 import json
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -61,10 +62,42 @@ def test_google_deletes_spot_machines(capsys):
         assert spot == (name != "head")
 
 
+TEMPLATE = {"type": "object"}  # of pods, which have a schema of their own
+START = {"type": "object", "additionalProperties": {"type": "string"}}
+NUMBER, YES_OR_NO, TEXT = {"type": "integer"}, {"type": "boolean"}, {"type": "string"}
+
+
+def fields(**known):
+    return {"type": "object", "additionalProperties": False, "properties": known}
+
+
+# Names and types of the fields of RayJob and RayCluster, ray.io/v1, that are of use here.
+RAY_JOB = fields(
+    apiVersion={"const": "ray.io/v1"}, kind={"const": "RayJob"}, metadata={"type": "object"},
+    spec=fields(
+        entrypoint=TEXT, runtimeEnvYAML=TEXT, shutdownAfterJobFinishes=YES_OR_NO,
+        ttlSecondsAfterFinished=NUMBER, activeDeadlineSeconds=NUMBER, backoffLimit=NUMBER,
+        submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]},
+        rayClusterSpec=fields(
+            rayVersion=TEXT, enableInTreeAutoscaling=YES_OR_NO,
+            autoscalerOptions=fields(
+                idleTimeoutSeconds=NUMBER,
+                upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+            ),
+            headGroupSpec=fields(rayStartParams=START, template=TEMPLATE),
+            workerGroupSpecs={"type": "array", "items": fields(
+                groupName=TEXT, replicas=NUMBER, minReplicas=NUMBER, maxReplicas=NUMBER,
+                rayStartParams=START, template=TEMPLATE,
+            )},
+        ),
+    ),
+)  # fmt: skip
+
+
 def test_kubernetes_gets_a_rayjob_whose_pods_are_valid(capsys):
     _, made = rendered(capsys, "--provider", "kuberay", "--image", "registry/bakeoff:1")
+    jsonschema.validate(made, RAY_JOB)
     spec = made["spec"]
-    assert (made["apiVersion"], made["kind"]) == ("ray.io/v1", "RayJob")
     assert spec["shutdownAfterJobFinishes"] is True
     cluster = spec["rayClusterSpec"]
     assert cluster["rayVersion"] == pinned("ray")
