@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import traceback
@@ -34,7 +35,7 @@ def train_trial(
     that died.
 
     Args:
-        ray_config: of one key, `trial`, a dict with `name`; `config`, a TrialConfig as a dict;
+        ray_config: of one key, `trial`, a dict with `name`; `config`, a TrialConfig as JSON;
             `cpus`, how many it was given; `resume`, the checkpoint of an earlier driver to go on
             from, or None; `latency`, whether to measure that of the model.
         data: images, shared with the other trials of the node.
@@ -63,7 +64,7 @@ def train_trial(
             )
 
     try:
-        config = TrialConfig.from_dict(trial["config"])
+        config = TrialConfig.from_dict(json.loads(trial["config"]))
         if trial["latency"]:
             size = config.input_size or data.image_size
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)

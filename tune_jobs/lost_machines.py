@@ -24,7 +24,7 @@ class LostMachines(DriverCallback):
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial is about to go on elsewhere; its last error lies in its folder on the driver."""
-        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        if NODE_DIED in str(error):
+        """A trial is about to go on elsewhere; its worker's error lies in its folder here."""
+        file = trial.pickled_error_file
+        if file and NODE_DIED in str(cloudpickle.loads(Path(file).read_bytes())):
             trial.run_metadata.num_failures -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 import tempfile
 from pathlib import Path
@@ -103,7 +104,8 @@ class Population(PopulationBasedTraining):
         with tempfile.TemporaryDirectory() as local:
             save_checkpoint(Path(local), changed(found[1], config))
             copy_files(local, own.path, destination_filesystem=own.fs)
-        trial.set_config({"trial": {**trial.config["trial"], "config": config.to_dict()}})
+        given_to_ray = {**trial.config["trial"], "config": json.dumps(config.to_dict())}
+        trial.set_config({"trial": given_to_ray})
         manager = trial.run_metadata.checkpoint_manager
         assert manager is not None
         # As Ray's own does it: this is what the trial is started from again.

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyarrow.fs import FileSelector
 from ray import tune
+from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.tune.experiment import Trial
 
 from trainables.checkpoint import BEST_FILE
@@ -55,6 +56,7 @@ class Recorder(DriverCallback):
         self.rows: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._next_write = 0.0
+        self._resources: tune.PlacementGroupFactory | None = None
 
     def add(self, name: str, config: TrialConfig, parameters: int) -> None:
         """Enter a trial that has not begun; `parameters` are its model's learnable ones."""
@@ -173,9 +175,7 @@ class Recorder(DriverCallback):
         if row["status"] == "running":
             done = len(self.epochs[name]) >= self.configs[name].epochs
             row["status"] = "finished" if done else "stopped"
-        # Ray keeps means of every metric, tens of KB a trial, until the run ends.
-        trial.metric_analysis.clear()
-        trial.metric_n_steps.clear()
+        self._release(trial)
         self.write()
 
     def on_trial_error(
@@ -210,6 +210,17 @@ class Recorder(DriverCallback):
         """Where a trial's weights are, and their hash."""
         content = self.folder.read(f"{checkpoint}/{BEST_FILE}")
         return {"checkpoint": checkpoint, "weights_sha256": hashlib.sha256(content).hexdigest()}
+
+    def _release(self, trial: Trial) -> None:
+        """Let go of what Ray keeps of a trial until the run ends: 30 KB that nobody asks for."""
+        metadata = trial.run_metadata
+        metadata.last_result, metadata.metric_analysis, metadata.metric_n_steps = {}, {}, {}
+        metadata.checkpoint_manager = _CheckpointManager(None)
+        trial.evaluated_params = {}
+        trial.config["trial"] = {"name": trial_name(trial)}
+        # All trials ask for the same, each in an object of its own.
+        self._resources = self._resources or trial.placement_group_factory
+        trial.placement_group_factory = self._resources  # type: ignore[assignment]
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         return self.rows[trial_name(trial)]

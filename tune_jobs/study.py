@@ -215,7 +215,8 @@ class StudySearch(Search):
         trial = self.open_trials.pop(name)
         self.reported.pop(name, None)
         for key in ("status", "error", "copied"):
-            trial.set_user_attr(key, row.get(key))
+            if row.get(key) is not None:
+                trial.set_user_attr(key, row[key])
         state = STATES.get(row["status"], TrialState.FAIL)
         if row.get("copied") and state is TrialState.COMPLETE:
             state = TrialState.PRUNED  # what it was proposed with ended when it became a copy

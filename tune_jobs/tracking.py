@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any, Literal
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
 
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.recorder import DriverCallback, trial_name
 from tune_jobs.storage import RunFolder
 
+# What TensorBoard calls our metrics: a chart of a quantity shows all its parts.
+TAGS = {
+    metric: f"{rest}/{part}" if part in ("train", "val") else metric
+    for metric in EPOCH_METRICS
+    for part, _, rest in [metric.partition("_")]
+}
+
 
 class TensorBoard(DriverCallback):
-    """Event files in each trial's folder: our metrics by epoch, without Ray's bookkeeping."""
+    """Event files in each trial's folder: our metrics by epoch, without Ray's bookkeeping.
+
+    They are written as they come: a SummaryWriter would have two threads and a queue a trial, and
+    stay in memory until the process ends.
+    """
 
     def __init__(self) -> None:
-        self.writers: dict[str, SummaryWriter] = {}
+        self.writers: dict[str, EventsWriter] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -29,11 +44,16 @@ class TensorBoard(DriverCallback):
         name = trial_name(trial)
         if name not in self.writers:
             # Ray copies this folder into the run's, on a disk or in an object store.
-            self.writers[name] = SummaryWriter(trial.local_path, flush_secs=5)
-        for metric in EPOCH_METRICS:
-            part, _, rest = metric.partition("_")
-            tag = f"{rest}/{part}" if part in ("train", "val") else metric
-            self.writers[name].add_scalar(tag, result[metric], result["epoch"])
+            assert trial.local_path is not None  # it has run
+            self.writers[name] = EventsWriter(str(Path(trial.local_path, "events")))
+        values = [
+            Summary.Value(tag=tag, simple_value=result[metric]) for metric, tag in TAGS.items()
+        ]
+        event = Event(
+            wall_time=time.time(), step=int(result["epoch"]), summary=Summary(value=values)
+        )
+        self.writers[name].write_event(event)
+        self.writers[name].flush()
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -236,11 +236,14 @@ def tune_trials(
 
 
 def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -> dict[str, Any]:
-    """A trial as Ray Tune hands it to `train_trial`."""
+    """A trial as Ray Tune hands it to `train_trial`.
+
+    The settings are one text: Ray flattens and copies what it hands out, and keeps each copy.
+    """
     return {
         "trial": {
             "name": name,
-            "config": run.recorder.configs[name].to_dict(),
+            "config": json.dumps(run.recorder.configs[name].to_dict()),
             "cpus": run.options.run.cpus_per_trial,
             "resume": resume,
             "latency": latency,

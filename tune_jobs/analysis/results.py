@@ -94,11 +94,16 @@ TRIAL_SCHEMA = pa.schema(
 )
 
 
+# Made once, as every row of a run has them.
+_CONFIG = {name: f"config/{name}" for name in CONFIG_TYPES}
+_BEST, _LAST = ({name: f"{which}/{name}" for name in EPOCH_METRICS} for which in ("best", "last"))
+
+
 def config_columns(config: TrialConfig) -> dict[str, Any]:
     """A trial's settings as columns of trials.parquet; `model_args` as JSON."""
     values = config.to_dict()
     values["model_args"] = json.dumps(values["model_args"])
-    return {f"config/{name}": value for name, value in values.items()}
+    return {_CONFIG[name]: value for name, value in values.items()}
 
 
 def config_of(row: dict[str, Any]) -> TrialConfig:
@@ -136,8 +141,8 @@ def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "epochs": len(epochs),
         "best/epoch": best["epoch"],
-        **{f"best/{name}": best[name] for name in EPOCH_METRICS},
-        **{f"last/{name}": last[name] for name in EPOCH_METRICS},
+        **{column: best[name] for name, column in _BEST.items()},
+        **{column: last[name] for name, column in _LAST.items()},
         "seconds": seconds,
         "images_per_second": images / seconds,
         "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
