@@ -119,6 +119,11 @@ class StudySearch(Search):
             self.options.max_epochs_total,
             self.study.user_attrs.get("seconds", 0.0),
         )
+        own = params_of(self.base, self.space)
+        if not resume and not self.options.from_ and own:
+            # What the recipe has is a good guess, and few searches are long enough to find better
+            # by chance.
+            self.study.enqueue_trial(own)
         if not resume:
             for line in warm_start(
                 self.study,

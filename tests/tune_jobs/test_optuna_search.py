@@ -133,6 +133,12 @@ def test_a_search_in_which_all_diverges_says_so(tiny, tmp_path, study_of, capfd)
 # What is searched
 
 
+def test_the_first_trial_has_what_the_recipe_has_where_the_space_has_it(earlier, study_of):
+    first, second, _ = study_of(earlier).trials
+    assert first.params["lr"] == 1e-3
+    assert second.params["lr"] != 1e-3
+
+
 def test_what_the_command_line_gives_is_not_searched(search, capfd, tmp_path):
     assert search("--space-print", "--optimizer", "adam", "--batch-size=64") == 0
     file = tmp_path / "printed.yaml"

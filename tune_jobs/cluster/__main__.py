@@ -36,6 +36,8 @@ class Check:
             number = aws.account(config["provider"]["region"])
             say(f"account {number}, region {config['provider']['region']}")
             findings += aws.aws_findings(config)
+            for name, ami in aws.images_of_today(config).items():
+                say(f"{name} is {ami} today: give that as ImageId to stay with it")
         if self.storage_path is not None:
             from tune_jobs.cluster.aws import storage_findings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -106,6 +107,19 @@ def image(region: str, kind: dict[str, Any]) -> Iterator[str]:
             f"{region} has no ImageId {given or 'given'} ({_reason(error)}): an AMI is of one "
             "region; take one of it"
         )
+
+
+def images_of_today(config: dict[str, Any]) -> dict[str, str]:
+    """What AWS means today by the images that are looked up by name, as far as it knows them."""
+    found = {}
+    client = boto3.client("ssm", config["provider"]["region"])
+    for kind in config["available_node_types"].values():
+        given = kind["node_config"].get("ImageId", "")
+        if given.startswith(RESOLVED) and given not in found:
+            with contextlib.suppress(ClientError):  # is among the findings
+                answer = client.get_parameter(Name=given.removeprefix(RESOLVED))
+                found[given] = answer["Parameter"]["Value"]
+    return found
 
 
 def profile(region: str, kind: dict[str, Any]) -> Iterator[str]:

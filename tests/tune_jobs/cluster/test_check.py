@@ -223,6 +223,15 @@ def test_what_aws_would_refuse_is_found(change, words, on_aws):
         assert word in finding
 
 
+def test_images_by_name_are_told_by_number_to_be_pinned(on_aws):
+    name = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
+    node(on_aws).update(ImageId=f"resolve:ssm:{name}")
+    (ami,) = aws.images_of_today(on_aws).values()
+    assert ami.startswith("ami-")
+    node(on_aws).update(ImageId="resolve:ssm:/nowhere")
+    assert aws.images_of_today(on_aws) == {}
+
+
 def test_an_account_without_the_role_of_spot_machines_is_found(on_aws, monkeypatch):
     monkeypatch.setattr(aws, "SPOT_ROLE", "other")
     (finding,) = aws.aws_findings(on_aws)
