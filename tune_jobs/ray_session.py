@@ -65,12 +65,18 @@ def ray_session(options: RunOptions) -> Iterator[None]:
         ) from error
     # A cluster on Kubernetes has no name there, as it ends with its job.
     if "cluster_name" in (config := autoscaled()):
-        # Last of all that the job prints, however it ends.
-        atexit.register(print, still_up(config))
+        # Last of all that the job prints, however it ends, and once.
+        atexit.unregister(say)
+        atexit.register(say, still_up(config))
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    print(text)  # noqa: T201
 
 
 def check_answers(address: str) -> None:
