@@ -54,6 +54,7 @@ class Recorder(DriverCallback):
         self.folder = folder
         self.configs: dict[str, TrialConfig] = {}
         self.rows: dict[str, dict[str, Any]] = {}
+        """Of trials.parquet, without the settings, which `configs` has."""
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._next_write = 0.0
         self._resources: tune.PlacementGroupFactory | None = None
@@ -65,7 +66,6 @@ class Recorder(DriverCallback):
         self.rows[name] = {
             "trial": name,
             "status": "pending",
-            **config_columns(config),
             **summary_columns([]),
             "parameters": parameters,
         }
@@ -83,7 +83,7 @@ class Recorder(DriverCallback):
         self.configs[name] = config
         self.epochs[name] = self._epoch_rows(name, history)
         copy = f"{donor} after epoch {len(history)}"
-        row |= config_columns(config) | {
+        row |= {
             "copied": f"{row['copied']}, {copy}" if row.get("copied") else copy,
             **self._weights(f"{name}/{checkpoint}"),
             "parameters": given["parameters"],
@@ -111,7 +111,6 @@ class Recorder(DriverCallback):
                     self.configs[name] = config_of(row)
                     for key in (*REPORTED, "checkpoint", "weights_sha256"):
                         self.rows[name][key] = row.get(key)
-                    self.rows[name] |= config_columns(self.configs[name])
             for row in self.folder.read_rows(EPOCHS_FILE):
                 self.epochs[row["trial"]][row["epoch"]] = row
         left: dict[str, str | None] = {}
@@ -124,7 +123,6 @@ class Recorder(DriverCallback):
                     left[name], state = newest
                     row |= self._weights(f"{name}/{newest[0].rsplit('/', 1)[-1]}")
                     self.configs[name] = TrialConfig.from_dict(state["config"])
-                    row |= config_columns(self.configs[name])
                     self.epochs[name] = self._epoch_rows(name, state["history"])
             self._summarise(name)
         return left
@@ -200,7 +198,8 @@ class Recorder(DriverCallback):
         start = time.monotonic()
         if start < self._next_write and not force:
             return
-        self.folder.write_rows(TRIALS_FILE, list(self.rows.values()), TRIAL_SCHEMA)
+        trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
+        self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
         end = time.monotonic()

@@ -122,10 +122,11 @@ def conclude(
         if row["status"] in ("failed", "diverged"):
             reason = escape(row["error"].strip().splitlines()[-1])
             say(f"[red]{escape(row['trial'])} {row['status']}[/]: {reason}")
-        if row.get("micro_batch", row["config/batch_size"]) < row["config/batch_size"]:
+        batch_size = recorder.configs[row["trial"]].batch_size
+        if row.get("micro_batch", batch_size) < batch_size:
             say(
                 f"{escape(row['trial'])} took {row['micro_batch']:.0f} images at a time: its "
-                f"batches of {row['config/batch_size']} did not fit into memory"
+                f"batches of {batch_size} did not fit into memory"
             )
     say(f"Written to {escape(folder.uri)}")
     if record["status"] == "interrupted":
