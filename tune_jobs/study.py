@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import time
 import warnings
@@ -119,11 +120,8 @@ class StudySearch(Search):
             self.options.max_epochs_total,
             self.study.user_attrs.get("seconds", 0.0),
         )
-        own = params_of(self.base, self.space)
-        if not resume and not self.options.from_ and own:
-            # What the recipe has is a good guess, and few searches are long enough to find better
-            # by chance.
-            self.study.enqueue_trial(own)
+        if not resume and not self.options.from_:
+            self._enqueue_recipes()
         if not resume:
             for line in warm_start(
                 self.study,
@@ -290,6 +288,17 @@ class StudySearch(Search):
         """Give the database back."""
         self.study.set_user_attr("seconds", self.budget.seconds)
         self.storage.close()
+
+    def _enqueue_recipes(self) -> None:
+        """Begin with what the recipes have, the one asked for first.
+
+        They are good guesses, and few searches are long enough to find better by chance.
+        """
+        recipes = self.options.recipes().values()
+        others = [dataclasses.replace(self.base, **vars(recipe)) for recipe in recipes]
+        for config in [self.base, *others][: self.trials]:
+            if params := params_of(config, self.space):
+                self.study.enqueue_trial(params, skip_if_exists=True)
 
     def _begun(self) -> list[FrozenTrial]:
         """Trials of this run in the study."""

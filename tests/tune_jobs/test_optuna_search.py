@@ -136,7 +136,19 @@ def test_a_search_in_which_all_diverges_says_so(tiny, tmp_path, study_of, capfd)
 def test_the_first_trial_has_what_the_recipe_has_where_the_space_has_it(earlier, study_of):
     first, second, _ = study_of(earlier).trials
     assert first.params["lr"] == 1e-3
-    assert second.params["lr"] != 1e-3
+    assert second.params["lr"] != 1e-3  # the other recipes have the same rate and widths
+
+
+def test_a_search_begins_with_the_recipe_asked_for_and_goes_on_with_the_others(
+    local_ray, search, study_of, tmp_path
+):
+    arguments = "--smoke-test --recipe fast --trials 3 --max-concurrent 1 --name begins"
+    assert search(*arguments.split(), "--storage-path", tmp_path) == 0
+    drawn = [trial.params for trial in study_of(tmp_path / "begins").trials]
+    fast, standard = drawn[:2]
+    assert (fast["optimizer"], fast["schedule"]) == ("adamw", "one_cycle")
+    assert fast["weight_decay"] == 0.01
+    assert (standard["optimizer"], standard["schedule"]) == ("adam", "constant")
 
 
 def test_what_the_command_line_gives_is_not_searched(search, capfd, tmp_path):
