@@ -5,8 +5,10 @@ Shape letters: N images, F features.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from trainables.prediction import predict, to_device
 from trainables.preparation import input_statistics, preparation
 
 PARTS = ("train", "val")
+UNUSED_DAYS = 30
+"""After which features are deleted."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,11 @@ def cached_features(
     key = content_key(config, data, weights, precision)
     files = {part: folder / f"{key}-{part}.npy" for part in PARTS}
     with FileLock(folder / f"{key}.lock"):
-        if not all(file.exists() for file in files.values()):
+        if all(file.exists() for file in files.values()):
+            for file in files.values():
+                file.touch()
+        else:
+            delete_unused(folder)
             arrays = compute_features(config, data, weights, device, precision)
             for part, array in arrays.items():
                 partial = files[part].with_suffix(".partial.npy")
@@ -71,6 +79,15 @@ def cached_features(
 def cache_folder() -> Path:
     """Where features are kept; it can be deleted at any time when no trial runs."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "bakeoff", "features").expanduser()
+
+
+def delete_unused(folder: Path) -> None:
+    """Delete what no trial has begun with for `UNUSED_DAYS`; one that has it mapped keeps it."""
+    oldest = time.time() - UNUSED_DAYS * 24 * 3600
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if file.stat().st_mtime < oldest:
+                file.unlink()
 
 
 def content_key(

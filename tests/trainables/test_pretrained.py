@@ -1,10 +1,17 @@
 import dataclasses
+import functools
+import hashlib
+import os
 import pickle
+import threading
+import time
 import warnings
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -134,8 +141,6 @@ def test_size_and_colours_come_from_the_weights():
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "googlenet"])
 def test_training_starts_from_the_file_in_the_cache(name, tmp_path, monkeypatch, tiny_data):
-    import torchvision
-
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     extra = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
     placed = torchvision.models.get_model(name, weights=None, **extra).state_dict()
@@ -152,6 +157,48 @@ def test_training_starts_from_the_file_in_the_cache(name, tmp_path, monkeypatch,
     assert len(same) == len(own) - 2
     for key in same:
         torch.testing.assert_close(own[key], placed[key], rtol=0, atol=0)
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """SqueezeNet's weights come from a server on this machine; a function that names its file."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    state = torchvision.models.squeezenet1_1().state_dict()
+    torch.save(state, folder / "file")
+    own = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT.value
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def name(digest):
+            file = f"squeezenet1_1-{digest}.pth"
+            (folder / "file").rename(folder / file)
+            monkeypatch.setattr(own, "url", f"http://127.0.0.1:{server.server_port}/{file}")
+            return tmp_path / "checkpoints" / file
+
+        yield name, state, hashlib.sha256((folder / "file").read_bytes()).hexdigest()[:8]
+        server.shutdown()
+
+
+def test_weights_are_downloaded_once(served):
+    name, state, digest = served
+    file = name(digest)
+    weights = read_weights("squeezenet1_1", "default")
+    assert all(np.array_equal(weights[key], value) for key, value in state.items())
+    downloaded = file.stat().st_mtime_ns
+    assert read_weights("squeezenet1_1", "default").keys() == state.keys()
+    assert file.stat().st_mtime_ns == downloaded
+
+
+def test_a_download_that_is_not_what_its_name_says_is_refused(served):
+    name, _, _ = served
+    file = name("00000000")
+    with pytest.raises(InputError, match="invalid hash value"):
+        read_weights("squeezenet1_1", "default")
+    assert not file.exists()
 
 
 def test_weights_that_cannot_be_had_say_which_file_to_put_where(tmp_path, monkeypatch):
@@ -301,6 +348,28 @@ def test_features_are_computed_once_for_all_heads(tiny_data, tiny_file, monkeypa
     train(make_config(mode="probe", weights="file"), brighter, weights)
     train(make_config(mode="probe", weights="file", normalize="weights"), tiny_data, weights)
     assert len(computed) == 4
+
+
+def test_features_that_were_long_not_used_are_deleted(tiny_data, tiny_file):
+    weights = read_weights(TINY, str(tiny_file[0]))
+    config = make_config(mode="probe", weights="file")
+
+    def names(**changes):
+        train(dataclasses.replace(config, **changes), tiny_data, weights)
+        return {file for file in features.cache_folder().iterdir() if file.suffix == ".npy"}
+
+    def grow_old(files, days):
+        for file in files:
+            os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+
+    first = names()
+    second = names(normalize="weights") - first
+    assert len(first) == len(second) == 2
+    grow_old(first | second, features.UNUSED_DAYS + 1)
+    assert names() == first | second  # found, and used again
+    left = names(normalize="dataset")
+    assert first < left
+    assert not second & left
 
 
 def test_gradual_trains_the_head_first_and_the_rest_more_slowly(tiny_data, tiny_file):
