@@ -18,7 +18,7 @@ from trainables.checkpoint import TrainingState
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
-from trainables.metrics import TARGET, peak_memory_mb, weighted_scores
+from trainables.metrics import TARGET, peak_memory_mb, reset_peak_memory, weighted_scores
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, resolve_precision
@@ -59,6 +59,7 @@ def fit(
         DivergedError: the training or validation loss is not finite.
     """
     device = device or torch.device("cpu")
+    reset_peak_memory(device)
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
     # A trial that moves to another machine keeps the precision it began with.

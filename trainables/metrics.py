@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -59,8 +61,17 @@ def weighted_scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Count the highest memory from here, as one process trains many trials."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # only Linux can, and not everywhere
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb(device: torch.device) -> float:
-    """Highest memory so far: of the process on a CPU (shared images included), of the GPU there."""
+    """Highest since the reset: of the process on a CPU (shared images included), or of the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     import resource
