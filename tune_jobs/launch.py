@@ -95,7 +95,7 @@ def train(
         record = describe_run(job, options, dataset, parts, weights)
         search.check(folder, record)
         if options.run.plan:
-            plan_run(this, search, gpus)
+            plan_run(this, search, examples, gpus)
             return None
         folder.make()
         stack.enter_context(folder.lock())
@@ -123,7 +123,7 @@ def train(
         return this, record, search.notes()
 
 
-def plan_run(run: Run, search: Search, gpus: float) -> None:
+def plan_run(run: Run, search: Search, examples: list[TrialConfig], gpus: float) -> None:
     """Print what the run would take, and keep that to compare the run with."""
 
     def train(
@@ -141,7 +141,7 @@ def plan_run(run: Run, search: Search, gpus: float) -> None:
     machine = planned_machine(options.run, gpus)
     places = machine.places(options.run.cpus_per_trial, gpus)
     places = min(places, options.run.max_concurrent or places)
-    plan = make_plan(options, search.trials, search.examples(places), run.data, places, train)
+    plan = make_plan(options, search.trials, examples, run.data, places, train)
     print_plan(plan, prices(options.run, machine), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()

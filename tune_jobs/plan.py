@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeAlias
 
 from ray.tune.experiment import Trial
 from rich.console import Console
@@ -29,6 +30,9 @@ from tune_jobs.storage import RunFolder
 PROBE_IMAGES, PROBE_EPOCHS = 3000, 4
 PLANS_FOLDER = ".plans"
 MACHINES = (1, 2, 4, 8)
+
+Kind: TypeAlias = tuple[str, str]
+"""A network and a mode."""
 
 
 class Clock(DriverCallback):
@@ -62,8 +66,8 @@ class Plan:
     """One epoch of one trial while all places are taken, validation and checkpoint included."""
     checkpoint_mb: float
     """Of one trial."""
-    memory_mb: float
-    """The most that one trial used, the images it shares included."""
+    memory_mb: dict[str, float]
+    """The most that a trial of each network used, the images it shares included."""
 
     def seconds(self, machines: int = 1, share: float = 1.0) -> float:
         """Wall time on such machines, when trials have that share of their epochs."""
@@ -84,7 +88,7 @@ def make_plan(
     Args:
         options: of the job.
         trials: of the run.
-        examples: configs of some of them.
+        examples: configs of some of them; one of each network and mode is trained.
         data: of the run.
         places: trials at a time.
         train: trains configs by name into a folder, as the run would.
@@ -94,37 +98,58 @@ def make_plan(
     """
     part, share = part_of(data, PROBE_IMAGES)
     probed = {
-        f"probe-{i}": dataclasses.replace(examples[i % len(examples)], epochs=PROBE_EPOCHS)
-        for i in range(min(places, trials))
+        f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
+        for i, config in enumerate(to_probe(examples, places))
     }
     clock = Clock()
     with tempfile.TemporaryDirectory() as parent:
         folder = RunFolder.at(Path(parent, "probe"))
-        rows = train(folder, probed, part, clock).rows.values()
+        rows = train(folder, probed, part, clock).rows
         end = time.monotonic()
         checkpoints = [
             sum(file.stat().st_size for file in Path(folder.path, row["checkpoint"]).iterdir())
-            for row in rows
+            for row in rows.values()
             if row.get("checkpoint")
         ]
     # The first epoch warms up.
-    epochs = [(r[-1] - r[0]) / (len(r) - 1) for r in clock.reports.values() if len(r) > 1]
+    epochs = {n: (r[-1] - r[0]) / (len(r) - 1) for n, r in clock.reports.items() if len(r) > 1}
     if not epochs:
-        errors = {row["error"] for row in rows}
+        errors = {row["error"] for row in rows.values()}
         raise InputError(f"no trial of the probe got through two epochs: {errors}")
-    epoch_s = sum(epochs) / len(epochs)
-    first = min(reports[0] for reports in clock.reports.values())
+    by_kind: dict[Kind, list[float]] = {}
+    memory: dict[str, float] = {}
+    for name, seconds in epochs.items():
+        config = probed[name]
+        by_kind.setdefault(kind(config), []).append(seconds)
+        used = rows[name]["peak_memory_mb"]
+        memory[config.model] = max(used, memory.get(config.model, 0.0))
+    # Each network and mode counts as often as the run will have it.
+    kinds = [kind(config) for config in examples if kind(config) in by_kind]
+    epoch_s = sum(fmean(by_kind[each]) for each in kinds) / len(kinds)
+    first = min(epochs, key=lambda name: clock.reports[name][0])
     last = max(reports[-1] for reports in clock.reports.values())
     return Plan(
         trials=trials,
         epochs=options.training.epochs,
         share=expected_share(options),
         places=places,
-        start_s=first - started() - epoch_s + end - last,
+        start_s=clock.reports[first][0] - started() - epochs[first] + end - last,
         epoch_s=epoch_s / share,
         checkpoint_mb=max(checkpoints) / 1e6,
-        memory_mb=max(row["peak_memory_mb"] for row in rows if row["epochs"]),
+        memory_mb=memory,
     )
+
+
+def kind(config: TrialConfig) -> Kind:
+    """What a trial's time and memory depend on most: its network and mode."""
+    return config.model, config.mode
+
+
+def to_probe(examples: list[TrialConfig], places: int) -> list[TrialConfig]:
+    """One of each network and mode, and others beside them, so that all places are taken."""
+    firsts = list({kind(config): config for config in reversed(examples)}.values())[::-1]
+    others = [config for config in examples if config not in firsts]
+    return [*firsts, *others][: math.ceil(len(firsts) / places) * places]
 
 
 def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
@@ -182,9 +207,10 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         say("machines that have to start first, and what they cost until then, are not in it")
     if plan.share < 1:
         say("the lower figure is for a scheduler that stops two of three trials at each rung")
+    memory = [f"{used:,.0f} MB a trial of {name}" for name, used in plan.memory_mb.items()]
     say(
         f"checkpoints {plan.trials * plan.checkpoint_mb:,.0f} MB on disk, memory "
-        f"{plan.memory_mb:,.0f} MB a trial, the shared images included"
+        f"{', '.join(memory)}, the shared images included"
     )
 
 
