@@ -213,7 +213,9 @@ class Recorder(DriverCallback):
     def _release(self, trial: Trial) -> None:
         """Let go of what Ray keeps of a trial until the run ends: 30 KB that nobody asks for."""
         metadata = trial.run_metadata
-        metadata.last_result, metadata.metric_analysis, metadata.metric_n_steps = {}, {}, {}
+        # Of a trial that has no result Ray prints a line, whatever its verbosity.
+        metadata.last_result = {"epoch": len(self.epochs[trial_name(trial)])}
+        metadata.metric_analysis, metadata.metric_n_steps = {}, {}
         metadata.checkpoint_manager = _CheckpointManager(None)
         trial.evaluated_params = {}
         trial.config["trial"] = {"name": trial_name(trial)}

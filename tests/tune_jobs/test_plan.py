@@ -4,15 +4,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from trainables.config import Recipe
+from trainables.config import Recipe, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.sources import load_dataset
 from tune_jobs.capacity import Prices
 from tune_jobs.optuna_search import SearchOptions
-from tune_jobs.plan import Plan, expected_share, part_of, print_plan
+from tune_jobs.plan import Plan, expected_share, part_of, print_plan, to_probe
 
 PLAN = Plan(
-    trials=5, epochs=20, share=0.25, places=2, start_s=10, epoch_s=2, checkpoint_mb=5, memory_mb=900
+    trials=5,
+    epochs=20,
+    share=0.25,
+    places=2,
+    start_s=10,
+    epoch_s=2,
+    checkpoint_mb=5,
+    memory_mb={"resnet18": 900, "googlenet": 700},
 )
 
 
@@ -60,7 +67,9 @@ def test_a_plan_starts_nothing_and_is_compared_with_the_run(local_ray, command, 
     assert "MB on disk" in out
     assert [path.name for path in tmp_path.iterdir()] == [".plans"]
     assert command(*given) == 0
-    assert "planned" in capfd.readouterr().out
+    ran = capfd.readouterr().out
+    assert "planned" in ran
+    assert "Last result" not in out + ran  # a line of Ray's own
     assert command(*given, "--max-concurrent", 1) == 0  # another run, which was not planned
     assert "planned" not in capfd.readouterr().out
 
@@ -78,6 +87,27 @@ def test_dollars_are_of_all_machines_and_the_head(capsys):
     assert rows[1] == [f"{720 * 40 / 3600:.2f}", "to", f"{720 * 130 / 3600:.2f}"]
     assert rows[2] == [f"{1220 * 30 / 3600:.2f}", "to", f"{1220 * 90 / 3600:.2f}"]
     assert "have to start first" in out
+
+
+@pytest.mark.parametrize(
+    ("models", "places", "probed"),
+    [
+        ("a", 2, "a"),
+        ("aaa", 2, "aa"),
+        ("aaabbb", 1, "ab"),
+        ("abc", 2, "abc"),
+        ("aabbcc", 2, "abca"),
+        ("abc", 4, "abc"),
+    ],
+)
+def test_each_network_is_probed_while_all_places_are_taken(models, places, probed):
+    examples = [TrialConfig(lr=lr, model=model) for lr, model in enumerate(models, start=1)]
+    assert "".join(config.model for config in to_probe(examples, places)) == probed
+
+
+def test_a_plan_says_what_memory_each_network_takes(capsys):
+    print_plan(PLAN, None, Console(width=100))
+    assert "900 MB a trial of resnet18, 700 MB a trial of googlenet" in capsys.readouterr().out
 
 
 def test_fields_of_a_plan_survive_json():
