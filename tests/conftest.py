@@ -13,6 +13,11 @@ from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.sources import load_dataset
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two modules at a time, each with its local Ray; hosts are made for one module after another."""
+    return 0 if config.option.markexpr == "cluster" else 2
+
+
 @pytest.fixture(scope="session")
 def digits() -> ImageDataset:
     return load_dataset("digits", image_size=8)
