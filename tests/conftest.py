@@ -14,7 +14,7 @@ from trainables.sources import load_dataset
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two modules at a time, each with its local Ray; hosts are made for one module after another."""
+    """Two modules at a time, each with its local Ray; the hosts of a cluster one after another."""
     return 0 if config.option.markexpr == "cluster" else 2
 
 

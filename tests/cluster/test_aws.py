@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.cloud import MOST, Cloud
 from tests.cluster.grids import GRID, LONG, assert_as_expected, recover, wait_for
 from tests.cluster.hosts import HEAD
+from tune_jobs.analysis.frames import load_comparison
 from tune_jobs.analysis.results import load_run, load_trials
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
 
@@ -63,18 +64,23 @@ def test_ray_up_starts_the_head_alone_and_closes_it(cloud):
         assert all(pair["GroupId"] == group["GroupId"] for pair in rule["UserIdGroupPairs"])
 
 
-def test_a_trial_starts_a_spot_machine_and_outlives_it(cloud, expected, tmp_path):
-    words = ["--epochs", LONG, "--gpus-per-trial", 0.25, "--storage-path", STORAGE]
-    job = cloud.start(*cloud.submit(*GRID, *words))
+def test_a_killed_run_goes_on_and_outlives_its_spot_machine(cloud, expected, tmp_path):
+    words = (*GRID, "--epochs", LONG, "--gpus-per-trial", 0.25, "--storage-path", STORAGE)
+    job = cloud.start(*cloud.submit(*words))
     wait_for(lambda: cloud.of_type("gpu"), LAUNCH_S, job, cloud.log)
     first = only(cloud.of_type("gpu"))
     assert first["InstanceLifecycle"] == "spot"
     assert first["IamInstanceProfile"]["Arn"].endswith("/bakeoff-worker")
-    wait_for(lambda: len(epochs_of_grid(cloud)) > 20, LAUNCH_S, job, cloud.log)
+    wait_for(lambda: len(epochs_of_grid(cloud)) > 10, LAUNCH_S, job, cloud.log)
+    cloud.on_head("pkill -KILL -f '[l]r_grid.py'")
+    assert job.wait(LAUNCH_S) != 0
+    assert load_run(cloud.fetch("bakeoff/lr-grid", tmp_path / "killed"))["status"] == "running"
+    before = len(epochs_of_grid(cloud))
+    job = cloud.start(*cloud.submit(*words, "--name", "lr-grid", "--resume"))
+    wait_for(lambda: len(epochs_of_grid(cloud)) > before + 10, LAUNCH_S, job, cloud.log)
     cloud.terminate(first)
     recover(job, cloud.log, lambda: epochs_of_grid(cloud))
-    run = cloud.fetch("bakeoff/lr-grid", tmp_path)
-    assert_as_expected(run, expected)
+    assert_as_expected(cloud.fetch("bakeoff/lr-grid", tmp_path / "finished"), expected)
     assert cloud.of_type("gpu")
 
 
@@ -86,6 +92,30 @@ def test_a_search_asks_for_as_many_machines_as_there_may_be(cloud, tmp_path):
     run = cloud.fetch("bakeoff/optuna-search", tmp_path)
     assert load_run(run)["status"] == "finished"
     assert len(load_trials(run)) == 8
+
+
+def test_the_laptop_reads_and_compares_what_the_bucket_holds(cloud, expected, tmp_path):
+    run, copy = f"{STORAGE}/lr-grid", cloud.fetch("bakeoff/lr-grid", cloud.share / "copy")
+    column = f"load_trials({run!r}).set_index('trial')['weights_sha256']"
+    read = f"from tune_jobs.analysis.results import load_trials; print({column}.to_json())"
+    hashes = expected[1].set_index("trial")["weights_sha256"]
+    assert json.loads(cloud.laptop("python", "-c", read).stdout) == hashes.to_dict()
+    compare = ("python", "tune_jobs/compare.py")
+    cloud.laptop(*compare, run, "--output", f"{STORAGE}/comparison")
+    cloud.laptop(*compare, copy, "--output", cloud.share / "comparison")
+    there = load_comparison(cloud.fetch("bakeoff/comparison", tmp_path))
+    here = load_comparison(cloud.share / "comparison")
+    assert there["accuracy"].tolist() == here["accuracy"].tolist()
+    listed = cloud.s3.list_objects_v2(Bucket="bucket", Prefix="bakeoff/.test-openings/")
+    assert listed["KeyCount"]
+
+
+def test_a_bucket_that_is_not_there_is_one_message(cloud):
+    job = cloud.start(*cloud.submit(*GRID, "--storage-path", "s3://nowhere/runs"))
+    assert job.wait(LAUNCH_S) != 0
+    printed = cloud.log.read_text()
+    assert "Bucket 'nowhere' not found" in printed
+    assert "Traceback" not in printed
 
 
 def test_machines_without_trials_go_and_ray_down_leaves_none(cloud):
