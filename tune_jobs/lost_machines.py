@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle
+from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.tune.experiment import Trial
 
 from tune_jobs.recorder import DriverCallback
@@ -18,7 +19,7 @@ class LostMachines(DriverCallback):
     """Takes the loss of a machine off the retries of a trial.
 
     Ray itself spares those alone that were drained before, which the spot market and a power cut
-    do not.
+    do not. A trial that has no retry left fails with its machine all the same: Ray counts first.
     """
 
     def on_trial_recover(
@@ -26,5 +27,20 @@ class LostMachines(DriverCallback):
     ) -> None:
         """A trial is about to go on elsewhere; its worker's error lies in its folder here."""
         file = trial.pickled_error_file
-        if file and NODE_DIED in str(cloudpickle.loads(Path(file).read_bytes())):
+        if file is None:
+            return
+        # Ray leaves it there for failures that have none.
+        trial.run_metadata.pickled_error_filename = None
+        if machine_was_lost(cloudpickle.loads(Path(file).read_bytes())):
             trial.run_metadata.num_failures -= 1
+
+
+def machine_was_lost(error: Exception) -> bool:
+    """Whether Ray has counted the loss of a machine as a failure of its trial.
+
+    When the machine goes with all its processes, the worker cannot be reached for seconds before
+    Ray notices the loss; of a worker that died alone it is told at once.
+    """
+    if isinstance(error, ActorDiedError):
+        return NODE_DIED in str(error) and not error.preempted
+    return isinstance(error, ActorUnavailableError)

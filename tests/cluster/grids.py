@@ -39,8 +39,10 @@ def wait_for(condition, seconds, job=None, log=None):
 def recover(job, log, read_epochs):
     """Wait for the end of a job that has lost a machine, and tell how long a trial stood still."""
     reached, since, longest = {}, {}, 0.0
+    end = time.monotonic() + 300
     while job.poll() is None:
         now = time.monotonic()
+        assert now < end, log.read_text()[-3000:]
         for trial, epoch in read_epochs().groupby("trial")["epoch"].max().items():
             if reached.get(trial) != epoch:
                 longest = max(longest, now - since.get(trial, now))
