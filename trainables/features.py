@@ -65,7 +65,7 @@ def cached_features(
     with FileLock(folder / f"{key}.lock"):
         if all(file.exists() for file in files.values()):
             for file in files.values():
-                file.touch()
+                os.utime(file)
         else:
             delete_unused(folder)
             arrays = compute_features(config, data, weights, device, precision)
@@ -84,7 +84,7 @@ def cache_folder() -> Path:
 def delete_unused(folder: Path) -> None:
     """Delete what no trial has begun with for `UNUSED_DAYS`; one that has it mapped keeps it."""
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
-    for file in folder.iterdir():
+    for file in folder.glob("*.npy"):
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             if file.stat().st_mtime < oldest:
                 file.unlink()
