@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.logger import LoggerCallback
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
@@ -70,6 +73,29 @@ class TensorBoard(DriverCallback):
             writer.close()
 
 
+def with_settings(callback: type[LoggerCallback]) -> Callable[..., LoggerCallback]:
+    """A tracker of Ray's that logs a trial's settings, not the one text that Ray hands out."""
+
+    class WithSettings(callback):  # type: ignore[misc, valid-type]
+        def __init__(self, **arguments: Any):
+            super().__init__(**arguments)
+            self.told: set[str] = set()
+
+        def log_trial_start(self, trial: Trial) -> None:
+            # A trial that goes on, or as a copy of another, starts again: MLflow takes no changes.
+            if trial.trial_id in self.told:
+                return
+            self.told.add(trial.trial_id)
+            given = trial.config
+            trial.config = json.loads(given["trial"]["config"])
+            try:
+                super().log_trial_start(trial)
+            finally:
+                trial.config = given
+
+    return WithSettings
+
+
 def tracking_callbacks(
     track: Literal["mlflow", "wandb"] | None, folder: RunFolder
 ) -> list[Callback]:
@@ -84,12 +110,13 @@ def tracking_callbacks(
             import mlflow  # noqa: F401  Ray's callback imports it late
             from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-            callbacks.append(MLflowLoggerCallback(experiment_name=folder.name))
+            callbacks.append(with_settings(MLflowLoggerCallback)(experiment_name=folder.name))
         elif track == "wandb":
             import wandb  # noqa: F401
             from ray.air.integrations.wandb import WandbLoggerCallback
 
-            callbacks.append(WandbLoggerCallback(project="bakeoff", group=folder.name))
+            wandb_callback = with_settings(WandbLoggerCallback)
+            callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
     except ImportError as error:
         raise InputError(
             f"--track {track} needs a package ({error}): pip install 'bakeoff[{track}]'"
