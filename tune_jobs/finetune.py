@@ -90,7 +90,9 @@ def finetune() -> int:
     from tune_jobs.launch import run
     from tune_jobs.study import StudySearch
 
-    return run("finetune", options, StudySearch(options, space, base))
+    # The first network, at the lowest rate, is no better guess than any other.
+    search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
+    return run("finetune", options, search)
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:

@@ -7,7 +7,7 @@ import shlex
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import optuna
@@ -49,10 +49,22 @@ class StudySearch(Search):
 
     The study is told how a trial ended after the tables have been, by what they say: they alone
     know a trial that was stopped from one that ran through, and one that diverged.
+
+    Args:
+        options: of the job.
+        space: what is searched.
+        base: what trials have otherwise.
+        undecided: settings of the base that nobody decided on, so that no trial begins with them.
     """
 
-    def __init__(self, options: StudyOptions, space: Space, base: TrialConfig):
-        self.options, self.space, self.base = options, space, base
+    def __init__(
+        self,
+        options: StudyOptions,
+        space: Space,
+        base: TrialConfig,
+        undecided: Collection[str] = (),
+    ):
+        self.options, self.space, self.base, self.undecided = options, space, base, undecided
         self.trials = options.trials
         self.objectives = objectives(options.objective)
         self.open_trials: dict[str, Any] = {}
@@ -297,8 +309,9 @@ class StudySearch(Search):
         recipes = self.options.recipes().values()
         others = [dataclasses.replace(self.base, **vars(recipe)) for recipe in recipes]
         for config in [self.base, *others][: self.trials]:
-            if params := params_of(config, self.space):
-                self.study.enqueue_trial(params, skip_if_exists=True)
+            params = params_of(config, self.space)
+            if decided := {k: v for k, v in params.items() if k not in self.undecided}:
+                self.study.enqueue_trial(decided, skip_if_exists=True)
 
     def _begun(self) -> list[FrozenTrial]:
         """Trials of this run in the study."""

@@ -122,6 +122,9 @@ def test_optuna_searches_networks_modes_and_rates(local_ray, finetune, weights, 
     assert len(study.trials) == 6
     for trial in study.trials:
         assert ("layer_decay" in trial.params) == (trial.params["mode"] == "gradual")
+    begun_with = study.trials[0].system_attrs["fixed_params"]
+    assert begun_with["schedule"] == "constant"  # the recipe's
+    assert not {"model", "mode", "lr"} & begun_with.keys()  # nobody's
 
 
 def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path):
