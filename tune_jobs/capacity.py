@@ -144,6 +144,12 @@ def prices(options: RunOptions, machine: NodeType) -> Prices | None:
     return Prices(machine.dollars, head)
 
 
+def has_room(options: RunOptions, gpus: float) -> bool:
+    """Whether a machine that runs now is large enough for a trial."""
+    here = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return any(trials_on(machine, options.cpus_per_trial, gpus) for machine in here)
+
+
 def has_gpus() -> bool:
     """Whether a machine of the cluster, or one that it may start, has a GPU."""
     return any(machine.get("GPU", 0) for machine in machines())

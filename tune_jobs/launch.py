@@ -19,7 +19,7 @@ from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.analysis.wording import duration
-from tune_jobs.capacity import checked_resources, planned_machine, prices
+from tune_jobs.capacity import Places, checked_resources, has_room, planned_machine, prices
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
 from tune_jobs.preflight import check_storage
@@ -130,18 +130,25 @@ def plan_run(run: Run, search: Search, examples: list[TrialConfig], gpus: float)
         folder: RunFolder, probed: dict[str, TrialConfig], part: TrainingData, clock: Clock
     ) -> Recorder:
         folder.make()
+        # On one machine, or the autoscaler would start as many as there are trials for.
+        on_one = dataclasses.replace(options.run, max_concurrent=places)
         probe = dataclasses.replace(
-            run, folder=folder, recorder=Recorder(folder), data=part, console=Console(quiet=True)
+            run,
+            options=dataclasses.replace(options, run=on_one),
+            folder=folder,
+            recorder=Recorder(folder),
+            data=part,
+            console=Console(quiet=True),
         )
         add_trials(probe, probed)
         tune_trials(probe, Grid(probed), dict.fromkeys(probed), [clock], gpus)
         return probe.recorder
 
-    options = run.options
+    options, at_once = run.options, Places(run.options.run, gpus)()
     machine = planned_machine(options.run, gpus)
-    places = machine.places(options.run.cpus_per_trial, gpus)
-    places = min(places, options.run.max_concurrent or places)
-    plan = make_plan(options, search.trials, examples, run.data, places, train)
+    places = min(machine.places(options.run.cpus_per_trial, gpus), at_once)
+    cold = not has_room(options.run, gpus)
+    plan = make_plan(options, search.trials, examples, run.data, places, at_once, cold, train)
     print_plan(plan, prices(options.run, machine), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
@@ -153,7 +160,7 @@ def compare_plan(options: JobOptions, console: Console) -> None:
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     if kept.has(plan_file(options)):
         plan = Plan(**kept.read_json(plan_file(options)))
-        planned, took = plan.seconds(share=plan.share), time.monotonic() - started()
+        planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - started()
         console.print(
             f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
             highlight=False,

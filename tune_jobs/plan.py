@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain, cycle, islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeAlias
@@ -40,6 +41,16 @@ class Clock(DriverCallback):
 
     def __init__(self) -> None:
         self.reports: dict[str, list[float]] = {}
+        self.made = time.monotonic()
+        self.waited_s: float | None = None
+        """Until the first trial had a worker."""
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A trial has a worker."""
+        if self.waited_s is None:
+            self.waited_s = time.monotonic() - self.made
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -59,7 +70,9 @@ class Plan:
     share: float
     """Of the epochs that the scheduler is expected to let trials have."""
     places: int
-    """Trials at a time."""
+    """Trials at a time on a machine."""
+    at_once: int
+    """Trials at a time in the run, on all the machines that it may have."""
     start_s: float
     """Until the first trial trains, and from the last epoch to the end."""
     epoch_s: float
@@ -69,9 +82,9 @@ class Plan:
     memory_mb: dict[str, float]
     """The most that a trial of each network used, the images it shares included."""
 
-    def seconds(self, machines: int = 1, share: float = 1.0) -> float:
-        """Wall time on such machines, when trials have that share of their epochs."""
-        rounds = math.ceil(self.trials / (self.places * machines))
+    def seconds(self, at_once: int, share: float = 1.0) -> float:
+        """Wall time with so many trials at a time, when they have that share of their epochs."""
+        rounds = math.ceil(self.trials / at_once)
         return self.start_s + rounds * self.epochs * share * self.epoch_s
 
 
@@ -81,6 +94,8 @@ def make_plan(
     examples: list[TrialConfig],
     data: TrainingData,
     places: int,
+    at_once: int,
+    cold: bool,
     train: Callable[[RunFolder, dict[str, TrialConfig], TrainingData, Clock], Recorder],
 ) -> Plan:
     """Train a few epochs of examples on part of the images, and reckon from that.
@@ -90,7 +105,9 @@ def make_plan(
         trials: of the run.
         examples: configs of some of them; one of each network and mode is trained.
         data: of the run.
-        places: trials at a time.
+        places: trials at a time on a machine.
+        at_once: trials at a time in the run.
+        cold: whether a machine has to start first, which the plan leaves out.
         train: trains configs by name into a folder, as the run would.
 
     Raises:
@@ -99,7 +116,7 @@ def make_plan(
     part, share = part_of(data, PROBE_IMAGES)
     probed = {
         f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
-        for i, config in enumerate(to_probe(examples, places))
+        for i, config in enumerate(to_probe(examples, places, trials))
     }
     clock = Clock()
     with tempfile.TemporaryDirectory() as parent:
@@ -128,12 +145,14 @@ def make_plan(
     epoch_s = sum(fmean(by_kind[each]) for each in kinds) / len(kinds)
     first = min(epochs, key=lambda name: clock.reports[name][0])
     last = max(reports[-1] for reports in clock.reports.values())
+    waited = clock.waited_s if cold and clock.waited_s else 0.0
     return Plan(
         trials=trials,
         epochs=options.training.epochs,
         share=expected_share(options),
         places=places,
-        start_s=clock.reports[first][0] - started() - epochs[first] + end - last,
+        at_once=at_once,
+        start_s=clock.reports[first][0] - started() - epochs[first] - waited + end - last,
         epoch_s=epoch_s / share,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,
@@ -145,11 +164,13 @@ def kind(config: TrialConfig) -> Kind:
     return config.model, config.mode
 
 
-def to_probe(examples: list[TrialConfig], places: int) -> list[TrialConfig]:
-    """One of each network and mode, and others beside them, so that all places are taken."""
+def to_probe(examples: list[TrialConfig], places: int, trials: int) -> list[TrialConfig]:
+    """One of each network and mode, and others beside them, so that as many places are taken."""
     firsts = list({kind(config): config for config in reversed(examples)}.values())[::-1]
     others = [config for config in examples if config not in firsts]
-    return [*firsts, *others][: math.ceil(len(firsts) / places) * places]
+    wanted = min(math.ceil(len(firsts) / places) * places, trials)
+    # There are fewer examples than places on a large machine.
+    return list(islice(chain(firsts, others, cycle(examples)), wanted))
 
 
 def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
@@ -193,7 +214,8 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
     for heading in ("machines", "wall time", "machine hours", *(["dollars"] if prices else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for machines in MACHINES:
-        times = [plan.seconds(machines, share) for share in sorted({plan.share, 1.0})]
+        at_once = plan.places * machines
+        times = [plan.seconds(at_once, share) for share in sorted({plan.share, 1.0})]
         if machines > 1 and plan.trials <= plan.places * (machines // 2):
             break  # more machines would stand idle
         hours = [machines * seconds / 3600 for seconds in times]
@@ -222,6 +244,7 @@ def span(values: Iterable[str]) -> str:
 def plan_file(options: JobOptions) -> str:
     """Name of the file that a plan is kept in: the same for runs under the same options."""
     shown = dataclasses.asdict(options)
+    fields = [field.name for field in dataclasses.fields(Plan)]  # other versions had others
     for name in ("name", "resume", "plan", "price_per_hour", "track", "storage_path"):
         del shown["run"][name]
-    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16] + ".json"
+    return hashlib.sha256(repr((shown, fields)).encode()).hexdigest()[:16] + ".json"

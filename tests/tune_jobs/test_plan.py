@@ -1,4 +1,8 @@
 import dataclasses
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,14 +12,26 @@ from trainables.config import Recipe, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.sources import load_dataset
 from tune_jobs.capacity import Prices
+from tune_jobs.launch import compare_plan
+from tune_jobs.options import RunOptions, started
 from tune_jobs.optuna_search import SearchOptions
-from tune_jobs.plan import Plan, expected_share, part_of, print_plan, to_probe
+from tune_jobs.plan import (
+    PLANS_FOLDER,
+    Plan,
+    expected_share,
+    make_plan,
+    part_of,
+    plan_file,
+    print_plan,
+    to_probe,
+)
 
 PLAN = Plan(
     trials=5,
     epochs=20,
     share=0.25,
     places=2,
+    at_once=4,
     start_s=10,
     epoch_s=2,
     checkpoint_mb=5,
@@ -24,12 +40,12 @@ PLAN = Plan(
 
 
 @pytest.mark.parametrize(
-    ("machines", "rounds"),
-    [(1, 3), (2, 2), (4, 1), (8, 1)],
+    ("at_once", "rounds"),
+    [(2, 3), (4, 2), (5, 1), (8, 1)],
 )
-def test_trials_run_in_rounds_of_as_many_as_there_are_places(machines, rounds):
-    assert PLAN.seconds(machines) == 10 + rounds * 20 * 2
-    assert PLAN.seconds(machines, share=0.5) == 10 + rounds * 10 * 2
+def test_trials_run_in_rounds_of_as_many_as_there_are_places(at_once, rounds):
+    assert PLAN.seconds(at_once) == 10 + rounds * 20 * 2
+    assert PLAN.seconds(at_once, share=0.5) == 10 + rounds * 10 * 2
 
 
 @pytest.mark.parametrize(
@@ -90,19 +106,51 @@ def test_dollars_are_of_all_machines_and_the_head(capsys):
 
 
 @pytest.mark.parametrize(
-    ("models", "places", "probed"),
+    ("models", "places", "trials", "probed"),
     [
-        ("a", 2, "a"),
-        ("aaa", 2, "aa"),
-        ("aaabbb", 1, "ab"),
-        ("abc", 2, "abc"),
-        ("aabbcc", 2, "abca"),
-        ("abc", 4, "abc"),
+        ("a", 2, 1, "a"),
+        ("aaa", 2, 3, "aa"),
+        ("aaa", 8, 6, "aaaaaa"),
+        ("aaabbb", 1, 6, "ab"),
+        ("abc", 2, 3, "abc"),
+        ("aabbcc", 2, 6, "abca"),
+        ("abc", 4, 3, "abc"),
+        ("abc", 8, 9, "abcabcab"),
     ],
 )
-def test_each_network_is_probed_while_all_places_are_taken(models, places, probed):
+def test_each_network_is_probed_while_all_places_are_taken(models, places, trials, probed):
     examples = [TrialConfig(lr=lr, model=model) for lr, model in enumerate(models, start=1)]
-    assert "".join(config.model for config in to_probe(examples, places)) == probed
+    assert "".join(config.model for config in to_probe(examples, places, trials)) == probed
+
+
+@pytest.mark.parametrize(("cold", "start_s"), [(False, 90), (True, 10)])
+def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
+    digits = load_dataset("digits")
+    data = TrainingData.of(digits, split(digits))
+
+    def train(folder, probed, part, clock):
+        begin = started()
+        clock.waited_s = 80.0
+        clock.reports = {name: [begin + 90 + 10 * i for i in range(1, 5)] for name in probed}
+        monkeypatch.setattr(time, "monotonic", lambda: begin + 130)  # at the end
+        Path(folder.path, "checkpoint").mkdir(parents=True)
+        Path(folder.path, "checkpoint", "weights").touch()
+        row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint"}
+        return SimpleNamespace(rows=dict.fromkeys(probed, row))
+
+    options = SearchOptions(scheduler="fifo", training=Recipe(epochs=20))
+    plan = make_plan(options, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
+    assert plan.epoch_s == pytest.approx(10)
+    assert plan.start_s == pytest.approx(start_s)
+
+
+def test_a_run_on_several_machines_is_compared_with_the_plan_for_them(tmp_path, capsys):
+    options = SearchOptions(run=RunOptions(storage_path=str(tmp_path)))
+    (tmp_path / PLANS_FOLDER).mkdir()
+    (tmp_path / PLANS_FOLDER / plan_file(options)).write_text(json.dumps(dataclasses.asdict(PLAN)))
+    compare_plan(options, Console(width=100))
+    # A quarter of 20 epochs of 2 s, in two rounds.
+    assert "planned 30 s" in capsys.readouterr().out
 
 
 def test_a_plan_says_what_memory_each_network_takes(capsys):

@@ -11,9 +11,11 @@ THOUSAND_STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 7 min, 2 h 05 min."""
+    """Seconds as a person says them: 42 s, 6.5 min, 17 min, 2 h 05 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
+    if seconds < 570:
+        return f"{seconds / 60:.1f} min"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
