@@ -1,7 +1,9 @@
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from trainables.errors import InputError
-from tune_jobs.storage import RunFolder
+from tune_jobs.storage import ROWS_AT_A_TIME, RunFolder
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -10,6 +12,15 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         folder.write("run.json", None)
     assert folder.read("run.json") == b"old"
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS_AT_A_TIME, 2 * ROWS_AT_A_TIME + 1])
+def test_a_table_has_all_rows_in_their_order(rows, tmp_path):
+    schema = pa.schema({"trial": pa.int64(), "error": pa.string()})
+    RunFolder.at(tmp_path).write_rows("t.parquet", ({"trial": i} for i in range(rows)), schema)
+    table = pd.read_parquet(tmp_path / "t.parquet")
+    assert table["trial"].tolist() == list(range(rows))
+    assert table["error"].isna().all()
 
 
 def test_a_relative_path_is_below_the_working_directory(tmp_path, monkeypatch):
