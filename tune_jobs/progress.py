@@ -43,7 +43,7 @@ class TerminalProgress(DriverCallback):
         self.seconds: list[float] = []
         self.next_line = time.monotonic()
         self.total = self.live.add_task("all".ljust(self.width), total=None, note="")
-        self._estimate("starting workers")
+        self._estimate()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -83,7 +83,12 @@ class TerminalProgress(DriverCallback):
 
     on_trial_error = on_trial_complete
 
-    def _estimate(self, note: str = "") -> None:
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Say in a log that the run lives, however long machines or epochs take."""
+        if self.live.disable:
+            self._estimate()
+
+    def _estimate(self) -> None:
         if self.live.disable and time.monotonic() < self.next_line:  # it looks at every trial
             return
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
@@ -98,6 +103,7 @@ class TerminalProgress(DriverCallback):
             max(0.0, share * configs[name].epochs - len(epochs[name])) for name in open_
         )
         done = sum(map(len, epochs.values()))
+        note = f"{len(self.bars)} running" if self.bars else "starting workers"
         if self.seconds:
             recent = self.seconds[-20:]
             lanes = max(1, min(self.places(), len(open_) + unseen))
