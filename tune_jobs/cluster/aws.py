@@ -98,8 +98,7 @@ def image(region: str, kind: dict[str, Any]) -> Iterator[str]:
     given = kind["node_config"].get("ImageId", "")
     try:
         if given.startswith(RESOLVED):
-            name = given.removeprefix(RESOLVED)
-            boto3.client("ssm", region).get_parameter(Name=name)
+            looked_up(region, given)
         elif not boto3.client("ec2", region).describe_images(ImageIds=[given])["Images"]:
             yield f"{region} has no ImageId {given}: an AMI is of one region; take one of it"
     except ClientError as error:
@@ -111,15 +110,20 @@ def image(region: str, kind: dict[str, Any]) -> Iterator[str]:
 
 def images_of_today(config: dict[str, Any]) -> dict[str, str]:
     """What AWS means today by the images that are looked up by name, as far as it knows them."""
-    found = {}
-    client = boto3.client("ssm", config["provider"]["region"])
+    found, region = {}, config["provider"]["region"]
     for kind in config["available_node_types"].values():
         given = kind["node_config"].get("ImageId", "")
         if given.startswith(RESOLVED) and given not in found:
             with contextlib.suppress(ClientError):  # is among the findings
-                answer = client.get_parameter(Name=given.removeprefix(RESOLVED))
-                found[given] = answer["Parameter"]["Value"]
+                found[given] = looked_up(region, given)
     return found
+
+
+def looked_up(region: str, given: str) -> str:
+    """The AMI that AWS means today by a public name of its own."""
+    answer = boto3.client("ssm", region).get_parameter(Name=given.removeprefix(RESOLVED))
+    value: str = answer["Parameter"]["Value"]
+    return value
 
 
 def profile(region: str, kind: dict[str, Any]) -> Iterator[str]:
