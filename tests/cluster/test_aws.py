@@ -111,11 +111,11 @@ def test_the_laptop_reads_and_compares_what_the_bucket_holds(cloud, expected, tm
 
 
 def test_a_bucket_that_is_not_there_is_one_message(cloud):
-    job = cloud.start(*cloud.submit(*GRID, "--storage-path", "s3://nowhere/runs"))
-    assert job.wait(LAUNCH_S) != 0
-    printed = cloud.log.read_text()
-    assert "Bucket 'nowhere' not found" in printed
-    assert "Traceback" not in printed
+    words = (*GRID, "--storage-path", "s3://nowhere/runs")
+    refused = cloud.laptop("python", "tune_jobs/lr_grid.py", *words, check=False)
+    assert refused.returncode == 2
+    assert "Bucket 'nowhere' not found" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_machines_without_trials_go_and_ray_down_leaves_none(cloud):
