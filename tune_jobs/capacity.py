@@ -88,10 +88,14 @@ def _dollars(config: dict[str, Any]) -> dict[str, float]:
     return found
 
 
+def running_machines() -> list[dict[str, float]]:
+    """Resources of each machine that the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
 def machines() -> list[dict[str, float]]:
     """Resources of each machine that the cluster has, and of each type that it may start."""
-    here = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return here + [kind.resources for kind in node_types()[0] if kind.most]
+    return running_machines() + [kind.resources for kind in node_types()[0] if kind.most]
 
 
 def machines_with_cores() -> list[dict[str, float]]:
@@ -146,8 +150,8 @@ def prices(options: RunOptions, machine: NodeType) -> Prices | None:
 
 def has_room(options: RunOptions, gpus: float) -> bool:
     """Whether a machine that runs now is large enough for a trial."""
-    here = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return any(trials_on(machine, options.cpus_per_trial, gpus) for machine in here)
+    cpus = options.cpus_per_trial
+    return any(trials_on(machine, cpus, gpus) for machine in running_machines())
 
 
 def has_gpus() -> bool:

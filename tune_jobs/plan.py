@@ -42,14 +42,14 @@ class Clock(DriverCallback):
     def __init__(self) -> None:
         self.reports: dict[str, list[float]] = {}
         self.made = time.monotonic()
-        self.waited_s: float | None = None
+        self.waited_s = 0.0
         """Until the first trial had a worker."""
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial has a worker."""
-        if self.waited_s is None:
+        if not self.waited_s:
             self.waited_s = time.monotonic() - self.made
 
     def on_trial_result(
@@ -145,7 +145,7 @@ def make_plan(
     epoch_s = sum(fmean(by_kind[each]) for each in kinds) / len(kinds)
     first = min(epochs, key=lambda name: clock.reports[name][0])
     last = max(reports[-1] for reports in clock.reports.values())
-    waited = clock.waited_s if cold and clock.waited_s else 0.0
+    waited = clock.waited_s if cold else 0.0
     return Plan(
         trials=trials,
         epochs=options.training.epochs,
