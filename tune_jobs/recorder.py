@@ -198,9 +198,9 @@ class Recorder(DriverCallback):
         start = time.monotonic()
         if start < self._next_write and not force:
             return
-        trials = (config_columns(self.configs[name]) | row for name, row in self.rows.items())
+        trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
         self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
-        rows = (row for epochs in self.epochs.values() for _, row in sorted(epochs.items()))
+        rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
         end = time.monotonic()
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)

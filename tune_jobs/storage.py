@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,6 @@ CURVES_FILE = "curves.png"
 FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
-
-ROWS_AT_A_TIME = 250
-"""Of a table that is written, which are made for that: never more of them are in memory."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +155,8 @@ class RunFolder:
         rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
         return rows
 
-    def write_rows(self, name: str, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    def write_rows(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
         """Write rows as parquet; columns a row lacks are null."""
-        buffer, left = io.BytesIO(), iter(rows)
-        with pq.ParquetWriter(buffer, schema) as writer:
-            while block := list(itertools.islice(left, ROWS_AT_A_TIME)):
-                writer.write_table(pa.Table.from_pylist(block, schema=schema))
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
         self.write(name, buffer.getvalue())
