@@ -27,6 +27,21 @@ def tiny(num_classes: int = 5) -> nn.Module:
     )  # fmt: skip
 
 
+class Limited(nn.Sequential):
+    """Takes six images at a time, as a device with little memory would."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = super().forward(x)  # as far as memory goes
+        if len(x) > 6:
+            raise torch.OutOfMemoryError("no memory")
+        return features
+
+
+def limited(num_classes: int = 5) -> nn.Module:
+    """As `tiny`, in little memory."""
+    return Limited(*tiny(num_classes))
+
+
 def watched() -> nn.Module:
     """As `tiny`; says in a file of the folder $SEEN which GPUs the process that builds it sees."""
     file = Path(os.environ["SEEN"], str(os.getpid()))

@@ -39,6 +39,8 @@ class TrainingState(TypedDict):
     scaler: dict[str, Any]
     rng: dict[str, Tensor]
     """States of the generators: of the image order, and of torch on each device."""
+    parts: int
+    """That a batch is cut into, where it did not fit into memory; a trial keeps them."""
     best: dict[str, Tensor]
     """Weights after the epoch with the highest validation accuracy, the first of equals."""
 

@@ -47,7 +47,7 @@ def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
         try:
             batched = _times(model, batch, image_size, device, THROUGHPUT_RUNS)
             break
-        except torch.cuda.OutOfMemoryError:
+        except torch.OutOfMemoryError:
             if batch == 1:
                 raise
             batch //= 2

@@ -18,11 +18,13 @@ from trainables.checkpoint import TrainingState
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
-from trainables.metrics import TARGET, peak_memory_mb, reset_peak_memory, weighted_scores
+from trainables.memory import peak_memory_mb, reset_peak_memory
+from trainables.metrics import TARGET, weighted_scores
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, resolve_precision
 from trainables.prediction import predict, to_device
+from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
 from trainables.task import build_task
 
@@ -83,6 +85,7 @@ def fit(
         "scheduler": {},
         "scaler": {},
         "rng": {},
+        "parts": step.parts,
         "best": {},
     }
     if resume is not None:
@@ -93,7 +96,9 @@ def fit(
         optimizer.load_state_dict(resume["optimizer"])
         scheduler.load_state_dict(resume["scheduler"])
         scaler.load_state_dict(resume["scaler"])
-        set_rng_state(resume["rng"], order_rng, device)
+        set_random_state(resume["rng"], device)
+        order_rng.set_state(resume["rng"]["order"])
+        step.parts = resume["parts"]
 
     history = state["history"]
     while len(history) < config.epochs:
@@ -130,7 +135,8 @@ def fit(
         state["optimizer"] = optimizer.state_dict()
         state["scheduler"] = scheduler.state_dict()
         state["scaler"] = scaler.state_dict()
-        state["rng"] = rng_state(order_rng, device)
+        state["rng"] = {"order": order_rng.get_state(), **random_state(device)}
+        state["parts"] = step.parts
         report(metrics, state)
     return history
 
@@ -197,21 +203,3 @@ def raise_if_not_finite(losses: Tensor, epoch: int) -> None:
     if len(wrong):
         step = int(wrong[0])
         raise DivergedError(epoch, step + 1, float(losses[step]))
-
-
-def rng_state(order_rng: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-    """States of all random generators that training draws from."""
-    state = {"order": order_rng.get_state(), "cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_rng_state(
-    state: dict[str, Tensor], order_rng: torch.Generator, device: torch.device
-) -> None:
-    """The inverse of `rng_state`."""
-    order_rng.set_state(state["order"])
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 
@@ -59,23 +56,3 @@ def weighted_scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
         "precision": float(weights @ (right / predicted.clamp(min=1))),
         "recall": float(weights @ (right / actual.clamp(min=1))),
     }
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Count the highest memory from here, as one process trains many trials."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    else:
-        with contextlib.suppress(OSError):  # only Linux can, and not everywhere
-            Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Highest since the reset: of the process on a CPU (shared images included), or of the GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 
 EVAL_BATCH = {"cpu": 128, "cuda": 2000}
@@ -24,17 +25,31 @@ EVAL_BATCH = {"cpu": 128, "cuda": 2000}
 def predict(
     model: nn.Module, images: Tensor, prepare: Callable[[Tensor], Tensor], autocast: Autocast
 ) -> Tensor:
-    """Logits N×C of N×H×W×3 images, by the model in evaluation mode."""
+    """Logits N×C of N×H×W×3 images, by the model in evaluation mode.
+
+    Batches are halved where they do not fit into memory.
+
+    Raises:
+        RuntimeError: not even one image fits.
+    """
     model.eval()
     size = getattr(prepare, "size", None) or images.shape[1]
     batch = EVAL_BATCH[images.device.type]
     if images.ndim == 4:  # and not features, which are small
         batch = max(8, int(batch * min(1, (32 / size) ** 2)))
-    logits = []
-    for part in images.split(batch):
-        prepared = prepare(part)
-        with autocast():
-            logits.append(model(prepared).float())
+    logits, done = [], 0
+    while done < len(images):
+        part = images[done : done + batch]
+        try:
+            prepared = prepare(part)
+            with autocast():
+                logits.append(model(prepared).float())
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or batch == 1:
+                raise
+            batch //= 2
+        else:
+            done += len(part)
     return torch.cat(logits)
 
 

@@ -14,7 +14,9 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from trainables.config import TrialConfig
+from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
+from trainables.random_state import random_state, set_random_state
 
 AUXILIARY_SHARE = 0.3
 """Weight of each auxiliary head's loss, as in Szegedy et al., Going deeper with convolutions."""
@@ -60,7 +62,7 @@ class Step:
         Raises:
             RuntimeError: not even two images fit into memory.
         """
-        rng = torch.get_rng_state()
+        before = random_state(batch.device)
         while True:
             try:
                 loss, right = self._backward(batch, target)
@@ -70,8 +72,7 @@ class Step:
                 if not is_out_of_memory(error) or len(batch) < 4 * self.parts:
                     raise
             self.parts *= 2
-            torch.set_rng_state(rng)
-            torch.accelerator.empty_cache() if batch.is_cuda else None
+            set_random_state(before, batch.device)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
@@ -81,8 +82,9 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=target.device)
         right = torch.zeros((), dtype=torch.long, device=target.device)
+        parts = max(1, min(self.parts, len(batch) // 2))  # the last batch of an epoch is smaller
         for images, labels in zip(
-            batch.tensor_split(self.parts), target.tensor_split(self.parts), strict=True
+            batch.tensor_split(parts), target.tensor_split(parts), strict=True
         ):
             prepared = self.prepare(images)
             with self.autocast():
@@ -99,11 +101,6 @@ class Step:
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return criterion(self.config.loss, logits.float(), labels, self.config.label_smoothing)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether memory could not be had, of a GPU or, where the system says so, of a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def criterion(

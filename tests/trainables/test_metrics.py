@@ -1,17 +1,9 @@
-import sys
-
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from torch.nn import functional as F
 
-from trainables.metrics import (
-    EPOCH_METRICS,
-    TARGET,
-    peak_memory_mb,
-    reset_peak_memory,
-    weighted_scores,
-)
+from trainables.metrics import EPOCH_METRICS, TARGET, weighted_scores
 
 GENERATOR = torch.Generator().manual_seed(0)
 CASES = {
@@ -54,15 +46,3 @@ def test_scores_look_at_the_order_of_logits_only():
 def test_models_are_chosen_by_the_highest_validation_accuracy():
     assert TARGET == "val_accuracy"
     assert EPOCH_METRICS[TARGET].mode == "max"
-
-
-def test_peak_memory_counts_in_megabytes_from_the_reset():
-    device = torch.device("cpu")
-    before = peak_memory_mb(device)
-    assert 50 < before < 100_000  # torch alone takes more than 100 MB
-    assert torch.ones(10**8).any()  # 400 MB, let go at once
-    grown = peak_memory_mb(device)
-    assert grown >= before
-    reset_peak_memory(device)
-    if sys.platform == "linux":
-        assert peak_memory_mb(device) < grown - 300

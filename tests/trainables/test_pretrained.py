@@ -21,7 +21,6 @@ from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.loop import batch_sizes, fit, set_training
-from trainables.metrics import EPOCH_METRICS
 from trainables.models import build_model
 from trainables.models.heads import find_head, stages
 from trainables.models.pretrained import input_spec
@@ -447,8 +446,50 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result():
         one_step(Small(1), make_config(), nn.Identity())(batch, target)
 
 
-def test_the_micro_batch_is_reported():
-    assert "micro_batch" in EPOCH_METRICS
+def test_a_small_batch_is_cut_into_no_empty_parts():
+    results = []
+    for most in (16, 4):
+        torch.manual_seed(1)
+        model = Small(most)
+        take = one_step(model, make_config(), nn.Identity())
+        for size in (16, 3):
+            loss, _ = take(torch.ones(size, 3, 2, 2), torch.zeros(size, dtype=torch.long))
+        results.append((float(loss), model.seen[-1]))
+    assert results[0] == (pytest.approx(results[1][0]), 3)
+    assert results[1][1] == 3
+
+
+def test_a_trial_that_was_split_resumes_as_if_nothing_had_happened(tiny_data, tmp_path):
+    config = make_config(model="tests.nets:limited", epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tiny_data, None, stop=1, folder=tmp_path)
+    resumed = train(config, tiny_data, None, resume=load_checkpoint(tmp_path))
+    through = train(config, tiny_data, None)
+    assert {row["micro_batch"] for row in through[0]} == {4}
+    assert resumed[0] == through[0]
+    assert all(torch.equal(value, through[1][key]) for key, value in resumed[1].items())
+
+
+def test_a_split_draws_as_if_it_had_been_split_from_the_start():
+    losses = []
+    for most, parts in ((4, 1), (16, 4)):
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Dropout(0.5), Small(most))
+        take = one_step(model, make_config(), nn.Identity())
+        take.parts = parts
+        losses.append(take(torch.ones(16, 3, 2, 2), torch.arange(16) % 3)[0])
+    assert torch.equal(*losses)
+
+
+def test_predictions_are_made_in_parts_that_fit():
+    images = torch.arange(20 * 12, dtype=torch.float32).view(20, 2, 2, 3)
+    whole, part = Small(20), Small(3)
+    part.load_state_dict(whole.state_dict())
+    arguments = images, nn.Identity(), Autocast("fp32", CPU)
+    torch.testing.assert_close(predict(part, *arguments), predict(whole, *arguments))
+    assert sum(part.seen) == 20
+    with pytest.raises(torch.OutOfMemoryError):
+        predict(Small(0), *arguments)
 
 
 @pytest.mark.parametrize(
