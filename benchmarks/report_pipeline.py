@@ -60,18 +60,25 @@ class ReportCNN(nn.Module):
         return torch.softmax(self.fc2(x), dim=1)
 
 
-def evaluate(model: nn.Module, loader: DataLoader[tuple[torch.Tensor, int]]) -> int:
+def evaluate(
+    model: nn.Module, loader: DataLoader[tuple[torch.Tensor, int]], device: str = "cpu"
+) -> int:
     """How many images the model has right."""
     model.eval()
     right = 0
     with torch.no_grad():
         for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
             right += int((model(images).argmax(1) == labels).sum())
     return right
 
 
 def train(
-    data: TrainingData, lr: float, epochs: int, model: nn.Module | None = None
+    data: TrainingData,
+    lr: float,
+    epochs: int,
+    model: nn.Module | None = None,
+    device: str = "cpu",
 ) -> Iterator[dict[str, float]]:
     """Train at one rate, the report's CNN unless another model is given.
 
@@ -84,19 +91,20 @@ def train(
             (data.val_images, data.val_labels, False),
         )
     ]
-    model = model or ReportCNN()
+    model = (model or ReportCNN()).to(device)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     start = time.perf_counter()
     for epoch in range(1, epochs + 1):
         model.train()
         for images, labels in loaders[0]:
+            images, labels = images.to(device), labels.to(device)
             optimizer.zero_grad()
             loss = criterion(model(images), labels)
             loss.backward()
             optimizer.step()
         yield {
             "epoch": epoch,
-            "val_accuracy": evaluate(model, loaders[1]) / len(data.val_labels),
+            "val_accuracy": evaluate(model, loaders[1], device) / len(data.val_labels),
             "seconds": time.perf_counter() - start,
         }

@@ -41,14 +41,6 @@ def test_predictions_do_not_depend_on_the_batch(name, digits, tiny_data, tmp_pat
     assert whole.dtype is torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_predictions_do_not_depend_on_the_device(digits, tiny_data, tmp_path):
-    write_model(tmp_path, TrialConfig(lr=1e-3), tiny_data)
-    cpu, gpu = (load_model(tmp_path, torch.device(name)) for name in ("cpu", "cuda"))
-    left, right = (each.logits(digits.images).softmax(1) for each in (cpu, gpu))
-    assert (left - right).abs().max() < 1e-5
-
-
 def test_the_precision_of_convolutions_is_given_back():
     before = torch.backends.cudnn.conv.fp32_precision
     with exact_convolutions():

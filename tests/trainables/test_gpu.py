@@ -1,0 +1,141 @@
+"""What differs on a GPU; the rest of the tests runs on the CPU alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import write_model
+from tests.trainables.test_loop import assert_identical, make_config, train
+from trainables import costs
+from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.config import TrialConfig
+from trainables.data import TrainingData, split
+from trainables.features import compute_features
+from trainables.loop import fit
+from trainables.models import build_model
+from trainables.models.weights import read_weights
+from trainables.saved_model import load_model
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+SETTINGS = [
+    {"augment": "flip_crop"},
+    {"precision": "bf16"},
+    {"precision": "fp16"},
+    {"optimizer": "sgd", "schedule": "one_cycle"},
+    {"model": "resnet18", "model_args": {}},
+]
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    return TrainingData.of(digits, split(digits))
+
+
+class PulledPlugError(Exception):
+    pass
+
+
+def train_until(epoch, config, data, folder, device):
+    def report(metrics, state):
+        save_checkpoint(folder, state)
+        if metrics["epoch"] == epoch:
+            raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        fit(config, data, report, device=device)
+    return load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_learns_as_a_cpu_does(precision, data):
+    config = make_config(epochs=4, batch_size=32)
+    there = fit(config, data, lambda *_: None)
+    here = fit(dataclasses.replace(config, precision=precision), data, lambda *_: None, device=GPU)
+    assert [set(row) for row in here] == [set(row) for row in there]
+    assert here[-1]["val_accuracy"] == pytest.approx(there[-1]["val_accuracy"], abs=0.05)
+    assert here[-1]["val_accuracy"] > 0.8
+
+
+def test_bf16_is_what_auto_means(data):
+    states = []
+    config = make_config(precision="auto", epochs=1)
+    fit(config, data, lambda _, state: states.append(state["precision"]), device=GPU)
+    assert states == ["bf16"]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_an_interrupted_trial_ends_as_if_nothing_had_happened(settings, data, tmp_path):
+    config = make_config(**settings)
+    state = train_until(1, config, data, tmp_path, GPU)
+    resumed = train(config, data, device=GPU, resume=state)
+    assert_identical(resumed, train(config, data, device=GPU))
+
+
+@pytest.mark.parametrize(("first", "second"), [(CPU, GPU), (GPU, CPU)])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_trial_moves_between_cpu_and_gpu(optimizer, first, second, data, tmp_path):
+    config = make_config(optimizer=optimizer, lr=0.01, batch_size=32)
+    state = train_until(1, config, data, tmp_path, first)
+    history = fit(config, data, lambda *_: None, device=second, resume=state)
+    assert history[:1] == state["history"]
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_a_batch_that_does_not_fit_is_split_with_the_same_result(data):
+    # Without batch normalisation, whose statistics are those of a part.
+    config = make_config(model="vgg11", model_args={"dropout": 0.0}, input_size=64, lr=1e-4,
+                         batch_size=512, epochs=1)  # fmt: skip
+    whole = fit(config, data, lambda *_: None, device=GPU)[0]
+    total = torch.cuda.get_device_properties(GPU).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(0.8 * whole["peak_memory_mb"] * 1e6 / total)
+    try:
+        parts = fit(config, data, lambda *_: None, device=GPU)[0]
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert whole["micro_batch"] == 512
+    assert parts["micro_batch"] < 512
+    assert parts["peak_memory_mb"] < 0.8 * whole["peak_memory_mb"]
+    assert parts["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-2)
+
+
+def test_peak_memory_is_that_of_the_gpu(data):
+    small, large = (
+        fit(make_config(epochs=1, batch_size=size), data, lambda *_: None, device=GPU)[0]
+        for size in (16, 256)
+    )
+    assert 0 < small["peak_memory_mb"] < large["peak_memory_mb"] < 500
+
+
+@pytest.mark.parametrize(
+    ("model", "args"), [("cnn", {}), ("resnet18", {}), ("densenet121", {}), ("googlenet", {})]
+)
+def test_predictions_do_not_depend_on_the_device(model, args, digits, tiny_data, tmp_path):
+    config = TrialConfig(lr=1e-3, model=model, model_args=args, input_size=32)
+    write_model(tmp_path, config, tiny_data)
+    left, right = (load_model(tmp_path, each).logits(digits.images) for each in (CPU, GPU))
+    assert (left.softmax(1) - right.softmax(1)).abs().max() < 1e-5
+
+
+def test_features_are_those_of_a_cpu(tiny_data, tmp_path):
+    file = tmp_path / "resnet18.pt"
+    torch.manual_seed(0)
+    torch.save(build_model("resnet18", 10, 32).state_dict(), file)
+    config = TrialConfig(lr=1e-3, model="resnet18", weights=str(file), mode="probe", input_size=32)
+    weights = read_weights("resnet18", str(file))
+    here, there = (
+        compute_features(config, tiny_data, weights, device, "fp32") for device in (GPU, CPU)
+    )
+    for part in there:
+        np.testing.assert_allclose(here[part], there[part], rtol=1e-2, atol=1e-2)
+
+
+def test_costs_are_measured():
+    model = build_model("cnn", 10, 32).to(GPU, memory_format=torch.channels_last)
+    found = costs.measure(model, 32, GPU)
+    assert 0 < found.latency_p50_ms <= found.latency_p95_ms < 100
+    assert found.images_per_second > 1000
+    assert costs.describe_device(GPU) == torch.cuda.get_device_name(GPU)
