@@ -50,7 +50,7 @@ def fit(
             and the complete state. The state's tensors go on changing: save, do not keep.
         device: to train on, the CPU by default. The images are put there once.
         resume: a state of an earlier call under the same config; training goes on after its
-            last epoch, on a CPU with results identical to the bit.
+            last epoch, on the same kind of device with results identical to the bit.
         weights: what training starts from, where the config says so.
 
     Returns:
@@ -62,6 +62,8 @@ def fit(
     """
     device = device or torch.device("cpu")
     reset_peak_memory(device)
+    if device.type == "cuda":  # or sums of fp32 come out otherwise each time
+        torch.backends.cudnn.deterministic = True
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
     # A trial that moves to another machine keeps the precision it began with.
@@ -164,6 +166,7 @@ def train_one_epoch(
         # Looking at a loss waits for a GPU, so it is done in blocks.
         if (i + 1) % FINITE_CHECK_STEPS == 0 or i + 1 == len(batches):
             raise_if_not_finite(losses[: i + 1], epoch)
+    step.forget()
     sizes = torch.tensor([len(index) for index in batches], device=device)
     return float((losses * sizes).sum() / n), float(right) / n
 

@@ -17,6 +17,7 @@ from trainables.config import TrialConfig
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 from trainables.random_state import random_state, set_random_state
+from trainables.recording import RecordedPass
 
 AUXILIARY_SHARE = 0.3
 """Weight of each auxiliary head's loss, as in Szegedy et al., Going deeper with convolutions."""
@@ -28,6 +29,9 @@ class Step:
     A batch that does not fit is split into micro-batches, whose gradients add up to those of the
     batch. Batch normalisation then normalises with the statistics of each micro-batch, unless it
     is frozen.
+
+    On a GPU the passes of whole batches are recorded once and replayed, until `forget`. Networks of
+    other packages are not, as their Python may do something else in every step.
     """
 
     def __init__(
@@ -43,6 +47,13 @@ class Step:
         self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
         self.parts = 1
+        self.records = autocast.device_type == "cuda" and ":" not in config.model
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what was recorded: the model trains otherwise, or others need the memory."""
+        self.warm = False
+        self.recorded: RecordedPass | None = None
 
     @property
     def micro_batch(self) -> int:
@@ -65,7 +76,7 @@ class Step:
         before = random_state(batch.device)
         while True:
             try:
-                loss, right = self._backward(batch, target)
+                loss, right = self._pass(batch, target)
                 break
             except RuntimeError as error:
                 # Batch normalisation needs two images in each part.
@@ -77,6 +88,16 @@ class Step:
         self.scaler.update()
         self.scheduler.step()
         return loss, right
+
+    def _pass(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.records or self.parts > 1 or len(batch) != self.config.batch_size:
+            return self._backward(batch, target)
+        if not self.warm:  # libraries set themselves up in a first pass
+            self.warm = True
+            return self._backward(batch, target)
+        if self.recorded is None:
+            self.recorded = RecordedPass(self._backward, self.model, batch, target)
+        return self.recorded(batch, target)
 
     def _backward(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,7 +1,5 @@
 """What differs on a GPU; the rest of the tests runs on the CPU alone."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,9 @@ from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
 from trainables.models.weights import read_weights
+from trainables.recording import RecordedPass
 from trainables.saved_model import load_model
+from trainables.step import Step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -27,6 +27,13 @@ SETTINGS = [
     {"optimizer": "sgd", "schedule": "one_cycle"},
     {"model": "resnet18", "model_args": {}},
 ]
+FAMILIES = {
+    "alexnet": 64, "convnext_tiny": 64, "densenet121": 32, "efficientnet_b0": 32, "googlenet": 32,
+    "maxvit_t": 224, "mnasnet0_5": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32,
+    "regnet_y_400mf": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 64, "swin_t": 224,
+    "swin_v2_t": 256, "vgg11_bn": 32, "vit_b_16": 224, "inception_v3": 75,
+}  # fmt: skip
+"""A network of each family of torchvision, and pixels it takes."""
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +57,11 @@ def train_until(epoch, config, data, folder, device):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_gpu_learns_as_a_cpu_does(precision, data):
-    config = make_config(epochs=4, batch_size=32)
-    there = fit(config, data, lambda *_: None)
-    here = fit(dataclasses.replace(config, precision=precision), data, lambda *_: None, device=GPU)
-    assert [set(row) for row in here] == [set(row) for row in there]
-    assert here[-1]["val_accuracy"] == pytest.approx(there[-1]["val_accuracy"], abs=0.05)
-    assert here[-1]["val_accuracy"] > 0.8
+def test_the_loss_falls_on_digits(precision, data):
+    config = make_config(epochs=4, batch_size=32, precision=precision)
+    history = fit(config, data, lambda *_: None, device=GPU)
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert history[-1]["val_accuracy"] > 0.8
 
 
 def test_bf16_is_what_auto_means(data):
@@ -72,6 +77,19 @@ def test_an_interrupted_trial_ends_as_if_nothing_had_happened(settings, data, tm
     state = train_until(1, config, data, tmp_path, GPU)
     resumed = train(config, data, device=GPU, resume=state)
     assert_identical(resumed, train(config, data, device=GPU))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_recorded_passes_train_as_others_do(settings, data, monkeypatch):
+    replays = []
+    replay = RecordedPass.__call__
+    monkeypatch.setattr(RecordedPass, "__call__", lambda *args: replays.append(1) or replay(*args))
+    config = make_config(batch_size=32, **settings)
+    recorded = train(config, data, device=GPU)
+    full = len(data.train_labels) // 32
+    assert len(replays) == config.epochs * (full - 1)
+    monkeypatch.setattr(Step, "_pass", Step._backward)
+    assert_identical(recorded, train(config, data, device=GPU))
 
 
 @pytest.mark.parametrize(("first", "second"), [(CPU, GPU), (GPU, CPU)])
@@ -139,3 +157,12 @@ def test_costs_are_measured():
     assert 0 < found.latency_p50_ms <= found.latency_p95_ms < 100
     assert found.images_per_second > 1000
     assert costs.describe_device(GPU) == torch.cuda.get_device_name(GPU)
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_every_family_of_networks_can_be_recorded(model, tiny_data, monkeypatch):
+    config = TrialConfig(lr=1e-4, epochs=1, batch_size=8, model=model, input_size=FAMILIES[model])
+    (recorded,) = fit(config, tiny_data, lambda *_: None, device=GPU)
+    monkeypatch.setattr(Step, "_pass", Step._backward)
+    (eager,) = fit(config, tiny_data, lambda *_: None, device=GPU)
+    assert recorded["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)

@@ -1,0 +1,48 @@
+"""Recording of a training step's kernels, which a GPU then runs without waiting for Python.
+
+Small networks are faster than the CPU that tells a GPU one kernel after the other what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Pass = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""A batch and its labels -> loss and number of right ones; leaves gradients in the model."""
+
+
+class RecordedPass:
+    """A pass forward and backward as a CUDA graph, replayed with the batches of later steps.
+
+    What Python does between the kernels happens once, so it must not depend on the batch or on
+    chance. Random numbers that are drawn on the GPU are other ones in every replay.
+
+    Args:
+        backward: what is recorded, after it has run once without.
+        model: that it leaves gradients in.
+        batch: of the size that is recorded.
+        target: its labels.
+
+    Raises:
+        torch.OutOfMemoryError: a recording keeps the memory that the pass takes, and that is
+            too little.
+    """
+
+    def __init__(self, backward: Pass, model: nn.Module, batch: Tensor, target: Tensor):
+        self.batch, self.target = batch.clone(), target.clone()
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.loss, self.right = backward(self.batch, self.target)
+        self.gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+
+    def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Replay; the tensors returned are overwritten by the next replay."""
+        self.batch.copy_(batch)
+        self.target.copy_(target)
+        for parameter, gradient in self.gradients:  # passes in between leave their own
+            parameter.grad = gradient
+        self.graph.replay()
+        return self.loss, self.right
