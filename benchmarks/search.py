@@ -41,14 +41,14 @@ model.widths: {choices: [[4], [4, 8]]}
 """
 
 
-def trials() -> None:
+def trials(sampler: str) -> None:
     """Trials a second, the cost of a trial as they grow many, and the driver's memory."""
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiny_images(Path(folder, "images"))
         Path(folder, "space.yaml").write_text(SPACE)
         command = [sys.executable, "tune_jobs/optuna_search.py", "--trials", str(TRIALS),
                    "--data", images, "--image-size", "8", "--epochs", "1",
-                   "--space", f"{folder}/space.yaml", "--scheduler", "fifo",
+                   "--space", f"{folder}/space.yaml", "--scheduler", "fifo", "--sampler", sampler,
                    "--storage-path", folder]  # fmt: skip
         memory: list[tuple[float, float]] = []
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as job:
@@ -97,6 +97,7 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=["trials", "accuracy"])
+    parser.add_argument("--sampler", default="tpe", help="of trials")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--images", type=int, default=10_000, help="to train on")
     parser.add_argument("--budget", type=float, default=300, help="seconds of each search")
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--syne-tune-python", help="of an environment that has syne-tune")
     options = parser.parse_args()
     if options.part == "trials":
-        trials()
+        trials(options.sampler)
     else:
         print(f"{options.budget:.0f} s each, trials of up to {EPOCHS} epochs")
         accuracy(

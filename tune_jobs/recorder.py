@@ -57,7 +57,7 @@ class Recorder(DriverCallback):
         """Of trials.parquet, without the settings, which `configs` has."""
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._next_write = 0.0
-        self._resources: tune.PlacementGroupFactory | None = None
+        self._first: Trial | None = None
 
     def add(self, name: str, config: TrialConfig, parameters: int) -> None:
         """Enter a trial that has not begun; `parameters` are its model's learnable ones."""
@@ -211,17 +211,24 @@ class Recorder(DriverCallback):
         return {"checkpoint": checkpoint, "weights_sha256": hashlib.sha256(content).hexdigest()}
 
     def _release(self, trial: Trial) -> None:
-        """Let go of what Ray keeps of a trial until the run ends: 30 KB that nobody asks for."""
+        """Let go of what Ray keeps of a trial until the run ends: 30 KB and more."""
         metadata = trial.run_metadata
         # Of a trial that has no result Ray prints a line, whatever its verbosity.
         metadata.last_result = {"epoch": len(self.epochs[trial_name(trial)])}
         metadata.metric_analysis, metadata.metric_n_steps = {}, {}
         metadata.checkpoint_manager = _CheckpointManager(None)
+        # The worker's first answer, which holds the call itself too. The result above replaces it.
+        trial._default_result_or_future = None
         trial.evaluated_params = {}
         trial.config["trial"] = {"name": trial_name(trial)}
-        # All trials ask for the same, each in an object of its own.
-        self._resources = self._resources or trial.placement_group_factory
-        trial.placement_group_factory = self._resources  # type: ignore[assignment]
+        trial.set_experiment_tag("")
+        # Of these all trials have the same, each in an object of its own.
+        first = self._first = self._first or trial
+        trial.placement_group_factory = first.placement_group_factory
+        assert trial.storage is not None  # as it has run
+        assert first.storage is not None
+        trial.storage.syncer = first.storage.syncer
+        trial.storage.sync_config = first.storage.sync_config
 
     def _row(self, trial: Trial) -> dict[str, Any]:
         return self.rows[trial_name(trial)]
