@@ -3,8 +3,8 @@
     python -m benchmarks.gpu [throughput] [sharing] [probe] [inference] --data path/to/cifar10
 
 `throughput` trains the custom CNN and the report's networks at 32 pixels, all layers. `sharing`
-trains the custom CNN in several processes at once, as `--gpus-per-trial 0.25` does. `probe` trains
-heads on features that are computed once. `inference` classifies the test part in fp32.
+trains the custom CNN in several processes at once, as `--gpus-per-trial` below 1 does. `probe`
+trains heads on features that are computed once. `inference` classifies the test part in fp32.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def throughput(data: TrainingData, rounds: int) -> None:
             model = None if name == "cnn" else build_model(name, len(data.classes), 32)
             first, second = report_pipeline.train(data, 1e-4, 2, model, "cuda")
             theirs.append(images / (second["seconds"] - first["seconds"]))
+            del model  # whose memory is not ours
             config = TrialConfig(lr=1e-4, epochs=2, model=name)
             row = fit(config, data, lambda *_: None, device=GPU)[-1]
             ours.append(row["images_per_second"])

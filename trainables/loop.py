@@ -22,7 +22,7 @@ from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.metrics import TARGET, weighted_scores
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
-from trainables.precision import Autocast, resolve_precision
+from trainables.precision import Autocast, repeatable_convolutions, resolve_precision
 from trainables.prediction import predict, to_device
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
@@ -32,6 +32,7 @@ Report = Callable[[dict[str, float], TrainingState], None]
 FINITE_CHECK_STEPS = 50
 
 
+@repeatable_convolutions()
 def fit(
     config: TrialConfig,
     data: TrainingData,
@@ -50,7 +51,8 @@ def fit(
             and the complete state. The state's tensors go on changing: save, do not keep.
         device: to train on, the CPU by default. The images are put there once.
         resume: a state of an earlier call under the same config; training goes on after its
-            last epoch, on the same kind of device with results identical to the bit.
+            last epoch, on the same kind of device with results identical to the bit as far as
+            its kernels add in one order (convolutions do).
         weights: what training starts from, where the config says so.
 
     Returns:
@@ -62,8 +64,6 @@ def fit(
     """
     device = device or torch.device("cpu")
     reset_peak_memory(device)
-    if device.type == "cuda":  # or sums of fp32 come out otherwise each time
-        torch.backends.cudnn.deterministic = True
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
     # A trial that moves to another machine keeps the precision it began with.
@@ -100,7 +100,7 @@ def fit(
         scaler.load_state_dict(resume["scaler"])
         set_random_state(resume["rng"], device)
         order_rng.set_state(resume["rng"]["order"])
-        step.parts = resume["parts"]
+        step.parts = resume.get("parts", 1)  # states of earlier versions have none
 
     history = state["history"]
     while len(history) < config.epochs:

@@ -10,7 +10,8 @@ import torch
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether memory could not be had, of a GPU or, where the system says so, of a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    words = "DefaultCPUAllocator", "CUDA error: out of memory"
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import torch
@@ -40,3 +42,14 @@ def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPre
             bool(capabilities.get("avx512_bf16")) and "AMD" in str(capabilities.get("cpu_name"))
         )
     return "bf16" if native else "fp32"
+
+
+@contextlib.contextmanager
+def repeatable_convolutions() -> Iterator[None]:
+    """Convolutions on a GPU that add in one order, or sums of fp32 come out otherwise each time."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

@@ -27,13 +27,14 @@ class RecordedPass:
         target: its labels.
 
     Raises:
-        torch.OutOfMemoryError: a recording keeps the memory that the pass takes, and that is
-            too little.
+        RuntimeError: the memory is too little for a second pass beside the first, or a kernel
+            cannot be recorded.
     """
 
     def __init__(self, backward: Pass, model: nn.Module, batch: Tensor, target: Tensor):
         self.batch, self.target = batch.clone(), target.clone()
         self.graph = torch.cuda.CUDAGraph()
+        model.zero_grad(set_to_none=True)  # while recording no memory is given back
         with torch.cuda.graph(self.graph):
             self.loss, self.right = backward(self.batch, self.target)
         self.gradients = [(parameter, parameter.grad) for parameter in model.parameters()]

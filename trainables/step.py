@@ -30,8 +30,8 @@ class Step:
     batch. Batch normalisation then normalises with the statistics of each micro-batch, unless it
     is frozen.
 
-    On a GPU the passes of whole batches are recorded once and replayed, until `forget`. Networks of
-    other packages are not, as their Python may do something else in every step.
+    On a GPU the passes of whole batches are recorded once and replayed, until `forget`. Those of
+    timm's networks and of one's own are not: their Python may do something else in every step.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class Step:
         self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
         self.parts = 1
-        self.records = autocast.device_type == "cuda" and ":" not in config.model
+        known = config.mode == "probe" or ":" not in config.model
+        self.records = autocast.device_type == "cuda" and known
         self.forget()
 
     def forget(self) -> None:
-        """Let go of what was recorded: the model trains otherwise, or others need the memory."""
+        """Let go of what was recorded: the model trains otherwise, or others need its memory."""
         self.warm = False
         self.recorded: RecordedPass | None = None
 
@@ -82,6 +83,7 @@ class Step:
                 # Batch normalisation needs two images in each part.
                 if not is_out_of_memory(error) or len(batch) < 4 * self.parts:
                     raise
+            self.forget()
             self.parts *= 2
             set_random_state(before, batch.device)
         self.scaler.step(self.optimizer)
@@ -90,14 +92,22 @@ class Step:
         return loss, right
 
     def _pass(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.records or self.parts > 1 or len(batch) != self.config.batch_size:
+        if len(batch) != self.config.batch_size:
+            self.forget()  # the last batch of an epoch, which runs in memory of its own
+            return self._backward(batch, target)
+        if not self.records or self.parts > 1:
             return self._backward(batch, target)
         if not self.warm:  # libraries set themselves up in a first pass
             self.warm = True
             return self._backward(batch, target)
         if self.recorded is None:
-            self.recorded = RecordedPass(self._backward, self.model, batch, target)
-        return self.recorded(batch, target)
+            try:
+                self.recorded = RecordedPass(self._backward, self.model, batch, target)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.records = False  # the pass itself fits, which a recording is beside
+        return (self.recorded or self._backward)(batch, target)
 
     def _backward(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)

@@ -79,11 +79,17 @@ def test_an_interrupted_trial_ends_as_if_nothing_had_happened(settings, data, tm
     assert_identical(resumed, train(config, data, device=GPU))
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_recorded_passes_train_as_others_do(settings, data, monkeypatch):
-    replays = []
+@pytest.fixture
+def replays(monkeypatch):
+    """One entry for each pass that is replayed."""
+    entries = []
     replay = RecordedPass.__call__
-    monkeypatch.setattr(RecordedPass, "__call__", lambda *args: replays.append(1) or replay(*args))
+    monkeypatch.setattr(RecordedPass, "__call__", lambda *args: entries.append(1) or replay(*args))
+    return entries
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_recorded_passes_train_as_others_do(settings, data, replays, monkeypatch):
     config = make_config(batch_size=32, **settings)
     recorded = train(config, data, device=GPU)
     full = len(data.train_labels) // 32
@@ -116,7 +122,6 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result(data):
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert whole["micro_batch"] == 512
     assert parts["micro_batch"] < 512
-    assert parts["peak_memory_mb"] < 0.8 * whole["peak_memory_mb"]
     assert parts["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-2)
 
 
@@ -160,9 +165,10 @@ def test_costs_are_measured():
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_every_family_of_networks_can_be_recorded(model, tiny_data, monkeypatch):
+def test_every_family_of_networks_can_be_recorded(model, tiny_data, replays, monkeypatch):
     config = TrialConfig(lr=1e-4, epochs=1, batch_size=8, model=model, input_size=FAMILIES[model])
     (recorded,) = fit(config, tiny_data, lambda *_: None, device=GPU)
+    assert len(replays) == 4
     monkeypatch.setattr(Step, "_pass", Step._backward)
     (eager,) = fit(config, tiny_data, lambda *_: None, device=GPU)
     assert recorded["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)

@@ -294,6 +294,26 @@ def test_a_trial_keeps_its_precision_on_another_machine(tiny_data, tmp_path, mon
     assert_identical(resumed, uninterrupted)
 
 
+def test_a_state_of_an_earlier_version_goes_on(tiny_data):
+    states = []
+    config = make_config(epochs=2)
+    fit(config, tiny_data, lambda _, state: states.append(copy.deepcopy(state)))
+    earlier = {key: value for key, value in states[0].items() if key != "parts"}
+    assert_identical(train(config, tiny_data, resume=earlier), train(config, tiny_data))
+
+
+def test_how_convolutions_add_is_given_back(tiny_data):
+    seen = []
+    before = torch.backends.cudnn.deterministic
+    fit(
+        make_config(epochs=1),
+        tiny_data,
+        lambda *_: seen.append(torch.backends.cudnn.deterministic),
+    )
+    assert seen == [True]
+    assert torch.backends.cudnn.deterministic == before
+
+
 def test_a_finished_trial_is_not_trained_again(tiny_data, tmp_path):
     config = make_config(epochs=1)
     history = fit(config, tiny_data, lambda _, state: save_checkpoint(tmp_path, state))

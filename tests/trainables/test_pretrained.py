@@ -6,7 +6,9 @@ import pickle
 import threading
 import time
 import warnings
+import weakref
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -414,14 +416,16 @@ def test_batches_are_resized_on_the_device(tiny_data, monkeypatch):
 
 
 class Small(nn.Module):
-    """Takes so many images at a time, as a small device would."""
+    """Takes so many images at a time, as a small device would, less those that are held."""
+
+    held = 0
 
     def __init__(self, most):
         super().__init__()
         self.most, self.layer, self.seen = most, nn.Linear(12, 3), []
 
     def forward(self, x):
-        if len(x) > self.most:
+        if len(x) + self.held > self.most:
             raise torch.OutOfMemoryError("no memory")
         self.seen.append(len(x))
         return self.layer(x.flatten(1))
@@ -479,6 +483,81 @@ def test_a_split_draws_as_if_it_had_been_split_from_the_start():
         take.parts = parts
         losses.append(take(torch.ones(16, 3, 2, 2), torch.arange(16) % 3)[0])
     assert torch.equal(*losses)
+
+
+class Recording:
+    """Stands in for a recorded pass where there is no GPU: it holds memory, and fits one mode."""
+
+    replays: ClassVar[list[int]] = []
+    too_large = False
+
+    def __init__(self, backward, model, batch, target):
+        if self.too_large:
+            raise torch.OutOfMemoryError("no memory")
+        self.backward, self.model, self.seen = backward, model, self.trained(model)
+        self.replays.append(0)
+        Small.held = len(batch)
+        weakref.finalize(self, setattr, Small, "held", 0)
+
+    @staticmethod
+    def trained(model):
+        return [parameter.requires_grad for parameter in model.parameters()]
+
+    def __call__(self, batch, target):
+        assert self.trained(self.model) == self.seen
+        self.replays[-1] += 1
+        held, Small.held = Small.held, 0
+        result = self.backward(batch, target)
+        Small.held = held
+        return result
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """Replays of each recording that is made, on a CPU that records as a GPU does."""
+    init = step.Step.__init__
+
+    def recording_init(self, *args):
+        init(self, *args)
+        self.records = True
+
+    monkeypatch.setattr(step.Step, "__init__", recording_init)
+    monkeypatch.setattr(step, "RecordedPass", Recording)
+    monkeypatch.setattr(Recording, "replays", [])
+    monkeypatch.setattr(Small, "held", 0)
+    return Recording.replays
+
+
+def test_whole_batches_are_recorded_and_leave_room_for_the_last(replays):
+    take = one_step(Small(24), make_config(), nn.Identity())
+    for size in (16, 16, 16, 12, 16, 16, 16, 12):
+        take(torch.ones(size, 3, 2, 2), torch.zeros(size, dtype=torch.long))
+    assert replays == [2, 2]
+    assert take.micro_batch == 16
+
+
+def test_a_pass_that_is_too_large_to_record_is_not_split(replays, monkeypatch):
+    monkeypatch.setattr(Recording, "too_large", True)
+    take = one_step(Small(16), make_config(), nn.Identity())
+    for _ in range(3):
+        take(torch.ones(16, 3, 2, 2), torch.zeros(16, dtype=torch.long))
+    assert take.model.seen == [16, 16, 16]
+    assert take.micro_batch == 16
+
+
+@pytest.mark.parametrize("images", [32, 40])  # 40 leave a smaller batch, 32 none
+def test_nothing_recorded_outlives_an_epoch(images, replays, tiny_data, tiny_file, monkeypatch):
+    data = dataclasses.replace(
+        tiny_data,
+        train_images=tiny_data.train_images[:images],
+        train_labels=tiny_data.train_labels[:images],
+    )
+    config = make_config(mode="gradual", weights="file", epochs=3)
+    weights = read_weights(TINY, str(tiny_file[0]))
+    recorded = train(config, data, weights)
+    assert replays == [1, 1, 1]
+    monkeypatch.setattr(step.Step, "_pass", step.Step._backward)
+    assert train(config, data, weights)[0] == recorded[0]
 
 
 def test_predictions_are_made_in_parts_that_fit():
