@@ -37,7 +37,7 @@ class Check:
             say(f"account {number}, region {config['provider']['region']}")
             findings += aws.aws_findings(config)
             for name, ami in aws.images_of_today(config).items():
-                say(f"{name} is {ami} today: give that as ImageId to stay with it")
+                say(f"{name} is {ami} today: `render --provider aws --pin` writes that instead")
         if self.storage_path is not None:
             from tune_jobs.cluster.aws import storage_findings
 
@@ -59,6 +59,8 @@ class Render:
 
     provider: Literal["aws", "gcp", "local", "kuberay"]
     """aws is cluster.yaml itself."""
+    pin: bool = False
+    """Of aws: with the AMI that AWS means by the image's name today, in the region of the file."""
     project: str | None = None
     """Of gcp: id of the project that pays."""
     head: str | None = None
@@ -81,10 +83,15 @@ class Render:
         from tune_jobs.cluster import render
         from tune_jobs.cluster.config import CLUSTER_FILE, read_config
 
-        if self.provider == "aws":
-            print(CLUSTER_FILE.read_text(), end="")  # noqa: T201
-            return 0
         config = read_config(CLUSTER_FILE)
+        if self.provider == "aws":
+            text = CLUSTER_FILE.read_text()
+            if self.pin:
+                from tune_jobs.cluster.aws import with_images_of_today
+
+                text = with_images_of_today(text, config)
+            print(text, end="")  # noqa: T201
+            return 0
         if self.provider == "gcp":
             made = render.gcp(config, render.required(self.project, "--project", "gcp"))
         elif self.provider == "local":

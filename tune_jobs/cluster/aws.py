@@ -119,6 +119,29 @@ def images_of_today(config: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def with_images_of_today(text: str, config: dict[str, Any]) -> str:
+    """A cluster's file with AMIs for the names of images, so that all its machines keep to them.
+
+    Args:
+        text: of the file.
+        config: what it says.
+
+    Raises:
+        InputError: AWS does not answer, or knows no image of a name.
+    """
+    region = config["provider"]["region"]
+    account(region)
+    for name, ami in images_of_today(config).items():
+        text = text.replace(name, ami)
+    if RESOLVED in text:
+        name = text.split(RESOLVED)[1].split()[0]
+        raise InputError(
+            f"AWS knows no image by the name of {name} in {region}: give ImageId the name or the "
+            "AMI of one that is there"
+        )
+    return text
+
+
 def looked_up(region: str, given: str) -> str:
     """The AMI that AWS means today by a public name of its own."""
     answer = boto3.client("ssm", region).get_parameter(Name=given.removeprefix(RESOLVED))

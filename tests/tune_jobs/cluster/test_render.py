@@ -5,12 +5,14 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from moto import mock_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.tune_jobs.cluster.test_check import run
+from tests.tune_jobs.cluster.test_check import node, run
 from tune_jobs import capacity
 from tune_jobs.capacity import AUTOSCALER_VARIABLE
 from tune_jobs.cluster import check
+from tune_jobs.cluster import config as configs
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
 
 
@@ -27,6 +29,24 @@ def checkout(monkeypatch):
 
 def test_aws_is_the_file_itself(capsys):
     assert rendered(capsys, "--provider", "aws")[0] == CLUSTER_FILE.read_text()
+
+
+@mock_aws
+def test_aws_is_written_with_the_image_of_today(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    given = node(read_config(CLUSTER_FILE))["ImageId"]
+    assert run("render", "--provider", "aws", "--pin") == 2
+    assert given.removeprefix("resolve:ssm:") in capsys.readouterr().err  # moto has not that one
+    known = "resolve:ssm:/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
+    file = tmp_path / "cluster.yaml"
+    file.write_text(CLUSTER_FILE.read_text().replace(given, known))
+    monkeypatch.setattr(configs, "CLUSTER_FILE", file)
+    text, made = rendered(capsys, "--provider", "aws", "--pin")
+    images = {kind["node_config"]["ImageId"] for kind in made["available_node_types"].values()}
+    (image,) = images
+    assert image.startswith("ami-")
+    assert text == file.read_text().replace(known, image)
 
 
 VARIANTS = {
