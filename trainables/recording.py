@@ -18,7 +18,8 @@ class RecordedPass:
     """A pass forward and backward as a CUDA graph, replayed with the batches of later steps.
 
     What Python does between the kernels happens once, so it must not depend on the batch or on
-    chance. Random numbers that are drawn on the GPU are other ones in every replay.
+    chance. Random numbers that are drawn on the GPU are other ones in every replay. Gradients are
+    left in the same tensors each time: after a pass of another kind it is recorded anew.
 
     Args:
         backward: what is recorded, after it has run once without.
@@ -37,13 +38,10 @@ class RecordedPass:
         model.zero_grad(set_to_none=True)  # while recording no memory is given back
         with torch.cuda.graph(self.graph):
             self.loss, self.right = backward(self.batch, self.target)
-        self.gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
 
     def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Replay; the tensors returned are overwritten by the next replay."""
         self.batch.copy_(batch)
         self.target.copy_(target)
-        for parameter, gradient in self.gradients:  # passes in between leave their own
-            parameter.grad = gradient
         self.graph.replay()
         return self.loss, self.right
