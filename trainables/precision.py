@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -45,11 +45,24 @@ def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPre
 
 
 @contextlib.contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Convolutions of fp32 on a GPU as on a CPU, where they have 10 bits of mantissa otherwise."""
+    with _held(torch.backends.cudnn.conv, "fp32_precision", "ieee"):  # type: ignore[attr-defined]
+        yield
+
+
+@contextlib.contextmanager
 def repeatable_convolutions() -> Iterator[None]:
     """Convolutions on a GPU that add in one order, or sums of fp32 come out otherwise each time."""
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = True
+    with _held(torch.backends.cudnn, "deterministic", True):
+        yield
+
+
+@contextlib.contextmanager
+def _held(backend: Any, setting: str, value: Any) -> Iterator[None]:
+    before = getattr(backend, setting)
+    setattr(backend, setting, value)
     try:
         yield
     finally:
-        torch.backends.cudnn.deterministic = before
+        setattr(backend, setting, before)

@@ -5,10 +5,8 @@ Shape letters: N images, H height, W width, C classes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from trainables.config import TrialConfig
 from trainables.data import Images, TrainingData
 from trainables.errors import InputError
 from trainables.models import build_model
-from trainables.precision import Autocast
+from trainables.precision import Autocast, exact_convolutions
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation, input_statistics
 
@@ -60,18 +58,6 @@ class Classifier:
                 self.prepare,
                 Autocast("fp32", self.device),
             ).cpu()
-
-
-@contextlib.contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """Convolutions of fp32 on a GPU as on a CPU, where they have 10 bits of mantissa otherwise."""
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision = before
 
 
 def describe_model(config: TrialConfig, data: TrainingData, weights: bytes) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from torch import nn
 
 from trainables.costs import measure
 from trainables.errors import InputError
-from trainables.saved_model import Classifier, describe_model, exact_convolutions, rebuild
+from trainables.precision import exact_convolutions
+from trainables.saved_model import Classifier, describe_model, rebuild
 from tune_jobs.analysis.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison import Contestant, Role, Scored, TestPart
 from tune_jobs.analysis.results import config_of

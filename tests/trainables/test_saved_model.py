@@ -7,7 +7,8 @@ import torch
 from tests.conftest import write_model
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, exact_convolutions, load_model
+from trainables.precision import exact_convolutions
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, load_model
 
 
 @pytest.mark.parametrize(
