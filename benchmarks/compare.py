@@ -24,21 +24,19 @@ from torch.utils.data import DataLoader
 
 from benchmarks.lr_grid import spread
 from benchmarks.report_pipeline import PILDataset, ReportCNN, evaluate
-from trainables.data import TEST
+from trainables.data import TEST, Images, Ints
 from trainables.models import build_model
 from trainables.preparation import Preparation
 from trainables.saved_model import Classifier
 from trainables.sources import load_dataset
 
 
-def inference(source: str, rounds: int) -> None:
-    """Images a second of classifying the test part."""
-    torch.set_num_threads(os.cpu_count() or 1)
+def untrained(source: str, device: torch.device) -> tuple[Classifier, Images, Ints]:
+    """The custom CNN on a device, and the test part's images and labels."""
     dataset = load_dataset(source)
     test = np.flatnonzero(dataset.parts == TEST)
-    images, labels = dataset.images[test], dataset.labels[test]
-    device, half = torch.device("cpu"), (0.5, 0.5, 0.5)
-    model = build_model("cnn", len(dataset.classes), images.shape[1])
+    images, half = dataset.images[test], (0.5, 0.5, 0.5)
+    model = build_model("cnn", len(dataset.classes), images.shape[1]).to(device)
     classifier = Classifier(
         model.to(memory_format=torch.channels_last).eval(),
         Preparation(half, half, device),
@@ -46,15 +44,22 @@ def inference(source: str, rounds: int) -> None:
         images.shape[1],
         device,
     )
+    return classifier, images, dataset.labels[test]
+
+
+def inference(source: str, rounds: int) -> None:
+    """Images a second of classifying the test part."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    classifier, images, labels = untrained(source, torch.device("cpu"))
     classifier.logits(images[:1000])
     ours, theirs = [], []
     for _ in range(rounds):
         start = time.perf_counter()
         evaluate(ReportCNN(), DataLoader(PILDataset(images, labels), 64, num_workers=2))
-        theirs.append(len(test) / (time.perf_counter() - start))
+        theirs.append(len(labels) / (time.perf_counter() - start))
         start = time.perf_counter()
         classifier.logits(images)
-        ours.append(len(test) / (time.perf_counter() - start))
+        ours.append(len(labels) / (time.perf_counter() - start))
     print(f"report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
     print(f"ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
 

@@ -30,7 +30,7 @@ import torch
 from benchmarks import report_pipeline
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, split
+from trainables.data import TrainingData, part_of, split
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
@@ -38,7 +38,6 @@ from trainables.models.weights import read_weights
 from trainables.precision import resolve_precision
 from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_trials
-from tune_jobs.plan import part_of
 
 MODELS = ("resnet18", "densenet121", "googlenet")
 RATES = (1e-5, 1e-4)

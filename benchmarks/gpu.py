@@ -10,7 +10,6 @@ trains heads on features that are computed once. `inference` classifies the test
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import statistics
 import tempfile
@@ -21,29 +20,21 @@ import torch
 from torch import multiprocessing
 
 from benchmarks import report_pipeline
+from benchmarks.compare import untrained
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TEST, TrainingData, split
+from trainables.data import TrainingData, part_of, split
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
 from trainables.models.weights import read_weights
 from trainables.precision import resolve_precision
-from trainables.preparation import Preparation
-from trainables.saved_model import Classifier
 from trainables.sources import load_dataset
 
 GPU = torch.device("cuda")
 MODELS = ("cnn", "resnet18", "densenet121", "googlenet")
 AT_ONCE = (1, 2, 4)
 PROBE_RATES, PROBE_EPOCHS = 10, 10
-
-
-def thinned(data: TrainingData, images: int) -> TrainingData:
-    """Every k-th of the images to train and to validate with, `images` together or some more."""
-    k = (len(data.train_labels) + len(data.val_labels)) // images
-    names = ("train_images", "train_labels", "val_images", "val_labels")
-    return dataclasses.replace(data, **{name: getattr(data, name)[::k].copy() for name in names})
 
 
 def throughput(data: TrainingData, rounds: int) -> None:
@@ -115,15 +106,7 @@ def probe(data: TrainingData) -> None:
 
 def inference(source: str, rounds: int) -> None:
     """Images a second of classifying the test part by the custom CNN."""
-    dataset = load_dataset(source)
-    images = dataset.images[dataset.parts == TEST]
-    half = (0.5, 0.5, 0.5)
-    size = images.shape[1]
-    model = build_model("cnn", len(dataset.classes), size).to(GPU).eval()
-    classifier = Classifier(
-        model.to(memory_format=torch.channels_last),
-        Preparation(half, half, GPU), dataset.classes, size, GPU,
-    )  # fmt: skip
+    classifier, images, _ = untrained(source, GPU)
     classifier.logits(images)
     rates = []
     for _ in range(rounds):
@@ -139,12 +122,12 @@ def main() -> None:
     parts = ("throughput", "sharing", "probe", "inference")
     parser.add_argument("parts", nargs="*", choices=parts, default=list(parts))
     parser.add_argument("--data", required=True, help="CIFAR-10 as a folder of parquet files")
-    parser.add_argument("--images", type=int, default=12_500, help="to train and validate with")
+    parser.add_argument("--images", type=int, default=10_000, help="to train on")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}, {os.cpu_count()} cores")
     dataset = load_dataset(options.data)
-    data = thinned(TrainingData.of(dataset, split(dataset)), options.images)
+    data, _ = part_of(TrainingData.of(dataset, split(dataset)), options.images)
     for part in options.parts:
         print(f"\n{part}", flush=True)
         if part == "throughput":

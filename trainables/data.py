@@ -6,7 +6,7 @@ Shape letters: N images, H height, W width; three colour channels, last.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 from typing import TypeAlias
@@ -200,3 +200,16 @@ def pixel_statistics(
         # A constant channel has no spread to divide by.
         stds.append(float(np.sqrt(weights @ (values - mean) ** 2)) or 1.0)
     return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
+
+
+def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
+    """Every k-th image, so that about so many are left to train on; and their share."""
+    every = max(1, len(data.train_labels) // images)
+    part = replace(
+        data,
+        train_images=data.train_images[::every],
+        train_labels=data.train_labels[::every],
+        val_images=data.val_images[::every],
+        val_labels=data.val_labels[::every],
+    )
+    return part, len(part.train_labels) / len(data.train_labels)

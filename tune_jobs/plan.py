@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
+from trainables.data import TrainingData, part_of
 from trainables.errors import InputError
 from tune_jobs.analysis.wording import duration
 from tune_jobs.capacity import Prices
@@ -171,19 +171,6 @@ def to_probe(examples: list[TrialConfig], places: int, trials: int) -> list[Tria
     wanted = min(math.ceil(len(firsts) / places) * places, trials)
     # There are fewer examples than places on a large machine.
     return list(islice(chain(firsts, others, cycle(examples)), wanted))
-
-
-def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
-    """Every k-th image, so that about so many are left to train on; and their share."""
-    every = max(1, len(data.train_labels) // images)
-    part = dataclasses.replace(
-        data,
-        train_images=data.train_images[::every],
-        train_labels=data.train_labels[::every],
-        val_images=data.val_images[::every],
-        val_labels=data.val_labels[::every],
-    )
-    return part, len(part.train_labels) / len(data.train_labels)
 
 
 def expected_share(options: JobOptions) -> float:

@@ -13,6 +13,7 @@ from trainables.data import (
     Split,
     TrainingData,
     image_digests,
+    part_of,
     pixel_statistics,
     split,
 )
@@ -249,3 +250,13 @@ def test_statistics_are_those_of_the_training_images_alone():
     assert (data.mean, data.std) == pixel_statistics(dataset.images[dataset.parts == TRAIN])
     assert data.classes == dataset.classes
     assert data.image_size == 4
+
+
+@pytest.mark.parametrize("images", [100, 300, 10_000])
+def test_a_part_is_a_share_of_training_and_validation_alike(images, digits):
+    data = TrainingData.of(digits, split(digits))
+    part, share = part_of(data, images)
+    assert share == len(part.train_labels) / len(data.train_labels)
+    assert len(part.val_labels) / len(data.val_labels) == pytest.approx(share, abs=0.01)
+    assert len(part.train_labels) >= min(images, len(data.train_labels))
+    assert np.shares_memory(part.train_images, data.train_images)

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -20,7 +19,6 @@ from tune_jobs.plan import (
     Plan,
     expected_share,
     make_plan,
-    part_of,
     plan_file,
     print_plan,
     to_probe,
@@ -61,17 +59,6 @@ def test_trials_run_in_rounds_of_as_many_as_there_are_places(at_once, rounds):
 def test_a_third_is_expected_to_pass_each_rung(scheduler, epochs, share):
     options = SearchOptions(scheduler=scheduler, training=Recipe(epochs=epochs))
     assert expected_share(options) == pytest.approx(share)
-
-
-@pytest.mark.parametrize("images", [100, 300, 10_000])
-def test_a_part_is_a_share_of_training_and_validation_alike(images):
-    digits = load_dataset("digits")
-    data = TrainingData.of(digits, split(digits))
-    part, share = part_of(data, images)
-    assert share == len(part.train_labels) / len(data.train_labels)
-    assert len(part.val_labels) / len(data.val_labels) == pytest.approx(share, abs=0.01)
-    assert len(part.train_labels) >= min(images, len(data.train_labels))
-    assert np.shares_memory(part.train_images, data.train_images)
 
 
 def test_a_plan_starts_nothing_and_is_compared_with_the_run(local_ray, command, capfd, tmp_path):
