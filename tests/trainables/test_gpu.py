@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from tests.conftest import write_model
-from tests.trainables.test_loop import assert_identical, make_config, train
+from tests.trainables.test_loop import assert_identical, make_config, train, train_until
 from trainables import costs
-from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
 from trainables.data import TrainingData, split
 from trainables.features import compute_features
@@ -41,21 +40,6 @@ def data(digits):
     return TrainingData.of(digits, split(digits))
 
 
-class PulledPlugError(Exception):
-    pass
-
-
-def train_until(epoch, config, data, folder, device):
-    def report(metrics, state):
-        save_checkpoint(folder, state)
-        if metrics["epoch"] == epoch:
-            raise PulledPlugError
-
-    with pytest.raises(PulledPlugError):
-        fit(config, data, report, device=device)
-    return load_checkpoint(folder)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_loss_falls_on_digits(precision, data):
     config = make_config(epochs=4, batch_size=32, precision=precision)
@@ -74,7 +58,7 @@ def test_bf16_is_what_auto_means(data):
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_an_interrupted_trial_ends_as_if_nothing_had_happened(settings, data, tmp_path):
     config = make_config(**settings)
-    state = train_until(1, config, data, tmp_path, GPU)
+    state = train_until(1, config, data, tmp_path, device=GPU)
     resumed = train(config, data, device=GPU, resume=state)
     assert_identical(resumed, train(config, data, device=GPU))
 
@@ -102,7 +86,7 @@ def test_recorded_passes_train_as_others_do(settings, data, replays, monkeypatch
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_trial_moves_between_cpu_and_gpu(optimizer, first, second, data, tmp_path):
     config = make_config(optimizer=optimizer, lr=0.01, batch_size=32)
-    state = train_until(1, config, data, tmp_path, first)
+    state = train_until(1, config, data, tmp_path, device=first)
     history = fit(config, data, lambda *_: None, device=second, resume=state)
     assert history[:1] == state["history"]
     assert history[-1]["train_loss"] < history[0]["train_loss"]

@@ -201,19 +201,24 @@ class PulledPlugError(Exception):
     pass
 
 
+def train_until(stop, config, data, folder, **options):
+    """The state that a training leaves which is killed after an epoch."""
+
+    def report(metrics, state):
+        save_checkpoint(folder, state)
+        if metrics["epoch"] == stop:
+            raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        fit(config, data, report, **options)
+    return load_checkpoint(folder)
+
+
 def train_with_interruptions(config, data, folder, stops):
     """Like `train`, but stopped after some epochs and each time taken up from the folder."""
     resume = None
     for stop in (*stops, config.epochs):
-
-        def report(metrics, state, stop=stop):
-            save_checkpoint(folder, state)
-            if metrics["epoch"] == stop:
-                raise PulledPlugError
-
-        with pytest.raises(PulledPlugError):
-            fit(config, data, report, resume=resume)
-        resume = load_checkpoint(folder)
+        resume = train_until(stop, config, data, folder, resume=resume)
         assert len(resume["history"]) == stop
     return comparable(resume["history"]), resume["model"], resume["best"]
 
@@ -282,15 +287,9 @@ def test_a_trial_keeps_its_precision_on_another_machine(tiny_data, tmp_path, mon
     config = make_config(precision="auto", epochs=2)
     monkeypatch.setattr(loop, "resolve_precision", lambda *_: "bf16")
     uninterrupted = train(config, tiny_data)
-
-    def report(metrics, state):
-        save_checkpoint(tmp_path, state)
-        raise PulledPlugError
-
-    with pytest.raises(PulledPlugError):
-        fit(config, tiny_data, report)
+    state = train_until(1, config, tiny_data, tmp_path)
     monkeypatch.setattr(loop, "resolve_precision", lambda *_: "fp32")
-    resumed = train(config, tiny_data, resume=load_checkpoint(tmp_path))
+    resumed = train(config, tiny_data, resume=state)
     assert_identical(resumed, uninterrupted)
 
 
