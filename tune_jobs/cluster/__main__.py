@@ -83,15 +83,15 @@ class Render:
         from tune_jobs.cluster import render
         from tune_jobs.cluster.config import CLUSTER_FILE, read_config
 
-        config = read_config(CLUSTER_FILE)
         if self.provider == "aws":
             text = CLUSTER_FILE.read_text()
             if self.pin:
                 from tune_jobs.cluster.aws import with_images_of_today
 
-                text = with_images_of_today(text, config)
+                text = with_images_of_today(text, read_config(CLUSTER_FILE))
             print(text, end="")  # noqa: T201
             return 0
+        config = read_config(CLUSTER_FILE)
         if self.provider == "gcp":
             made = render.gcp(config, render.required(self.project, "--project", "gcp"))
         elif self.provider == "local":
