@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 import torch
 from ray import tune
 
@@ -21,8 +19,6 @@ from trainables.errors import DivergedError
 from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights
-
-logger = logging.getLogger(__name__)
 
 
 def train_trial(
@@ -93,34 +89,3 @@ def state_to_resume(path: str | None) -> TrainingState | None:
         return None
     with checkpoint.as_directory() as folder:
         return load_checkpoint(Path(folder))
-
-
-def newest_checkpoint(
-    trial_path: str, config: TrialConfig | None = None
-) -> tuple[str, TrainingState] | None:
-    """The checkpoint in a trial's folder that is furthest.
-
-    One cut short by a kill is passed over, and so is one made under another config than that given.
-
-    Args:
-        trial_path: path or URI of the folder, which need not exist.
-        config: of the trial; None where a scheduler may have changed it.
-
-    Returns:
-        The checkpoint's path or URI and what it holds; None where there is none.
-    """
-    fs, path = pyarrow.fs.FileSystem.from_uri(trial_path)
-    newest: tuple[str, TrainingState] | None = None
-    for info in fs.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)):
-        if not info.base_name.startswith("checkpoint_"):
-            continue
-        try:
-            with tune.Checkpoint(info.path, fs).as_directory() as folder:
-                state = load_checkpoint(Path(folder))
-        except Exception as error:  # damaged bytes raise anything
-            logger.warning("passing over the unreadable checkpoint %s: %s", info.path, error)
-            continue
-        same = config is None or TrialConfig.from_dict(state["config"]) == config
-        if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
-            newest = f"{trial_path}/{info.base_name}", state
-    return newest

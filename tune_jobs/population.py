@@ -19,7 +19,7 @@ from ray.tune.schedulers.pbt import _PBTTrialState
 from trainables.checkpoint import changed, save_checkpoint
 from trainables.config import CHANGEABLE, TrialConfig
 from trainables.metrics import TARGET
-from trainables.trainable import newest_checkpoint
+from tune_jobs.checkpoints import newest_checkpoint
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.spaces import Parameter, Space
 
@@ -94,7 +94,7 @@ class Population(PopulationBasedTraining):
         name, donor_name = trial_name(trial), trial_name(donor)
         config = self.recorder.configs[donor_name]
         folder = self.recorder.folder
-        found = newest_checkpoint(folder.child(donor_name).uri, config)
+        found = newest_checkpoint(folder.child(donor_name), config)
         if found is None or len(found[1]["history"]) >= self.epochs:
             return
         config = explore(config, self.searched, self.random)

@@ -14,7 +14,6 @@ from ray.tune.experiment import Trial
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
-from trainables.trainable import newest_checkpoint
 from tune_jobs.analysis.results import (
     ENDED,
     EPOCH_SCHEMA,
@@ -23,6 +22,7 @@ from tune_jobs.analysis.results import (
     config_of,
     summary_columns,
 )
+from tune_jobs.checkpoints import newest_checkpoint
 from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
 
 REPORTED = ("status", "error", "device", "precision", "latency_ms")
@@ -118,10 +118,11 @@ class Recorder(DriverCallback):
             if row["status"] not in ENDED:
                 left[name] = None
                 self.epochs[name] = {}
-                uri = self.folder.child(name).uri
-                if newest := newest_checkpoint(uri, None if changed else self.configs[name]):
-                    left[name], state = newest
-                    row |= self._weights(f"{name}/{newest[0].rsplit('/', 1)[-1]}")
+                own = self.folder.child(name)
+                if newest := newest_checkpoint(own, None if changed else self.configs[name]):
+                    checkpoint, state = newest
+                    left[name] = checkpoint.uri
+                    row |= self._weights(f"{name}/{checkpoint.name}")
                     self.configs[name] = TrialConfig.from_dict(state["config"])
                     self.epochs[name] = self._epoch_rows(name, state["history"])
             self._summarise(name)

@@ -64,11 +64,13 @@ class RunFolder:
     @property
     def parent(self) -> RunFolder:
         """The folder that this one is in: the storage, of a run."""
-        return RunFolder(self.fs, self.path.rsplit("/", 1)[0], self.uri.rsplit("/", 1)[0])
+        place, query = _split(self.uri)
+        return RunFolder(self.fs, self.path.rsplit("/", 1)[0], place.rsplit("/", 1)[0] + query)
 
     def child(self, name: str) -> RunFolder:
         """A folder or file below this one."""
-        return RunFolder(self.fs, f"{self.path}/{name}", f"{self.uri}/{name}")
+        place, query = _split(self.uri)
+        return RunFolder(self.fs, f"{self.path}/{name}", f"{place}/{name}{query}")
 
     def has(self, name: str) -> bool:
         """Whether a file or folder of that name is there."""
@@ -160,3 +162,11 @@ class RunFolder:
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
         self.write(name, buffer.getvalue())
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """The place that a URI names, and its query, which tells of the store."""
+    if "://" not in uri:
+        return uri, ""
+    place, mark, query = uri.partition("?")
+    return place, mark + query

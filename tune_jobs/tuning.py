@@ -221,7 +221,7 @@ def tune_trials(
         ),
         run_config=tune.RunConfig(
             name=run.folder.name,
-            storage_path=run.folder.uri.rsplit("/", 1)[0],
+            storage_path=run.folder.parent.uri,
             failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
             callbacks=[recorder, *search.callbacks(), progress, LostMachines(), *trackers],
             stop=search.stopper(),
