@@ -1,0 +1,162 @@
+"""Runs in object stores: Amazon's by moto, Google's by an emulator of its interface."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import boto3
+import pandas as pd
+import pyarrow as pa
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.cluster.config import ROOT
+from tune_jobs.storage import RunFolder
+
+
+@pytest.fixture(scope="module")
+def patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def amazon(patch):
+    """Address of a server with a bucket, and what leads pyarrow to it."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        patch.setenv(name, "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def google(patch):
+    """Address of a server with a bucket, and what leads pyarrow to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.tune_jobs.google_storage", str(address[1])], cwd=ROOT
+    )
+    wait_for(lambda: answers(address), server)
+    patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", "http://{}:{}".format(*address))
+    yield "{}:{}".format(*address)
+    server.kill()
+    server.wait()
+
+
+def answers(address):
+    try:
+        socket.create_connection(address).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(condition, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def in_query(scheme, address):
+    """A URI that tells of the store itself, as those need that are neither of the two."""
+    return f"{scheme}bucket/query?scheme=http&endpoint_override={address}"
+
+
+@pytest.fixture(params=["s3", "s3 in the query", "gs", "gs in the query"])
+def uri(request, amazon, google):
+    return {
+        "s3": "s3://bucket/runs",
+        "s3 in the query": in_query("s3://", amazon),
+        "gs": "gs://anonymous@bucket/runs",
+        "gs in the query": in_query("gs://anonymous@", google),
+    }[request.param]
+
+
+def test_a_folder_keeps_what_is_written(uri):
+    folder = RunFolder.at(uri).child("a-run")
+    assert not folder.has("run.json")
+    assert folder.names() == []
+    folder.make()
+    folder.write("run.json", b"old")
+    folder.write("run.json", b"new")
+    trial = folder.child("lr=0.1")
+    trial.make()
+    trial.write("weights", bytes(6_000_000))
+    assert sorted(folder.names()) == ["lr=0.1", "run.json"]
+    # Another machine has nothing but the URI.
+    there = RunFolder.at(folder.uri)
+    assert there.name == "a-run"
+    assert there.read("run.json") == b"new"
+    assert RunFolder.at(trial.uri).read("weights") == bytes(6_000_000)
+    assert RunFolder.at(trial.parent.uri).path == folder.path
+    folder.clear("lr=0.1", "none")
+    assert there.names() == ["run.json"]
+    folder.write_rows("t.parquet", [{"epoch": 1}], pa.schema({"epoch": pa.int64()}))
+    assert there.read_rows("t.parquet") == [{"epoch": 1}]
+
+
+WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "8", "--image-size", "8", "--name", "grid"]
+
+
+def grid(storage, *words):
+    """The job as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "tune_jobs/lr_grid.py", *WORDS, "--storage-path", storage, *words],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(job):
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, output
+    return output
+
+
+def epochs_of(run):
+    costs = ["seconds", "images_per_second", "peak_memory_mb"]
+    return load_epochs(run).drop(columns=costs).sort_values(["trial", "epoch"], ignore_index=True)
+
+
+def count(folder):
+    return len(load_epochs(folder.uri)) if folder.has("epochs.parquet") else 0
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    """The same grid in a folder of this machine."""
+    storage = tmp_path_factory.mktemp("runs")
+    finish(grid(str(storage)))
+    return storage / "grid"
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("uri", ["s3 in the query", "gs"], indirect=True)
+def test_a_killed_run_goes_on_to_the_result_of_a_disk(uri, on_disk, tmp_path):
+    job, run = grid(uri), RunFolder.at(uri).child("grid")
+    wait_for(lambda: count(run) >= 3, job)
+    os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    assert load_run(run.uri)["status"] == "running"
+    assert "Written to" in finish(grid(uri, "--resume"))
+    hashes = load_trials(on_disk)["weights_sha256"]
+    assert load_trials(run.uri)["weights_sha256"].equals(hashes)
+    pd.testing.assert_frame_equal(epochs_of(run.uri), epochs_of(on_disk))
+    compare = [sys.executable, "tune_jobs/compare.py", run.uri, "--output", str(tmp_path / "out")]
+    done = subprocess.run(compare, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
