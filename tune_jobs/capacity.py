@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,12 +12,10 @@ import yaml
 
 from trainables.errors import InputError
 from tune_jobs.options import RunOptions
+from tune_jobs.reminder import dollars_by_type, launched
 
 AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
-"""Says the same as AUTOSCALER_FILE where that is not, on Kubernetes."""
-AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head, with the resources of every node type."""
-
+"""Says the same as `ray up` leaves on a head where that has not been, on Kubernetes."""
 JOIN_S = 180
 """In which machines that are simply there have joined."""
 
@@ -49,12 +46,11 @@ def autoscaled() -> dict[str, Any]:
     It is known where `ray up` or our manifest for Kubernetes made the cluster, and the job was
     submitted to it.
     """
-    file = AUTOSCALER_FILE.expanduser()
-    text = os.environ.get(AUTOSCALER_VARIABLE) or (file.read_text() if file.exists() else "")
     head = str(ray.get_runtime_context().gcs_address).rsplit(":", 1)[0]
-    if not text or ray.util.get_node_ip_address() != head:
+    if ray.util.get_node_ip_address() != head:
         return {}
-    config: dict[str, Any] = yaml.safe_load(text)
+    text = os.environ.get(AUTOSCALER_VARIABLE)
+    config: dict[str, Any] = yaml.safe_load(text) if text else launched()
     return config
 
 
@@ -62,7 +58,7 @@ def node_types() -> tuple[list[NodeType], int]:
     """Types of workers that the autoscaler of this cluster may start, and how many in all."""
     config = autoscaled()
     most = config.get("max_workers", 0)
-    dollars = _dollars(config)
+    dollars = dollars_by_type(config)
     types = [
         NodeType(
             kind.get("resources") or {}, min(most, kind.get("max_workers", most)), dollars.get(name)
@@ -71,21 +67,6 @@ def node_types() -> tuple[list[NodeType], int]:
         if name != config["head_node_type"]
     ]
     return types, most
-
-
-def still_up(config: dict[str, Any]) -> str:
-    """What a person must know of a cluster that a job leaves, so that none is forgotten."""
-    dollars = _dollars(config).get(config["head_node_type"])
-    costs = f" (${dollars:.2f} an hour at rest)" if dollars else ""
-    return (
-        f"Cluster {config['cluster_name']} is still up{costs}; ray down, with the file that ray up "
-        "was given, ends it."
-    )
-
-
-def _dollars(config: dict[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = config.get("metadata", {}).get("dollars_per_hour", {})
-    return found
 
 
 def running_machines() -> list[dict[str, float]]:
@@ -142,7 +123,7 @@ def prices(options: RunOptions, machine: NodeType) -> Prices | None:
     if options.price_per_hour is not None:
         return Prices(options.price_per_hour)
     config = autoscaled()
-    head = _dollars(config).get(config.get("head_node_type", ""))
+    head = dollars_by_type(config).get(config.get("head_node_type", ""))
     if machine.dollars is None or head is None:
         return None
     return Prices(machine.dollars, head)

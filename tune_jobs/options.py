@@ -14,6 +14,7 @@ import tyro
 
 from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
+from tune_jobs.reminder import launched, remind
 
 _started = time.monotonic()
 
@@ -240,6 +241,7 @@ def main(job: Callable[[], int]) -> None:
         code = job()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        remind(launched())
         code = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
@@ -30,8 +29,9 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
 import ray
 
 from trainables.errors import InputError
-from tune_jobs.capacity import autoscaled, still_up
+from tune_jobs.capacity import autoscaled
 from tune_jobs.options import RunOptions
+from tune_jobs.reminder import remind
 
 
 @contextlib.contextmanager
@@ -63,20 +63,11 @@ def ray_session(options: RunOptions) -> Iterator[None]:
             f"no Ray cluster answers at {options.address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
-    # A cluster on Kubernetes has no name there, as it ends with its job.
-    if "cluster_name" in (config := autoscaled()):
-        # Last of all that the job prints, however it ends, and once.
-        atexit.unregister(say)
-        atexit.register(say, still_up(config))
+    remind(autoscaled())
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def say(text: str) -> None:
-    """Print a line."""
-    print(text)  # noqa: T201
 
 
 def check_answers(address: str) -> None:

@@ -3,7 +3,7 @@ import ray
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs import capacity
+from tune_jobs import capacity, reminder
 from tune_jobs.capacity import (
     NodeType,
     Places,
@@ -12,7 +12,6 @@ from tune_jobs.capacity import (
     node_types,
     planned_machine,
     prices,
-    still_up,
     trials_on,
 )
 from tune_jobs.options import RunOptions
@@ -35,7 +34,7 @@ def cluster(tmp_path, monkeypatch):
     """A head without cores, which may start workers."""
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text(yaml.safe_dump(CONFIG, sort_keys=False))
-    monkeypatch.setattr(capacity, "AUTOSCALER_FILE", file)
+    monkeypatch.setattr(reminder, "AUTOSCALER_FILE", file)
     context = type("Context", (), {"gcs_address": "10.0.0.1:6379"})
     monkeypatch.setattr(ray, "get_runtime_context", context)
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.1")
@@ -112,12 +111,6 @@ def test_a_plan_without_an_autoscaler_is_of_the_largest_machine(cluster):
     machine = planned_machine(RunOptions(), 0)
     assert machine.places(2, 0) == 8
     assert prices(RunOptions(), machine) is None
-
-
-def test_a_cluster_is_not_forgotten():
-    said = still_up(CONFIG)
-    assert "bakeoff is still up ($0.10 an hour at rest)" in said
-    assert "ray down" in said
 
 
 def test_machines_that_are_still_joining_are_waited_for(cluster, tmp_path):
