@@ -27,6 +27,7 @@ CURVES_FILE = "curves.png"
 FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
+GOOGLE_ANSWERS_S = 10
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,17 @@ class RunFolder:
         Raises:
             InputError: the scheme is unknown, or the store does not answer.
         """
-        text = str(uri) if "://" in str(uri) else str(Path(uri).expanduser().absolute())
+        if "://" in str(uri):
+            place, query = _split(str(uri))
+            text = place.rstrip("/") + query
+        else:
+            text = str(Path(uri).expanduser().absolute())
         try:
-            fs, path = pyarrow.fs.FileSystem.from_uri(text)
+            fs, path = pyarrow.fs.FileSystem.from_uri(_not_for_long(text))
         except (pa.ArrowException, OSError) as error:
             raise InputError(
-                f"{text} cannot be used as storage ({error}): give a local path, s3://bucket/path "
-                "or gs://bucket/path"
+                f"{text} cannot be used as storage ({_reason(error)}): give a local path, "
+                "s3://bucket/path or gs://bucket/path"
             ) from error
         return cls(fs, path, text)
 
@@ -73,14 +78,24 @@ class RunFolder:
         return RunFolder(self.fs, f"{self.path}/{name}", f"{place}/{name}{query}")
 
     def has(self, name: str) -> bool:
-        """Whether a file or folder of that name is there."""
-        info = self.fs.get_file_info(f"{self.path}/{name}")
+        """Whether a file or folder of that name is there.
+
+        Raises:
+            InputError: the store does not say.
+        """
+        with self._asked():
+            info = self.fs.get_file_info(f"{self.path}/{name}")
         return bool(info.type != pyarrow.fs.FileType.NotFound)
 
     def names(self) -> list[str]:
-        """Of the files and folders in it; none where it does not exist."""
+        """Of the files and folders in it; none where it does not exist.
+
+        Raises:
+            InputError: the store does not say.
+        """
         selector = pyarrow.fs.FileSelector(self.path, allow_not_found=True)
-        return [info.base_name for info in self.fs.get_file_info(selector)]
+        with self._asked():
+            return [info.base_name for info in self.fs.get_file_info(selector)]
 
     def clear(self, *names: str) -> None:
         """Delete folders below this one, where they are there."""
@@ -100,8 +115,8 @@ class RunFolder:
             self.fs.delete_file(f"{self.path}/.writable")
         except (pa.ArrowException, OSError) as error:
             raise InputError(
-                f"{self.uri} cannot be written ({error}): give another folder or URI, or the right "
-                "to write there"
+                f"{self.uri} cannot be written ({_reason(error)}): give another folder or URI, "
+                "or the right to write there"
             ) from error
 
     @contextlib.contextmanager
@@ -123,8 +138,13 @@ class RunFolder:
             ) from error
 
     def read(self, name: str) -> bytes:
-        """The content of a file."""
-        with self.fs.open_input_file(f"{self.path}/{name}") as file:
+        """The content of a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            InputError: the store does not give it.
+        """
+        with self._asked(), self.fs.open_input_file(f"{self.path}/{name}") as file:
             content: bytes = file.read()
         return content
 
@@ -140,8 +160,15 @@ class RunFolder:
             self.fs.move(written, target)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file."""
-        content: dict[str, Any] = json.loads(self.read(name))
+        """A JSON file.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.read(name))
+        except ValueError as error:
+            raise self._damaged(name, error) from error
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -153,8 +180,15 @@ class RunFolder:
         return pd.read_parquet(io.BytesIO(self.read(name)))
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a parquet file, None where a value is missing."""
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
+        """The rows of a parquet file, None where a value is missing.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
+        except pa.ArrowException as error:
+            raise self._damaged(name, error) from error
         return rows
 
     def write_rows(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
@@ -163,6 +197,25 @@ class RunFolder:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
         self.write(name, buffer.getvalue())
 
+    @contextlib.contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Raise InputError where the store refuses, or does not answer."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{self.uri} cannot be read ({_reason(error)}): check the address, your "
+                "credentials and the right to read there"
+            ) from error
+
+    def _damaged(self, name: str, error: Exception) -> InputError:
+        return InputError(
+            f"{self.child(name).uri} is damaged ({error}): take it from a backup, or leave the "
+            "folder out and start again"
+        )
+
 
 def _split(uri: str) -> tuple[str, str]:
     """The place that a URI names, and its query, which tells of the store."""
@@ -170,3 +223,15 @@ def _split(uri: str) -> tuple[str, str]:
         return uri, ""
     place, mark, query = uri.partition("?")
     return place, mark + query
+
+
+def _not_for_long(uri: str) -> str:
+    """Google's store is asked for 15 minutes where nobody has credentials for it, or answers."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GOOGLE_ANSWERS_S}"
+
+
+def _reason(error: Exception) -> str:
+    """Without Google's second telling of it."""
+    return str(error).split(" error_info=")[0]

@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pandas as pd
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
+from trainables.errors import InputError
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.storage import RunFolder
@@ -108,6 +111,55 @@ def test_a_folder_keeps_what_is_written(uri):
     assert there.names() == ["run.json"]
     folder.write_rows("t.parquet", [{"epoch": 1}], pa.schema({"epoch": pa.int64()}))
     assert there.read_rows("t.parquet") == [{"epoch": 1}]
+
+
+def test_a_slash_at_the_end_is_none_in_the_middle(uri):
+    place, mark, query = uri.partition("?")
+    folder = RunFolder.at(f"{place}/{mark}{query}")
+    assert folder.uri == uri
+    folder.child("b-run").make()
+    assert RunFolder.at(folder.child("b-run").uri).names() == []
+
+
+class Denies(BaseHTTPRequestHandler):
+    """A store whose owner has given nobody a right."""
+
+    def do_HEAD(self):
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_HEAD  # noqa: N815
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def denied(amazon):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Denies) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"s3://bucket/runs?scheme=http&endpoint_override=127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder: folder.has("run.json"),
+        lambda folder: folder.names(),
+        lambda folder: folder.read("run.json"),
+        lambda folder: folder.make(),
+        lambda folder: load_run(folder.uri),
+    ],
+    ids=["has", "names", "read", "make", "load"],
+)
+def test_a_store_that_denies_is_one_message(use, denied):
+    with pytest.raises(InputError, match=r"(?s)runs.*ACCESS_DENIED.*right to (read|write)"):
+        use(RunFolder.at(denied))
 
 
 WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "8", "--image-size", "8", "--name", "grid"]

@@ -42,3 +42,12 @@ def test_the_lock_keeps_a_second_driver_out_and_is_given_back(tmp_path):
         pass
     with folder.lock():
         pass
+
+
+def test_damaged_files_are_told_by_name(tmp_path):
+    folder = RunFolder.at(tmp_path)
+    folder.write("run.json", b'{"status": "fin')
+    folder.write("trials.parquet", b"PAR1")
+    for name, read in [("run.json", folder.read_json), ("trials.parquet", folder.read_rows)]:
+        with pytest.raises(InputError, match=rf"{tmp_path}/{name} is damaged .*: take it from"):
+            read(name)
