@@ -101,6 +101,11 @@ def train(
         stack.enter_context(folder.lock())
         if options.run.resume:
             record = continued(folder.read_json(RUN_FILE), record)
+        elif folder.has(RUN_FILE):
+            raise InputError(
+                f"another job has begun {folder.uri} in the meantime: start this one again, with "
+                "another --name if it has one"
+            )
         else:
             search.begin(folder)
             keep_weights(folder, weights, examples)

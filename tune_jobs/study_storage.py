@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.fs
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import event, make_url, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trainables.errors import InputError
@@ -50,7 +50,7 @@ class StudyStorage:
                 self.file = Path(self._scratch.name, STUDY_FILE)
                 if folder.has(STUDY_FILE):
                     self.file.write_bytes(folder.read(STUDY_FILE))
-            url = f"sqlite:///{self.file}"
+            url = URL.create("sqlite", database=str(self.file)).render_as_string()
         self.url = shown(url)
         self.rdb = _opened(url, _sqlite if self.file else RDBStorage)
 

@@ -179,6 +179,22 @@ def test_two_drivers_cannot_write_one_run(finished, command, capfd):
     assert "another process" in capfd.readouterr().err
 
 
+def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(
+    local_ray, command, monkeypatch, tmp_path, capfd
+):
+    def slowly(*given):
+        run = RunFolder.at(tmp_path / "lr-grid")
+        run.make()
+        run.write_json("run.json", {"status": "finished"})
+        return load_data(*given)
+
+    load_data = launch.load_data
+    monkeypatch.setattr(launch, "load_data", slowly)
+    assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 2
+    assert "another job has begun" in capfd.readouterr().err
+    assert RunFolder.at(tmp_path / "lr-grid").read_json("run.json") == {"status": "finished"}
+
+
 def test_resuming_a_finished_run_changes_no_result(finished, command):
     trials, epochs = load_trials(finished), load_epochs(finished)
     assert command("--name", "grid", "--storage-path", finished.parent, "--resume") == 0

@@ -19,7 +19,9 @@ from tune_jobs.analysis.search_report import load_front
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.space_files import load_space
 from tune_jobs.spaces import default_space, suggest, to_config
+from tune_jobs.storage import RunFolder
 from tune_jobs.study import build_sampler
+from tune_jobs.study_storage import StudyStorage
 
 WIDTHS = "model.widths: {choices: [[4, 8], [8, 16]]}\n"
 TRIALS = 9
@@ -493,3 +495,11 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert search(*arguments) == 2
     assert_one_message(words)
     assert not (tmp_path / "runs").exists()  # nothing was started
+
+
+def test_a_study_lies_in_its_run_whatever_the_folder_is_called(tmp_path):
+    folder = RunFolder.at(tmp_path / "is this? 50%20 #1")
+    folder.make()
+    StudyStorage(folder, None).close()
+    assert [file.name for file in tmp_path.rglob("*.db")] == ["optuna.db"]
+    assert folder.has("optuna.db")
