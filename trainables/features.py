@@ -23,10 +23,12 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
 from trainables.models import build_for, build_model, heads
+from trainables.models.pretrained import made_by
 from trainables.models.weights import Weights, fingerprint, load_weights
 from trainables.precision import Autocast, ResolvedPrecision
 from trainables.prediction import predict, to_device
 from trainables.preparation import input_statistics, preparation
+from trainables.sources import cache_folder
 
 PARTS = ("train", "val")
 UNUSED_DAYS = 30
@@ -58,9 +60,10 @@ def cached_features(
     Raises:
         InputError: the network cannot be built, or its head is a convolution.
     """
-    folder = cache_folder()
+    # It can be deleted at any time when no trial runs.
+    folder = cache_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    key = content_key(config, data, weights, precision)
+    key = content_key(config, data, weights, device, precision)
     files = {part: folder / f"{key}-{part}.npy" for part in PARTS}
     with FileLock(folder / f"{key}.lock"):
         if all(file.exists() for file in files.values()):
@@ -76,11 +79,6 @@ def cached_features(
     return Features(**{part: np.load(file, mmap_mode="r") for part, file in files.items()})
 
 
-def cache_folder() -> Path:
-    """Where features are kept; it can be deleted at any time when no trial runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "bakeoff", "features").expanduser()
-
-
 def delete_unused(folder: Path) -> None:
     """Delete what no trial has begun with for `UNUSED_DAYS`; one that has it mapped keeps it."""
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
@@ -91,12 +89,17 @@ def delete_unused(folder: Path) -> None:
 
 
 def content_key(
-    config: TrialConfig, data: TrainingData, weights: Weights, precision: ResolvedPrecision
+    config: TrialConfig,
+    data: TrainingData,
+    weights: Weights,
+    device: torch.device,
+    precision: ResolvedPrecision,
 ) -> str:
-    """Hash of all that features depend on."""
+    """Hash of all that features depend on; of a network of one's own, the file of its function."""
     digest = hashlib.blake2b(digest_size=16)
     settings = config.model, config.build_args, config.input_size, input_statistics(config, data)
-    for part in (*settings, precision, torch.__version__, fingerprint(weights)):
+    made = made_by(config.model), torch.__version__, device.type, precision
+    for part in (*settings, *made, fingerprint(weights)):
         digest.update(repr(part).encode())
     for images in (data.train_images, data.val_images):
         digest.update(repr(images.shape).encode())

@@ -199,7 +199,7 @@ def _digits(name: str, size: int) -> ImageDataset:
 
 
 def cache_folder() -> Path:
-    """Where downloaded datasets are kept: `bakeoff` in the user's cache folder."""
+    """Where downloads and features are kept: `bakeoff` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bakeoff"
 
 
@@ -396,10 +396,15 @@ def _labels(
 
 
 def _from_folder(folder: Path, size: int) -> ImageDataset:
-    parts = {}
+    parts: dict[int, Path] = {}
     for child in _subfolders(folder):
         part = PART_FOLDERS.get(child.name.lower())
         if part is not None and _subfolders(child):  # else a class of that name
+            if part in parts:
+                raise InputError(
+                    f"{folder} holds {parts[part].name} and {child.name}, which are one part: put "
+                    "their images into one of them"
+                )
             parts[part] = child
     if parts and TRAIN not in parts:
         raise InputError(

@@ -31,6 +31,7 @@ from trainables.optim import build_optimizer
 from trainables.precision import Autocast
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation
+from trainables.sources import cache_folder
 
 CPU = torch.device("cpu")
 TINY = "tests.nets:tiny"
@@ -351,13 +352,24 @@ def test_features_are_computed_once_for_all_heads(tiny_data, tiny_file, monkeypa
     assert len(computed) == 4
 
 
+def test_features_are_those_of_a_network_as_it_is_written(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    config = make_config(mode="probe", weights="file", model="own_network:net")
+    keys = []
+    for scale in (1, 2):
+        file = tmp_path / "own_network.py"
+        file.write_text(f"def net(num_classes): ...\nSCALE = {scale}  # of what forward does\n")
+        keys.append(features.content_key(config, tiny_data, {}, CPU, "fp32"))
+    assert keys[0] != keys[1]
+
+
 def test_features_that_were_long_not_used_are_deleted(tiny_data, tiny_file):
     weights = read_weights(TINY, str(tiny_file[0]))
     config = make_config(mode="probe", weights="file")
 
     def names(**changes):
         train(dataclasses.replace(config, **changes), tiny_data, weights)
-        return {file for file in features.cache_folder().iterdir() if file.suffix == ".npy"}
+        return {file for file in (cache_folder() / "features").iterdir() if file.suffix == ".npy"}
 
     def grow_old(files, days):
         for file in files:

@@ -202,3 +202,12 @@ def own_function(name: str) -> Callable[..., Any]:
     if not callable(function):
         raise InputError(f"{name} is {type(function).__name__} and must be a function")
     return function  # type: ignore[no-any-return]
+
+
+def made_by(name: str) -> str:
+    """What makes a network besides its weights: a library's version, or the file of one's own."""
+    if name.startswith("timm:"):
+        return f"timm {timm().__version__}"
+    if ":" in name:
+        return inspect.getsource(sys.modules[own_function(name).__module__])
+    return f"torchvision {torchvision.__version__}"
