@@ -104,8 +104,14 @@ def split(
         seed: of the cut; the same seed gives the same parts.
 
     Raises:
-        InputError: a class has too few images for each part to get one.
+        InputError: there is one class alone, or one has too few images for each part to get one.
     """
+    if len(dataset.classes) < 2:
+        raise InputError(
+            f"{dataset.name} has one class, {dataset.classes[0]!r}, and a classifier tells two or "
+            "more apart: give the folder whose subfolders are the classes, or a file with more "
+            "labels"
+        )
     pool = np.flatnonzero(dataset.parts == TRAIN)
     if shares is None:
         own = {part: np.flatnonzero(dataset.parts == part) for part in (VALIDATION, TEST)}

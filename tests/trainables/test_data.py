@@ -135,6 +135,7 @@ def test_shares_cut_the_training_part_alone():
 @pytest.mark.parametrize(
     ("counts", "shares", "message"),
     [
+        ((20,), None, "photos has one class, 'a', .* subfolders"),
         ((20, 4, 20), None, "'b' of photos has 4 images .* needs 5"),
         ((20, 20, 1), None, "'c' of photos has 1 images .* needs 5"),
         ((0, 20, 20), None, "'a' of photos has 0 images .* needs 5"),

@@ -531,6 +531,13 @@ def test_no_part_is_passed_over_or_taken_for_a_class(parts, tmp_path):
     assert len(dataset.images) == 4
 
 
+def test_two_folders_of_one_part_are_refused(tmp_path):
+    for part in ("train", "val", "valid"):
+        write_image(tmp_path / part / "cat" / "1.png")
+    message = refusal(tmp_path)
+    assert "val and valid, which are one part" in message
+
+
 # Sources that are none
 
 
