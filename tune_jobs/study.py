@@ -34,7 +34,7 @@ from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.space_files import space_yaml
 from tune_jobs.spaces import Space, params_of, suggest, to_config
 from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE, STUDY_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, shown, study_trials
+from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, study_trials
 from tune_jobs.summary import best_row, resume_command, write_figure
 from tune_jobs.tuning import Run, Search, add_trials, ray_config
 from tune_jobs.warm_start import same_images, warm_start
@@ -93,7 +93,7 @@ class StudySearch(Search):
 
     def _check_study(self, folder: RunFolder, url: str | None, resume: bool) -> None:
         numbers = study_trials(folder, url)
-        where = folder.child(STUDY_FILE).uri if url is None else shown(url)
+        where = folder.child(STUDY_FILE).uri if url is None else url
         if not resume and numbers is not None:
             raise InputError(
                 f"{where} holds a study {folder.name!r} already: choose another --name, or go "

@@ -51,7 +51,8 @@ class StudyStorage:
                 if folder.has(STUDY_FILE):
                     self.file.write_bytes(folder.read(STUDY_FILE))
             url = URL.create("sqlite", database=str(self.file)).render_as_string()
-        self.url = shown(url)
+        _check_password(url)
+        self.url = url
         self.rdb = _opened(url, _sqlite if self.file else RDBStorage)
 
     def sync(self) -> None:
@@ -92,20 +93,24 @@ def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
     return numbers
 
 
-def shown(url: str) -> str:
-    """A URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
-
-
 def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
     with _explained(url):
         address = make_url(url)
         if address.drivername == "postgresql":  # whose driver depends on SQLAlchemy's version
             address = address.set(drivername="postgresql+psycopg")
-        return open_(address.render_as_string(hide_password=False))
+        return open_(address.render_as_string())
+
+
+def _check_password(url: str) -> None:
+    """Raise InputError where a URL has one; it would be read in run.json and in the report."""
+    with contextlib.suppress(ArgumentError):  # is explained when it is opened
+        address = make_url(url)
+        if address.password is not None or "password" in address.query:
+            raise InputError(
+                f"--optuna-storage {address.set(query={})} has a password, which would stand in "
+                "run.json and in the report: leave it out, and give it by PGPASSWORD or in "
+                "~/.pgpass"
+            )
 
 
 @contextlib.contextmanager
@@ -118,7 +123,7 @@ def _explained(url: str) -> Iterator[None]:
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"Optuna cannot keep a study in {shown(url)} ({reason}): check that the database is "
+            f"Optuna cannot keep a study in {url} ({reason}): check that the database is "
             "there, is whole and is Optuna's, or take another --optuna-storage"
         ) from error
 

@@ -472,6 +472,8 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
         (["--optuna-storage", "postgresql+psycopg://nobody@127.0.0.1:1/x"],
          ["127.0.0.1:1/x", "--optuna-storage"]),
         (["--optuna-storage", "nonsense"], ["nonsense", "--optuna-storage"]),
+        (["--optuna-storage", "postgresql://me:secret@127.0.0.1:1/x"], ["me:***@", "PGPASSWORD"]),
+        (["--optuna-storage", "postgresql://me@127.0.0.1:1/x?password=secret"], ["PGPASSWORD"]),
         (["--optuna-storage", "sqlite:///{tmp}/notes.txt"], ["notes.txt", "--optuna-storage"]),
         (["--optuna-storage", "sqlite:///{tmp}/no/where.db"], ["where.db", "--optuna-storage"]),
         (["--space", "{tmp}/missing.yaml"], ["missing.yaml", "cannot be read"]),
