@@ -39,6 +39,8 @@ def predict() -> int:
     suffix = Path(options.output).suffix if options.output else ".parquet"
     if suffix not in (".parquet", ".csv"):
         raise InputError(f"--output {options.output} must end in .parquet or .csv")
+    if options.output and not (folder := Path(options.output).parent).is_dir():
+        raise InputError(f"--output {options.output} is in {folder}, which is no folder: make it")
     if not options.images and not options.export:
         raise InputError("give image files or a folder of them, or --export onnx")
     # Torch takes seconds to import, and is not needed to refuse a bad option.
@@ -54,11 +56,11 @@ def predict() -> int:
     if options.export:
         from trainables.export import SUFFIXES, TOLERANCE, export
 
-        folder, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
-        folder.write(file, export(classifier, options.export))
+        place, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
+        place.write(file, export(classifier, options.export))
         size = classifier.image_size
         console.print(
-            f"{folder.child(file).uri} takes images as bytes N×{size}×{size}×3 and gives logits "
+            f"{place.child(file).uri} takes images as bytes N×{size}×{size}×3 and gives logits "
             f"N×{len(classifier.classes)}, equal to the model's within {TOLERANCE:g}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip

@@ -69,6 +69,7 @@ def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
     [
         ([], ["--export"]),
         (["{images}/0.png", "--output", "table.txt"], ["table.txt", ".parquet or .csv"]),
+        (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "no folder"]),
         (["{images}/9.png"], ["9.png", "check the path"]),
         (["{images}/notes.txt"], ["notes.txt", "not an image"]),
         (["{images}/empty"], ["empty", "no images"]),
