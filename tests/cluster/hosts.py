@@ -52,7 +52,9 @@ class Hosts:
         """`ray up`, with what is here in place of the installation, which needs a network."""
         exports = {"PATH": f"{sys.prefix}/bin:$PATH", "COLUMNS": "200", **exports}
         shown = " ".join(f"{name}={value}" for name, value in exports.items())
-        config["setup_commands"] = [f"echo 'export {shown}' >> ~/.bashrc"]
+        # Of its own commands, the one that every shell needs to be let in.
+        token = [command for command in config["setup_commands"] if "RAY_AUTH_MODE" in command]
+        config["setup_commands"] = [f"echo 'export {shown}' >> ~/.bashrc", *token]
         self.config.write_text(yaml.safe_dump(config))
         self.laptop("ray", "get-auth-token", "--generate")
         self.laptop("ray", "up", "-y", "--no-config-cache", self.config)

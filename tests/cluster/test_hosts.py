@@ -30,7 +30,7 @@ def finish(hosts, job):
 
 
 def alive(hosts):
-    return hosts.on_head("RAY_AUTH_MODE=token ray list nodes", check=False).stdout.count("ALIVE")
+    return hosts.on_head("ray list nodes", check=False).stdout.count("ALIVE")
 
 
 def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
@@ -39,9 +39,9 @@ def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
     assert_as_expected(run, expected)
     healthy = hosts.on_head(f"python -m tune_jobs.cluster doctor --storage-path {hosts.share}")
     assert "all 3 machines agree" in healthy.stdout
-    assert "Active" in hosts.on_head("RAY_AUTH_MODE=token ray status").stdout
+    assert "Active" in hosts.on_head("ray status").stdout
     job_submit = (
-        "RAY_AUTH_MODE=token ray job submit --address http://127.0.0.1:8265 -- "
+        "ray job submit --address http://127.0.0.1:8265 -- "
         "python bakeoff/tune_jobs/lr_grid.py --address auto --smoke-test"
     )
     logged = hosts.on_head(f"{job_submit} --storage-path {hosts.share}").stdout

@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import subprocess
 
 import jsonschema
 import kubernetes_validate
@@ -66,6 +68,15 @@ def test_ray_takes_the_variants(words, capsys, tmp_path):
     file.write_text(text)
     assert not [f for f in check.static_findings(read_config(file)) if "auth_token" not in f
                 and "ssh_private_key" not in f]  # fmt: skip
+
+
+def test_every_shell_of_a_node_shows_the_token(tmp_path):
+    (command,) = [c for c in read_config(CLUSTER_FILE)["setup_commands"] if "RAY_AUTH_MODE" in c]
+    script = f"touch ~/.bashrc; {command}; {command}; . ~/.bashrc; echo $RAY_AUTH_MODE"
+    shell = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(["bash", "-c", script], env=shell, capture_output=True, text=True)
+    assert done.stdout == "token\n"
+    assert (tmp_path / ".bashrc").read_text().count("RAY_AUTH_MODE") == 1
 
 
 def test_machines_of_ones_own_are_not_shut_down(capsys):
