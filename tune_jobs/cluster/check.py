@@ -12,6 +12,7 @@ import ray
 from botocore.validate import ParamValidator
 
 from tune_jobs.cluster.config import pinned
+from tune_jobs.cluster.gcp import gcp_node_config
 
 Config: TypeAlias = dict[str, Any]
 MOST_MOUNTED = 20_000_000
@@ -63,7 +64,7 @@ def costs_at_rest(config: Config) -> Iterator[str]:
         yield "provider.cache_stopped_nodes is true, and a stopped machine's disk is billed: false"
     if config["provider"]["type"] in ("aws", "gcp"):
         start = commands(config, "head_start_ray_commands")
-        if not re.search(r"sleep \d+[hd].*shutdown", start, re.DOTALL):
+        if not re.search(r"sleep \d+[hd].*(shutdown|delete)", start, re.DOTALL):
             yield (
                 "head_start_ray_commands end no forgotten cluster: let the head sleep for its "
                 "lifetime, take the workers down and shut itself down, as cluster.yaml does"
@@ -201,6 +202,7 @@ def health(config: Config) -> Iterator[str]:
 
 STATIC: tuple[Callable[[Config], Iterator[str]], ...] = (
     node_config,
+    gcp_node_config,
     costs_at_rest,
     head_runs_no_trials,
     closed,
