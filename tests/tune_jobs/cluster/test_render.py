@@ -2,12 +2,14 @@ import copy
 import json
 import os
 import subprocess
+import sys
 
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 from moto import mock_aws
+from ray.autoscaler._private.gcp import config as google
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.tune_jobs.cluster.test_check import node, run
@@ -16,6 +18,7 @@ from tune_jobs.capacity import AUTOSCALER_VARIABLE
 from tune_jobs.cluster import check
 from tune_jobs.cluster import config as configs
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
+from tune_jobs.cluster.gcp import gcp_node_config
 
 
 def rendered(capsys, *words):
@@ -62,7 +65,8 @@ VARIANTS = {
 def test_ray_takes_the_variants(words, capsys, tmp_path):
     text, made = rendered(capsys, *words)
     validate_config(prepare_config(copy.deepcopy(made) | {"file_mounts": {}}))
-    assert made["setup_commands"] == read_config(CLUSTER_FILE)["setup_commands"]
+    setup = [command.replace("[cluster,gcp]", "[cluster]") for command in made["setup_commands"]]
+    assert setup == read_config(CLUSTER_FILE)["setup_commands"]
     assert "cluster.yaml" in text.splitlines()[0]
     file = tmp_path / "made.yaml"
     file.write_text(text)
@@ -86,11 +90,54 @@ def test_machines_of_ones_own_are_not_shut_down(capsys):
     assert made["auth"] == {"ssh_user": "me", "ssh_private_key": "~/.ssh/id"}
 
 
-def test_google_deletes_spot_machines(capsys):
-    _, made = rendered(capsys, *VARIANTS["gcp"])
+def test_google_deletes_machines_whatever_ends_them(capsys):
+    text, made = rendered(capsys, *VARIANTS["gcp"])
     for name, kind in made["available_node_types"].items():
-        spot = kind["node_config"].get("scheduling", {}).get("provisioningModel") == "SPOT"
-        assert spot == (name != "head")
+        scheduling = kind["node_config"]["scheduling"]
+        assert (scheduling.get("provisioningModel") == "SPOT") == (name != "head")
+        assert scheduling["instanceTerminationAction"] == "DELETE"
+        assert scheduling["maxRunDuration"] == {"seconds": str(25 * 3600)}
+    assert "shutdown" not in text  # after which Google keeps the machine, and bills its disk
+    for which in ("head", "worker"):
+        commands = "".join(made[f"{which}_start_ray_commands"])
+        assert "gcloud compute instances delete $(hostname) --zone=us-central1-a" in commands
+
+
+def test_googles_machines_have_what_ray_and_storage_need(capsys):
+    _, made = rendered(capsys, *VARIANTS["gcp"])
+    assert "bakeoff[cluster,gcp]" in "".join(made["setup_commands"])
+    account = google.SERVICE_ACCOUNT_EMAIL_TEMPLATE.format(
+        account_id=google.DEFAULT_SERVICE_ACCOUNT_ID, project_id="my-project"
+    )
+    for name in ("gpu", "cpu"):
+        (given,) = node(made, name)["serviceAccounts"]
+        assert given["email"] == account
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda n: n.update(machneType="g2"), ["gpu.node_config: ", "machneType"]),
+        (lambda n: n["scheduling"].update(provisioninModel="SPOT"),
+         ["node_config.scheduling: ", "provisioninModel"]),
+        (lambda n: n["scheduling"].update(provisioningModel="SPOOT"), ["SPOOT", "STANDARD"]),
+        (lambda n: n["scheduling"].update(automaticRestart="no"), ["'no' is not", "boolean"]),
+        (lambda n: n["disks"][0].update(initializeParams="120"), ["disks.0.initializeParams"]),
+    ],
+)  # fmt: skip
+def test_what_google_would_refuse_is_found(change, words, capsys):
+    _, made = rendered(capsys, *VARIANTS["gcp"])
+    change(node(made))
+    (finding,) = gcp_node_config(made)
+    for word in words:
+        assert word in finding
+
+
+def test_google_without_its_client_is_found(capsys, monkeypatch):
+    _, made = rendered(capsys, *VARIANTS["gcp"])
+    monkeypatch.setitem(sys.modules, "googleapiclient.discovery_cache", None)
+    (finding,) = gcp_node_config(made)
+    assert "[cluster,gcp]" in finding
 
 
 TEMPLATE = {"type": "object"}  # of pods, which have a schema of their own
