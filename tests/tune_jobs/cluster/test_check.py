@@ -1,7 +1,9 @@
 import copy
+import json
 import os
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import boto3
 import pytest
@@ -269,12 +271,36 @@ def test_a_folder_of_one_machine_is_no_storage_of_a_cluster(capsys):
     assert "s3://bucket/path" in capsys.readouterr().err
 
 
-def test_policies_allow_no_more_than_they_name():
-    for name in ("head", "worker"):
-        policy = yaml.safe_load((ROOT / "docs" / "aws" / f"{name}-policy.json").read_text())
-        actions = [a for s in policy["Statement"] for a in s["Action"]]
-        assert actions
-        assert not any(action.endswith(":*") or action == "*" for action in actions)
+def statements(name):
+    policy = json.loads((ROOT / "docs" / "aws" / f"{name}-policy.json").read_text())
+    for each in policy["Statement"]:
+        resources = each["Resource"]
+        yield each, [resources] if isinstance(resources, str) else resources
+
+
+@pytest.mark.parametrize("name", ["head", "worker"])
+def test_policies_allow_no_more_than_they_name(name):
+    for each, resources in statements(name):
+        assert not any("*" in action for action in each["Action"])
+        # EC2 takes no resources where it is looked at alone.
+        assert "*" not in resources or all(a.startswith("ec2:Describe") for a in each["Action"])
+
+
+def test_the_head_changes_nothing_that_is_not_of_its_cluster(config):
+    given = {each["Sid"]: (each, resources) for each, resources in statements("head")}
+    for each, resources in given.values():
+        any_machine = any(resource.endswith((":instance/*", ":*/*")) for resource in resources)
+        assert "Condition" in each or not any_machine
+    started = given["StartWorkersOfTheseTypes"][0]["Condition"]["StringEquals"]
+    assert started["aws:RequestTag/ray-cluster-name"] == config["cluster_name"]
+    types = {node(config, name)["InstanceType"] for name in check.workers(config)}
+    assert set(started["ec2:InstanceType"]) == types
+    passed = given["GiveWorkersTheirProfile"][0]["Condition"]["StringEquals"]
+    assert passed == {"iam:PassedToService": "ec2.amazonaws.com"}
+    # A public parameter is of no account.
+    image = node(config)["ImageId"].removeprefix("resolve:ssm:")
+    (pattern,) = given["LookUpTheImage"][1]
+    assert fnmatch(f"arn:aws:ssm:{config['provider']['region']}::parameter{image}", pattern)
 
 
 def test_a_bad_file_is_refused_by_read_config(tmp_path):
