@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from trainables.errors import InputError
-from tune_jobs.options import main
+from tune_jobs.options import DataOptions, main
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +116,38 @@ class Doctor:
     """Of the cluster: auto on its head, or HOST:PORT."""
     storage_path: str | None = None
     """Written and read back on every machine."""
+    data: str | None = None
+    """Read on this machine, as the jobs that are started here read it."""
+    image_column: str | None = None
+    """Of parquet files; found by itself when it is called img or image."""
+    label_column: str | None = None
+    """Of parquet files; found by itself when it is called label, labels or fine_label."""
+    expect: tuple[str, ...] | None = None
+    """What `versions` prints on your machine, which is compared too."""
 
     def __call__(self) -> int:
         """Print a table; 2 where something is wrong."""
-        from tune_jobs.cluster.doctor import doctor
+        from tune_jobs.cluster.doctor import as_versions, doctor
 
-        return doctor(self.address, self.storage_path)
+        data = None
+        if self.data is not None:
+            data = DataOptions(
+                data=self.data, image_column=self.image_column, label_column=self.label_column
+            )
+        laptop = None if self.expect is None else as_versions(self.expect)
+        return doctor(self.address, self.storage_path, data, laptop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """Print what a cluster must agree with this machine on, for `doctor --expect`."""
+
+    def __call__(self) -> int:
+        """Print a line."""
+        from tune_jobs.cluster.doctor import versions
+
+        say(" ".join(f"{name}={value}" for name, value in versions().items()))
+        return 0
 
 
 def say(text: str) -> None:
@@ -134,7 +160,8 @@ def cluster() -> int:
     action = tyro.cli(
         Annotated[Check, tyro.conf.subcommand(name="check")]
         | Annotated[Render, tyro.conf.subcommand(name="render")]
-        | Annotated[Doctor, tyro.conf.subcommand(name="doctor")],
+        | Annotated[Doctor, tyro.conf.subcommand(name="doctor")]
+        | Annotated[Versions, tyro.conf.subcommand(name="versions")],
         description=__doc__,
     )
     code: int = action()

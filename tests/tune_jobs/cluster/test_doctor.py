@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from tests.tune_jobs.cluster.test_check import run
-from tune_jobs.cluster.doctor import Machine, facts, findings, table
+from tune_jobs.cluster import doctor
+from tune_jobs.cluster.doctor import Machine, facts, findings, table, versions
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def test_machines_that_agree_have_nothing_wrong(machine):
         ({"disk_gb": 0.1}, ["0.1 GB are free in /tmp"]),
         ({"shm_gb": 0.06}, ["0.1 GB are free in /dev/shm"]),
         ({"storage": "AccessDenied"}, ["AccessDenied", "give it the right"]),
+        ({"data": "'photos' is no folder"}, ["'photos' is no folder", "ray rsync-up"]),
     ],
 )
 def test_what_differs_is_named_with_its_remedy(changes, words, machine):
@@ -49,6 +51,47 @@ def test_a_clock_and_a_silent_machine_are_named(machine):
     assert table([machine, late, silent], wrong).row_count == 3
 
 
+def test_cuda_is_compared_where_there_are_gpus(machine):
+    names = {"h2": "no GPU", "h3": "13.0", "h4": "13.0", "h5": "12.8"}
+    machines = [dataclasses.replace(changed(machine, cuda=cuda), name=name)
+                for name, cuda in names.items()]  # fmt: skip
+    ((name, text),) = findings([changed(machine, cuda="no GPU"), *machines])
+    assert name == "h5"
+    assert "CUDA is 12.8, and 13.0 on h3" in text
+
+
+def test_a_build_of_torch_for_another_cuda_is_the_same_torch(monkeypatch):
+    monkeypatch.setattr(doctor.torch, "__version__", "2.14.1+cu130")
+    assert versions()["torch"] == "2.14.1"
+
+
+# Before the module's Ray, which would be used as it is found.
 def test_an_address_that_does_not_answer_is_one_message(capsys):
     assert run("doctor", "--address", "127.0.0.1:1") == 2
     assert "nothing answers at 127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["python=3.11.13"], ["python", "ray", "torch", "sources"]])
+def test_what_the_laptop_did_not_print_is_refused(words, capsys):
+    assert run("doctor", "--expect", *words) == 2
+    assert "tune_jobs.cluster versions prints" in capsys.readouterr().err
+
+
+@pytest.fixture
+def laptop(capsys):
+    """What `versions` prints there."""
+    assert run("versions") == 0
+    return capsys.readouterr().out.split()
+
+
+def test_the_laptop_is_compared_and_the_data_read(local_ray, laptop, capsys):
+    assert run("doctor", "--expect", *laptop, "--data", "digits") == 0
+    assert "all 1 machines agree with yours" in capsys.readouterr().out
+
+
+def test_another_laptop_and_missing_data_are_named(local_ray, laptop, capsys):
+    other = ["python=3.9.1", *laptop[1:]]
+    assert run("doctor", "--expect", *other, "--data", "photos") == 2
+    printed = capsys.readouterr().out
+    assert "yours: python is 3.9.1" in printed
+    assert "'photos' is neither a file nor a folder" in printed
