@@ -73,10 +73,9 @@ class Render:
     """Of local: file of the private key."""
     image: str | None = None
     """Of kuberay: with Python, Ray and this package as constraints.txt has them."""
-    entrypoint: str = (
-        "python tune_jobs/lr_grid.py --address auto --storage-path s3://BUCKET/bakeoff"
-    )
-    """Of kuberay: command of the job."""
+    entrypoint: str | None = None
+    """Of kuberay: command of the job, such as "python tune_jobs/lr_grid.py --address auto
+    --storage-path s3://my-bucket/bakeoff"."""
 
     def __call__(self) -> int:
         """Print the file."""
@@ -103,7 +102,8 @@ class Render:
             made = render.local(config, head, list(self.workers), self.user, self.key)
         else:
             image = render.required(self.image, "--image", "kuberay")
-            made = render.kuberay(config, image, self.entrypoint)
+            entrypoint = render.required(self.entrypoint, "--entrypoint", "kuberay")
+            made = render.kuberay(config, image, entrypoint)
         print(render.as_yaml(made, f"--provider {self.provider}"), end="")  # noqa: T201
         return 0
 

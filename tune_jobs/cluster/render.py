@@ -156,6 +156,8 @@ def kuberay(config: Config, image: str, entrypoint: str) -> Config:
             "activeDeadlineSeconds": LIFETIME_S,
             "rayClusterSpec": {
                 "rayVersion": pinned("ray"),
+                # The operator makes the token, and hands it to every pod.
+                "authOptions": {"mode": "token"},
                 "enableInTreeAutoscaling": True,
                 "autoscalerOptions": {"idleTimeoutSeconds": IDLE_S, "upscalingMode": "Default"},
                 "headGroupSpec": {

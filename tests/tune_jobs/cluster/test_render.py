@@ -140,6 +140,8 @@ def test_google_without_its_client_is_found(capsys, monkeypatch):
     assert "[cluster,gcp]" in finding
 
 
+KUBERAY = ["--provider", "kuberay", "--image", "registry/bakeoff:1",
+           "--entrypoint", "python tune_jobs/lr_grid.py"]  # fmt: skip
 TEMPLATE = {"type": "object"}  # of pods, which have a schema of their own
 START = {"type": "object", "additionalProperties": {"type": "string"}}
 NUMBER, YES_OR_NO, TEXT = {"type": "integer"}, {"type": "boolean"}, {"type": "string"}
@@ -158,6 +160,7 @@ RAY_JOB = fields(
         submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]},
         rayClusterSpec=fields(
             rayVersion=TEXT, enableInTreeAutoscaling=YES_OR_NO,
+            authOptions=fields(mode={"enum": ["disabled", "token"]}, secretName=TEXT),
             autoscalerOptions=fields(
                 idleTimeoutSeconds=NUMBER,
                 upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
@@ -173,12 +176,14 @@ RAY_JOB = fields(
 
 
 def test_kubernetes_gets_a_rayjob_whose_pods_are_valid(capsys):
-    _, made = rendered(capsys, "--provider", "kuberay", "--image", "registry/bakeoff:1")
+    _, made = rendered(capsys, *KUBERAY)
     jsonschema.validate(made, RAY_JOB)
     spec = made["spec"]
     assert spec["shutdownAfterJobFinishes"] is True
+    assert spec["entrypoint"] == "python tune_jobs/lr_grid.py"
     cluster = spec["rayClusterSpec"]
     assert cluster["rayVersion"] == pinned("ray")
+    assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     groups = {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
     assert {group["minReplicas"] for group in groups.values()} == {0}
@@ -193,7 +198,7 @@ def test_kubernetes_gets_a_rayjob_whose_pods_are_valid(capsys):
 
 
 def test_the_driver_on_kubernetes_knows_what_may_be_started(capsys, monkeypatch):
-    _, made = rendered(capsys, "--provider", "kuberay", "--image", "registry/bakeoff:1")
+    _, made = rendered(capsys, *KUBERAY)
     head = made["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
     environment = {each["name"]: each["value"] for each in head["env"]}
     monkeypatch.setenv(AUTOSCALER_VARIABLE, environment[AUTOSCALER_VARIABLE])
@@ -213,6 +218,7 @@ def test_the_driver_on_kubernetes_knows_what_may_be_started(capsys, monkeypatch)
         (["--provider", "local"], "--head"),
         (["--provider", "local", "--head", "10.0.0.1"], "--workers"),
         (["--provider", "kuberay"], "--image"),
+        (["--provider", "kuberay", "--image", "registry/bakeoff:1"], "--entrypoint"),
     ],
 )
 def test_what_a_provider_needs_is_named(words, missing, capsys):
