@@ -1,4 +1,3 @@
-import copy
 import json
 import os
 import subprocess
@@ -10,29 +9,13 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from trainables.errors import InputError
 from tune_jobs.cluster import aws, check
 from tune_jobs.cluster.__main__ import cluster
 from tune_jobs.cluster.check import dollars_an_hour, static_findings
-from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
+from tune_jobs.cluster.config import ROOT, pinned
 from tune_jobs.options import main
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home folder with a token, and the checkout to mount from."""
-    token = tmp_path / "home" / ".ray" / "auth_token"
-    token.parent.mkdir(parents=True)
-    token.write_text("secret")
-    token.chmod(0o600)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(ROOT)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def config():
-    return copy.deepcopy(read_config(CLUSTER_FILE))
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def run(*words):
@@ -143,28 +126,6 @@ def test_a_token_that_others_can_read_is_found(config, home):
     assert "chmod 600" in static_findings(config)[0]
     (home / ".ray/auth_token").unlink()
     assert "--generate" in static_findings(config)[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (None, ["cannot be read", "check the path"]),
-        ("a: [", ["is no YAML"]),
-        ("- a", ["must be a mapping"]),
-        ("cluster_name: a\nprovider: {type: aws}\nmax_worker: 3", ["max_worker", "refused by Ray"]),
-        ("cluster_name: 3\nprovider: {type: aws}", ["cluster_name"]),
-        ("cluster_name: a\nprovider: {type: nowhere}", ["nowhere"]),
-    ],
-)
-def test_what_ray_would_refuse_is_one_message(text, words, tmp_path, capsys):
-    file = tmp_path / "bad.yaml"
-    if text is not None:
-        file.write_text(text)
-    assert run("check", file, "--offline") == 2
-    printed = capsys.readouterr().err
-    for word in words:
-        assert word in printed
-    assert "Traceback" not in printed
 
 
 def test_dollars_are_those_of_the_dearest_machines(config):
@@ -301,8 +262,3 @@ def test_the_head_changes_nothing_that_is_not_of_its_cluster(config):
     image = node(config)["ImageId"].removeprefix("resolve:ssm:")
     (pattern,) = given["LookUpTheImage"][1]
     assert fnmatch(f"arn:aws:ssm:{config['provider']['region']}::parameter{image}", pattern)
-
-
-def test_a_bad_file_is_refused_by_read_config(tmp_path):
-    with pytest.raises(InputError):
-        read_config(tmp_path / "none.yaml")
