@@ -25,8 +25,9 @@ class Check:
 
     def __call__(self) -> int:
         """Print the findings and the price; 2 where something is wrong."""
-        from tune_jobs.cluster.check import dollars_an_hour, static_findings
+        from tune_jobs.cluster.check import static_findings
         from tune_jobs.cluster.config import read_config
+        from tune_jobs.cluster.prices import in_words, listed
 
         config = read_config(self.config)
         findings = static_findings(config)
@@ -42,9 +43,8 @@ class Check:
             from tune_jobs.cluster.aws import storage_findings
 
             findings += storage_findings(self.storage_path)
-        if price := dollars_an_hour(config):
-            rest, full = price
-            say(f"${rest:.2f} an hour at rest, ${full:.2f} at full size, by the prices in metadata")
+        if prices := listed(config):
+            say(f"{in_words(config, prices)}, by the prices in metadata")
         for finding in findings:
             print(f"error: {finding}", file=sys.stderr)  # noqa: T201
         if findings:

@@ -29,8 +29,9 @@ def account(region: str) -> str:
         return str(boto3.client("sts", region_name=region).get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as error:
         raise InputError(
-            f"AWS does not answer in {region} ({error}): give credentials (aws configure, or "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), and check provider.region"
+            f"AWS does not answer in {region} ({error}): give credentials (aws configure, "
+            "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), and check "
+            "provider.region"
         ) from error
 
 

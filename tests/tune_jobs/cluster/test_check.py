@@ -1,18 +1,12 @@
-import json
-import os
-import subprocess
-import sys
-from fnmatch import fnmatch
-
-import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
-from tune_jobs.cluster import aws, check
+from tune_jobs.cluster import versions
 from tune_jobs.cluster.__main__ import cluster
-from tune_jobs.cluster.check import dollars_an_hour, static_findings
-from tune_jobs.cluster.config import ROOT, pinned
+from tune_jobs.cluster.check import static_findings
+from tune_jobs.cluster.config import pinned
+from tune_jobs.cluster.costs import lifetime_h
+from tune_jobs.cluster.prices import dollars_an_hour, listed
 from tune_jobs.options import main
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -58,29 +52,67 @@ def disk(**ebs):
     return lambda config: node(config).update(BlockDeviceMappings=mapping)
 
 
+def rule(**given):
+    given = {"IpProtocol": "tcp", **given}
+    return lambda config: config["provider"]["security_group"].update(IpPermissions=[given])
+
+
 CHANGES = {
     "typo": (lambda c: node(c).update(InstanceTyp="g5.xlarge"), ["gpu", "InstanceTyp"]),
     "typed": (lambda c: node(c).update(InstanceType=5), ["gpu", "InstanceType"]),
+    "shapeless disk": (lambda c: node(c).update(BlockDeviceMappings={"Ebs": {}}),
+                       ["gpu", "BlockDeviceMappings"]),
+    "no machine": (lambda c: node(c).pop("InstanceType"), ["gpu", "no InstanceType"]),
     "always on": (lambda c: c["available_node_types"]["cpu"].update(min_workers=2),
                   ["cpu.min_workers is 2"]),
     "stopped": (lambda c: c["provider"].update(cache_stopped_nodes=True), ["cache_stopped_nodes"]),
     "stopped by default": (lambda c: c["provider"].pop("cache_stopped_nodes"),
                            ["cache_stopped_nodes"]),
     "no lifetime": (without("head_start_ray_commands", "sudo shutdown -h now"), ["forgotten"]),
-    "plain disk": (disk(VolumeSize=120), ["not encrypted"]),
+    "plain disk": (disk(VolumeSize=120, DeleteOnTermination=True), ["not encrypted"]),
     "kept disk": (disk(Encrypted=True, DeleteOnTermination=False), ["is billed"]),
+    "disk that may stay": (disk(Encrypted=True), ["is billed"]),
+    "disk of the image": (lambda c: node(c).pop("BlockDeviceMappings"),
+                          ["gpu.node_config has no BlockDeviceMappings", "not encrypted"]),
+    "stopped by a shutdown": (lambda c: node(c).update(InstanceInitiatedShutdownBehavior="stop"),
+                              ["InstanceInitiatedShutdownBehavior: terminate"]),
+    "stopped by EC2's default": (lambda c: node(c).pop("InstanceInitiatedShutdownBehavior"),
+                                 ["InstanceInitiatedShutdownBehavior: terminate"]),
+    "no last resort": (lambda c: node(c).pop("UserData"), ["schedule a shutdown"]),
+    "other last resort": (lambda c: node(c).update(UserData="#!/bin/sh\necho"),
+                          ["schedule a shutdown"]),
+    "late last resort": (lambda c: node(c).update(UserData="#!/bin/sh\nshutdown -h +60000"),
+                         ["after 1000 hours", "168 at most"]),
+    "no watch of the head": (without("worker_start_ray_commands", "sudo shutdown -h now"),
+                             ["no worker whose head is gone"]),
+    "long lifetime": (without("head_start_ray_commands", "sleep 24h", "sleep 30d"),
+                      ["for 720 hours", "168 at most"]),
+    "idle for long": (lambda c: c.update(idle_timeout_minutes=600),
+                      ["idle_timeout_minutes is 600", "60 at most"]),
     "trials on the head": (without("head_start_ray_commands", "--num-cpus=0"), ["--num-cpus=0"]),
     "open dashboard": (without("head_start_ray_commands", "127.0.0.1", "0.0.0.0"),
                        ["open the dashboard to 0.0.0.0", "ray dashboard"]),
-    "open port": (lambda c: c["provider"]["security_group"].update(IpPermissions=[
-        {"IpProtocol": "tcp", "FromPort": 8265, "ToPort": 8265,
-         "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]), ["8265", "SSH alone"]),
+    "open port": (rule(FromPort=8265, ToPort=8265, IpRanges=[{"CidrIp": "0.0.0.0/0"}]),
+                  ["tcp ports 8265 to 8265 to 0.0.0.0/0", "SSH alone"]),
+    "open to a network": (rule(FromPort=22, ToPort=80, IpRanges=[{"CidrIp": "10.0.0.0/8"}]),
+                          ["22 to 80 to 10.0.0.0/8"]),
+    "open in IPv6": (rule(FromPort=80, ToPort=80, Ipv6Ranges=[{"CidrIpv6": "::/0"}]),
+                     ["80 to 80 to ::/0"]),
+    "all open": (rule(IpProtocol="-1", IpRanges=[{"CidrIp": "1.2.3.4/32"}]),
+                 ["all ports to 1.2.3.4/32"]),
+    "no rule": (lambda c: c["provider"]["security_group"].update(IpPermissions=[5]),
+                ["provider.security_group", "IpPermissions[0]"]),
+    "group of one's own": (lambda c: node(c).update(SecurityGroupIds=["sg-1"]),
+                           ["gpu.node_config.SecurityGroupIds", "not looked at"]),
+    "zones elsewhere": (lambda c: c["provider"].update(region="us-east-1"),
+                        ["us-east-1 has no us-west-2a, us-west-2b, us-west-2c"]),
     "no authentication": (without("head_start_ray_commands", "=token", "=disabled"),
                           ["token authentication off"]),
     "silent worker": (without("worker_start_ray_commands", "RAY_AUTH_MODE=token"),
                       ["turned away"]),
     "no token": (lambda c: c["file_mounts"].pop("~/.ray/auth_token"), ["ray get-auth-token"]),
     "all rights": (lambda c: node(c, "head").pop("IamInstanceProfile"), ["all of EC2 and S3"]),
+    "no rights": (lambda c: node(c).update(IamInstanceProfile={}), ["gpu", "docs/aws"]),
     "gone": (lambda c: c["file_mounts"].update({"~/x": "nowhere"}), ["nowhere", "is not there"]),
     "history": (lambda c: c["file_mounts"].update({"~/x": "{tmp}/checkout"}), [".git"]),
     "data": (lambda c: c["file_mounts"].update({"~/x": "{tmp}/data"}), ["hold 22 MB", "20 MB"]),
@@ -89,6 +121,20 @@ CHANGES = {
     "no key": (lambda c: c["auth"].update(ssh_private_key="{tmp}/none"), ["is not there"]),
     "any python": (without("setup_commands", "--python 3.11.13", "--python 3.11"),
                    ["to the patch"]),
+    "no python": (without("setup_commands", "--python 3.11.13", ""), ["--python 3.11.13"]),
+    "other python": (without("setup_commands", "--python 3.11.13", "--python 3.12.1"),
+                     ["take Python 3.12.1", "--python 3.11.13"]),
+    "other ray": (lambda c: c["setup_commands"].append("pip install 'ray[default]==2.40.0' timm"),
+                  ["setup_commands install ray 2.40.0", "has 2.60.0"]),
+    "other torch": (lambda c: c["available_node_types"]["gpu"].update(
+        worker_setup_commands=["pip install torch==2.5.0+cu121"]),
+        ["gpu.worker_setup_commands install torch 2.5.0+cu121", "has 2.14.1"]),
+    "other container": (lambda c: c.update(
+        docker={"image": "rayproject/ray:2.40.0", "container_name": "ray"}),
+        ["docker.image rayproject/ray:2.40.0", "not 2.60.0"]),
+    "any container": (lambda c: c.update(
+        docker={"image": "host:5000/ray", "container_name": "ray"}),
+        ["docker.image host:5000/ray", "not 2.60.0"]),
     "any packages": (without("setup_commands", "-c ~/bakeoff/constraints.txt"),
                      ["constraints.txt"]),
     "slow health": (without("head_start_ray_commands", "period_ms=2000", "period_ms=9000"),
@@ -115,10 +161,56 @@ def test_what_would_cost_or_leak_is_found(change, words, config, tmp_path, capsy
         assert word in printed
 
 
+FINE = {
+    "SSH from one network": rule(FromPort=22, ToPort=22, IpRanges=[{"CidrIp": "10.0.0.0/8"}]),
+    "lifetime in seconds": without("head_start_ray_commands", "sleep 24h", "sleep 86400"),
+    "the same packages": lambda c: c["setup_commands"].append(
+        "pip install Ray==2.60.0 torch==2.14.1+cu130 numpy==2.4.6"),
+    "container with the same Ray": lambda c: c.update(
+        docker={"image": "host:5000/ray:2.60.0-py311-gpu", "container_name": "ray"}),
+    "all zones": lambda c: c["provider"].pop("availability_zone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", FINE.values(), ids=FINE.keys())
+def test_what_neither_costs_nor_leaks_is_no_finding(change, config):
+    change(config)
+    assert static_findings(config) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "hours"),
+    [
+        ("sleep 24h; sudo shutdown -h now", 24),
+        ("sleep 5; ray stop\nnohup bash -c 'sleep 2d\nshutdown' &", 48 + 5 / 3600),
+        ("sleep 90m && shutdown -h now; sleep 9d", 1.5),
+        ("sleep 24h; gcloud compute instances delete $(hostname)", 24),
+        ("sleep infinity; shutdown", None),
+        ("shutdown -c; sleep 3h", None),
+        ("sleep 3h", None),
+    ],
+)
+def test_a_lifetime_is_what_the_head_sleeps_before_its_end(start, hours):
+    assert lifetime_h(start) == (None if hours is None else pytest.approx(hours))
+
+
 def test_another_ray_than_the_clusters_is_found(config, monkeypatch):
-    monkeypatch.setattr(check.ray, "__version__", "2.50.0")
+    monkeypatch.setattr(versions.ray, "__version__", "2.50.0")
     (finding,) = static_findings(config)
     assert "Ray is 2.50.0 here and 2.60.0" in finding
+
+
+def test_another_torch_than_the_clusters_is_found(config, monkeypatch):
+    monkeypatch.setattr(versions, "version", lambda package: "2.14.0+cu130")
+    (finding,) = static_findings(config)
+    assert "torch is 2.14.0+cu130 here and 2.14.1" in finding
+
+
+def test_a_profile_of_aws_that_is_not_there_is_not_needed_offline(monkeypatch, capsys):
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    assert run("check", "--offline") == 0
+    assert run("check") == 2
+    assert "AWS_PROFILE" in capsys.readouterr().err
 
 
 def test_a_token_that_others_can_read_is_found(config, home):
@@ -129,136 +221,8 @@ def test_a_token_that_others_can_read_is_found(config, home):
 
 
 def test_dollars_are_those_of_the_dearest_machines(config):
-    assert dollars_an_hour(config) == pytest.approx((0.1008, 0.1008 + 8 * 1.006))
+    prices = listed(config)
+    assert dollars_an_hour(config, prices) == pytest.approx((0.1008, 0.1008 + 8 * 1.006))
     config["available_node_types"]["gpu"]["max_workers"] = 3
-    assert dollars_an_hour(config)[1] == pytest.approx(0.1008 + 3 * 1.006 + 5 * 0.41056)
-    del config["metadata"]
-    assert dollars_an_hour(config) is None
-
-
-# What AWS says, by moto
-
-
-@pytest.fixture(scope="module")
-def account():
-    """An account with both profiles and the role of spot machines."""
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        iam = boto3.client("iam")
-        for name in ("bakeoff-head", "bakeoff-worker"):
-            iam.create_instance_profile(InstanceProfileName=name)
-        iam.create_role(RoleName=aws.SPOT_ROLE, AssumeRolePolicyDocument="{}")
-        yield
-
-
-@pytest.fixture
-def on_aws(config, account):
-    """The cluster with an image that moto knows."""
-    image = boto3.client("ec2", "us-west-2").describe_images()["Images"][0]["ImageId"]
-    for kind in config["available_node_types"].values():
-        kind["node_config"]["ImageId"] = image
-    return config
-
-
-def test_a_cluster_that_aws_can_start_is_fine(on_aws):
-    assert aws.account("us-west-2") == "123456789012"
-    assert aws.aws_findings(on_aws) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda c: node(c).update(InstanceType="g5.huge"), ["gpu", "no InstanceType g5.huge"]),
-        (lambda c: c["available_node_types"]["gpu"]["resources"].update(GPU=4),
-         ["resources.GPU is 4", "g5.xlarge has 1"]),
-        (lambda c: c["available_node_types"]["cpu"]["resources"].update(CPU=64),
-         ["resources.CPU is 64"]),
-        (lambda c: node(c).update(ImageId="ami-00000000"), ["no ImageId ami-00000000"]),
-        (lambda c: node(c).update(ImageId="resolve:ssm:/nowhere"), ["/nowhere"]),
-        (lambda c: node(c).update(IamInstanceProfile={"Name": "other"}),
-         ["no IamInstanceProfile other", "docs/aws"]),
-    ],
-)  # fmt: skip
-def test_what_aws_would_refuse_is_found(change, words, on_aws):
-    change(on_aws)
-    (finding,) = aws.aws_findings(on_aws)
-    for word in words:
-        assert word in finding
-
-
-def test_images_by_name_are_told_by_number_to_be_pinned(on_aws):
-    name = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
-    node(on_aws).update(ImageId=f"resolve:ssm:{name}")
-    (ami,) = aws.images_of_today(on_aws).values()
-    assert ami.startswith("ami-")
-    node(on_aws).update(ImageId="resolve:ssm:/nowhere")
-    assert aws.images_of_today(on_aws) == {}
-
-
-def test_an_account_without_the_role_of_spot_machines_is_found(on_aws, monkeypatch):
-    monkeypatch.setattr(aws, "SPOT_ROLE", "other")
-    (finding,) = aws.aws_findings(on_aws)
-    assert "create-service-linked-role" in finding
-
-
-def test_a_quota_of_zero_is_found(on_aws, monkeypatch):
-    real = boto3.client
-
-    class Quotas:
-        def get_service_quota(self, ServiceCode, QuotaCode):  # noqa: N803
-            return {"Quota": {"Value": 0.0 if QuotaCode == aws.SPOT_QUOTAS["gpu"] else 64.0}}
-
-    monkeypatch.setattr(aws.boto3, "client", lambda name, *a, **k: (
-        Quotas() if name == "service-quotas" else real(name, *a, **k)))  # fmt: skip
-    (finding,) = aws.aws_findings(on_aws)
-    assert "may have 0 virtual cores" in finding
-    assert "Service Quotas" in finding
-
-
-def test_without_credentials_nothing_is_started(home):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tune_jobs.cluster", "check"],
-        env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(home)},
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "aws configure" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_folder_of_one_machine_is_no_storage_of_a_cluster(capsys):
-    assert run("check", "--offline", "--storage-path", "./runs") == 2
-    assert "s3://bucket/path" in capsys.readouterr().err
-
-
-def statements(name):
-    policy = json.loads((ROOT / "docs" / "aws" / f"{name}-policy.json").read_text())
-    for each in policy["Statement"]:
-        resources = each["Resource"]
-        yield each, [resources] if isinstance(resources, str) else resources
-
-
-@pytest.mark.parametrize("name", ["head", "worker"])
-def test_policies_allow_no_more_than_they_name(name):
-    for each, resources in statements(name):
-        assert not any("*" in action for action in each["Action"])
-        # EC2 takes no resources where it is looked at alone.
-        assert "*" not in resources or all(a.startswith("ec2:Describe") for a in each["Action"])
-
-
-def test_the_head_changes_nothing_that_is_not_of_its_cluster(config):
-    given = {each["Sid"]: (each, resources) for each, resources in statements("head")}
-    for each, resources in given.values():
-        any_machine = any(resource.endswith((":instance/*", ":*/*")) for resource in resources)
-        assert "Condition" in each or not any_machine
-    started = given["StartWorkersOfTheseTypes"][0]["Condition"]["StringEquals"]
-    assert started["aws:RequestTag/ray-cluster-name"] == config["cluster_name"]
-    types = {node(config, name)["InstanceType"] for name in check.workers(config)}
-    assert set(started["ec2:InstanceType"]) == types
-    passed = given["GiveWorkersTheirProfile"][0]["Condition"]["StringEquals"]
-    assert passed == {"iam:PassedToService": "ec2.amazonaws.com"}
-    # A public parameter is of no account.
-    image = node(config)["ImageId"].removeprefix("resolve:ssm:")
-    (pattern,) = given["LookUpTheImage"][1]
-    assert fnmatch(f"arn:aws:ssm:{config['provider']['region']}::parameter{image}", pattern)
+    full = dollars_an_hour(config, prices)[1]
+    assert full == pytest.approx(0.1008 + 3 * 1.006 + 5 * 0.41056)
