@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -31,14 +32,9 @@ class Check:
 
         config = read_config(self.config)
         findings = static_findings(config)
-        if config["provider"]["type"] == "aws" and not self.offline:
-            from tune_jobs.cluster import aws
-
-            number = aws.account(config["provider"]["region"])
-            say(f"account {number}, region {config['provider']['region']}")
-            findings += aws.aws_findings(config)
-            for name, ami in aws.images_of_today(config).items():
-                say(f"{name} is {ami} today: `render --provider aws --pin` writes that instead")
+        ask_aws = config["provider"]["type"] == "aws" and not self.offline
+        if ask_aws:
+            findings += ask_account(config)
         if self.storage_path is not None:
             from tune_jobs.cluster.aws import storage_findings
 
@@ -148,6 +144,20 @@ class Versions:
 
         say(" ".join(f"{name}={value}" for name, value in versions().items()))
         return 0
+
+
+def ask_account(config: dict[str, Any]) -> list[str]:
+    """What AWS says is wrong; what else it says is printed."""
+    from tune_jobs.cluster import aws
+    from tune_jobs.cluster.quotas import quota_findings
+
+    region = config["provider"]["region"]
+    say(f"account {aws.account(region)}, region {region}")
+    findings = [*aws.aws_findings(config), *quota_findings(config, say)]
+    with contextlib.suppress(InputError):  # is among the findings
+        for name, ami in aws.images_of_today(config).items():
+            say(f"{name} is {ami} today: `render --provider aws --pin` writes that instead")
+    return findings
 
 
 def say(text: str) -> None:

@@ -3,20 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
+from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from trainables.errors import InputError
+from tune_jobs.cluster.access import open_rules
+from tune_jobs.cluster.config import Config
+from tune_jobs.cluster.nodes import is_spot, on_aws, zones
 from tune_jobs.storage import RunFolder
 
-SPOT_QUOTAS = {"gpu": "L-3819A6DF", "cpu": "L-34B43A08"}
-"""Virtual cores of spot machines at a time: of types G and VT, and of the standard types."""
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 RESOLVED = "resolve:ssm:"
 """How an ImageId begins that is looked up by name."""
+ABSENT = re.compile(r"Invalid|Malformed|Missing|NoSuch|ParameterNotFound|ValidationException")
+"""Codes by which AWS says that there is no such thing."""
+DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+
+
+class NotThereError(InputError):
+    """AWS has no such thing; `code` is its word for that."""
+
+    def __init__(self, code: str, right: str):
+        super().__init__(f"AWS has no such thing as {right} asks for ({code}): correct the name")
+        self.code = code
+
+
+def ask(region: str, right: str, **given: Any) -> Any:
+    """What AWS answers.
+
+    Args:
+        region: that is asked.
+        right: to ask it, as ec2:DescribeImages.
+        given: what is asked for.
+
+    Raises:
+        NotThereError: it has no such thing.
+        InputError: it does not say.
+    """
+    service, operation = right.split(":")
+    try:
+        return getattr(boto3.client(service, region), xform_name(operation))(**given)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if ABSENT.match(code):
+            raise NotThereError(code, right) from error
+        if code in DENIED:
+            raise InputError(
+                f"these credentials may not look ({code}): give them {right}, or check --offline"
+            ) from error
+        raise InputError(f"AWS does not answer to {right} ({code}): try again later") from error
+    except BotoCoreError as error:
+        raise InputError(f"AWS does not answer to {right} ({error}): try again later") from error
 
 
 def account(region: str) -> str:
@@ -35,92 +77,154 @@ def account(region: str) -> str:
         ) from error
 
 
-def aws_findings(config: dict[str, Any]) -> list[str]:
-    """What would fail when machines are asked for."""
-    region = config["provider"]["region"]
-    return [*spot_role(config, region)] + [
-        f"available_node_types.{name}: {finding}"
-        for name, kind in config["available_node_types"].items()
-        for look in LOOKS
-        for finding in look(region, kind)
-    ]
+def aws_findings(config: Config) -> list[str]:
+    """What would fail when machines are asked for, or be open, and what AWS does not tell."""
+    return [finding for look in LOOKS for finding in _as_far_as_told(look(config))]
 
 
-def spot_role(config: dict[str, Any], region: str) -> Iterator[str]:
+def _as_far_as_told(found: Iterator[str]) -> Iterator[str]:
+    try:
+        yield from found
+    except InputError as error:
+        yield str(error)
+
+
+def spot_role(config: Config) -> Iterator[str]:
     """Whether the account has what spot machines need, which the head may not make."""
-    kinds = config["available_node_types"].values()
-    if not any("InstanceMarketOptions" in kind["node_config"] for kind in kinds):
+    if not any(is_spot(kind) for kind in on_aws(config).values()):
         return
     try:
-        boto3.client("iam", region).get_role(RoleName=SPOT_ROLE)
-    except ClientError as error:
+        ask(config["provider"]["region"], "iam:GetRole", RoleName=SPOT_ROLE)
+    except NotThereError as error:
         yield (
-            f"the account has no role {SPOT_ROLE} ({_reason(error)}), without which no spot "
-            "machine starts: aws iam create-service-linked-role --aws-service-name "
-            "spot.amazonaws.com"
+            f"the account has no role {SPOT_ROLE} ({error.code}), without which no spot machine "
+            "starts: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
         )
 
 
-def instance_type(region: str, kind: dict[str, Any]) -> Iterator[str]:
+def security_group(config: Config) -> Iterator[str]:
+    """Whether the group that Ray would take as it finds it opens SSH alone."""
+    given = config["provider"].get("security_group", {}).get("GroupName")
+    name = given or f"ray-autoscaler-{config['cluster_name']}"
+    named = [{"Name": "group-name", "Values": [name]}]
+    answer = ask(config["provider"]["region"], "ec2:DescribeSecurityGroups", Filters=named)
+    for group in answer["SecurityGroups"]:
+        for opened in open_rules(group["IpPermissions"]):
+            yield (
+                f"the security group {name} ({group['GroupId']}) is there already, and Ray takes "
+                f"it as it stands, which opens {opened}: remove that rule, or give another "
+                "provider.security_group.GroupName"
+            )
+
+
+def instance_types(config: Config) -> Iterator[str]:
     """Whether the region has such machines, and they the resources that Ray is told of."""
-    name = kind["node_config"]["InstanceType"]
-    try:
-        answer = boto3.client("ec2", region).describe_instance_types(InstanceTypes=[name])
-    except ClientError as error:
-        yield f"{region} has no InstanceType {name} ({_reason(error)}): take another"
+    region = config["provider"]["region"]
+    for name, kind in on_aws(config).items():
+        where, machine = f"available_node_types.{name}", kind["node_config"]["InstanceType"]
+        try:
+            has = resources(region, machine)
+        except NotThereError as error:
+            yield f"{where}: {region} has no InstanceType {machine} ({error.code}): take another"
+            continue
+        for resource, count in kind["resources"].items():
+            if resource in has and count > has[resource]:
+                yield (
+                    f"{where}.resources.{resource} is {count}, and {machine} has {has[resource]}: "
+                    "correct it"
+                )
+
+
+def machines_in_zones(config: Config) -> Iterator[str]:
+    """Whether one of the zones has such machines."""
+    region = config["provider"]["region"]
+    of_region = [zone for zone in zones(config) if zone.startswith(region)]
+    if not of_region:
         return
-    (about,) = answer["InstanceTypes"]
+    for name, kind in on_aws(config).items():
+        machine = kind["node_config"]["InstanceType"]
+        named = [{"Name": "instance-type", "Values": [machine]}]
+        where = {"LocationType": "availability-zone", "Filters": named}
+        answer = ask(region, "ec2:DescribeInstanceTypeOfferings", **where)["InstanceTypeOfferings"]
+        # A type that the whole region lacks is among the findings.
+        if answer and not {each["Location"] for each in answer} & set(of_region):
+            yield (
+                f"available_node_types.{name}: {machine} is in none of {', '.join(of_region)}: "
+                "take another InstanceType or provider.availability_zone"
+            )
+
+
+def resources(region: str, machine: str) -> dict[str, int]:
+    """Virtual cores and GPUs of an instance type.
+
+    Raises:
+        NotThereError: the region has no such type.
+        InputError: AWS does not say.
+    """
+    (about,) = ask(region, "ec2:DescribeInstanceTypes", InstanceTypes=[machine])["InstanceTypes"]
     gpus = sum(gpu["Count"] for gpu in about.get("GpuInfo", {}).get("Gpus", []))
-    has = {"CPU": about["VCpuInfo"]["DefaultVCpus"], "GPU": gpus}
-    for resource, count in kind["resources"].items():
-        if resource in has and count > has[resource]:
-            yield f"resources.{resource} is {count}, and {name} has {has[resource]}: correct it"
-    if "InstanceMarketOptions" in kind["node_config"]:
-        yield from quota(region, "gpu" if gpus else "cpu", has["CPU"], name)
+    return {"CPU": about["VCpuInfo"]["DefaultVCpus"], "GPU": gpus}
 
 
-def quota(region: str, which: str, cores: int, name: str) -> Iterator[str]:
-    """Whether the account may have one such machine on the spot market."""
-    client = boto3.client("service-quotas", region)
-    try:
-        found = client.get_service_quota(ServiceCode="ec2", QuotaCode=SPOT_QUOTAS[which])
-    except (BotoCoreError, ClientError):
-        return  # who may start machines need not be allowed to look at quotas
-    allowed = found["Quota"]["Value"]
-    if allowed < cores:
-        yield (
-            f"the account may have {allowed:.0f} virtual cores of such spot machines, and one "
-            f"{name} has {cores}: ask AWS for more (Service Quotas, {SPOT_QUOTAS[which]})"
-        )
+def images(config: Config) -> Iterator[str]:
+    """Whether the machines' images are there."""
+    region = config["provider"]["region"]
+    for name, kind in on_aws(config).items():
+        given = kind["node_config"].get("ImageId", "")
+        try:
+            if given.startswith(RESOLVED):
+                looked_up(region, given)
+            elif not ask(region, "ec2:DescribeImages", ImageIds=[given])["Images"]:
+                raise NotThereError("InvalidAMIID.NotFound", "ec2:DescribeImages")
+        except NotThereError as error:
+            yield (
+                f"available_node_types.{name}: {region} has no ImageId {given or 'given'} "
+                f"({error.code}): an AMI is of one region; take one of it"
+            )
 
 
-def image(region: str, kind: dict[str, Any]) -> Iterator[str]:
-    """Whether the machine's image is there."""
-    given = kind["node_config"].get("ImageId", "")
-    try:
-        if given.startswith(RESOLVED):
-            looked_up(region, given)
-        elif not boto3.client("ec2", region).describe_images(ImageIds=[given])["Images"]:
-            yield f"{region} has no ImageId {given}: an AMI is of one region; take one of it"
-    except ClientError as error:
-        yield (
-            f"{region} has no ImageId {given or 'given'} ({_reason(error)}): an AMI is of one "
-            "region; take one of it"
-        )
+def profiles(config: Config) -> Iterator[str]:
+    """Whether the machines' rights have been made."""
+    for name, kind in on_aws(config).items():
+        given = kind["node_config"].get("IamInstanceProfile", {}).get("Name")
+        if given is None:
+            continue
+        region = config["provider"]["region"]
+        try:
+            ask(region, "iam:GetInstanceProfile", InstanceProfileName=given)
+        except NotThereError as error:
+            yield (
+                f"available_node_types.{name}: there is no IamInstanceProfile {given} "
+                f"({error.code}): make it as docs/aws tells"
+            )
 
 
-def images_of_today(config: dict[str, Any]) -> dict[str, str]:
-    """What AWS means today by the images that are looked up by name, as far as it knows them."""
-    found, region = {}, config["provider"]["region"]
-    for kind in config["available_node_types"].values():
+LOOKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    spot_role,
+    security_group,
+    instance_types,
+    machines_in_zones,
+    images,
+    profiles,
+)
+
+
+def images_of_today(config: Config) -> dict[str, str]:
+    """What AWS means today by the images that are looked up by name, as far as it knows them.
+
+    Raises:
+        InputError: it does not say.
+    """
+    found = {}
+    for kind in on_aws(config).values():
         given = kind["node_config"].get("ImageId", "")
         if given.startswith(RESOLVED) and given not in found:
-            with contextlib.suppress(ClientError):  # is among the findings
-                found[given] = looked_up(region, given)
+            with contextlib.suppress(NotThereError):
+                found[given] = looked_up(config["provider"]["region"], given)
     return found
 
 
-def with_images_of_today(text: str, config: dict[str, Any]) -> str:
+def with_images_of_today(text: str, config: Config) -> str:
     """A cluster's file with AMIs for the names of images, so that all its machines keep to them.
 
     Args:
@@ -144,26 +248,15 @@ def with_images_of_today(text: str, config: dict[str, Any]) -> str:
 
 
 def looked_up(region: str, given: str) -> str:
-    """The AMI that AWS means today by a public name of its own."""
-    answer = boto3.client("ssm", region).get_parameter(Name=given.removeprefix(RESOLVED))
+    """The AMI that AWS means today by a public name of its own.
+
+    Raises:
+        NotThereError: it knows no such name.
+        InputError: it does not say.
+    """
+    answer = ask(region, "ssm:GetParameter", Name=given.removeprefix(RESOLVED))
     value: str = answer["Parameter"]["Value"]
     return value
-
-
-def profile(region: str, kind: dict[str, Any]) -> Iterator[str]:
-    """Whether the machine's rights have been made."""
-    given = kind["node_config"].get("IamInstanceProfile", {}).get("Name")
-    if given is None:
-        return
-    try:
-        boto3.client("iam", region).get_instance_profile(InstanceProfileName=given)
-    except ClientError as error:
-        yield (
-            f"there is no IamInstanceProfile {given} ({_reason(error)}): make it as docs/aws tells"
-        )
-
-
-LOOKS: tuple[Callable[[str, dict[str, Any]], Iterator[str]], ...] = (instance_type, image, profile)
 
 
 def storage_findings(uri: str) -> Iterator[str]:
@@ -176,7 +269,3 @@ def storage_findings(uri: str) -> Iterator[str]:
         folder.make()
     except InputError as error:
         yield str(error)
-
-
-def _reason(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])

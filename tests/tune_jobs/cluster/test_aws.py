@@ -8,10 +8,13 @@ from fnmatch import fnmatch
 
 import boto3
 import pytest
+import yaml
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.tune_jobs.cluster.test_check import node, run
-from tune_jobs.cluster import aws
+from tune_jobs.cluster import aws, quotas
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.cluster.nodes import workers
 
@@ -20,22 +23,22 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(scope="module")
 def account():
-    """An account with both profiles and the role of spot machines."""
+    """An account with both profiles and the role of spot machines; the name of an image."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         iam = boto3.client("iam")
         for name in ("bakeoff-head", "bakeoff-worker"):
             iam.create_instance_profile(InstanceProfileName=name)
         iam.create_role(RoleName=aws.SPOT_ROLE, AssumeRolePolicyDocument="{}")
-        yield
+        images = boto3.client("ec2", "us-west-2").describe_images()["Images"]
+        yield images[0]["ImageId"]
 
 
 @pytest.fixture
 def on_aws(config, account):
     """The cluster with an image that moto knows."""
-    image = boto3.client("ec2", "us-west-2").describe_images()["Images"][0]["ImageId"]
     for kind in config["available_node_types"].values():
-        kind["node_config"]["ImageId"] = image
+        kind["node_config"]["ImageId"] = account
     return config
 
 
@@ -80,18 +83,130 @@ def test_an_account_without_the_role_of_spot_machines_is_found(on_aws, monkeypat
     assert "create-service-linked-role" in finding
 
 
-def test_a_quota_of_zero_is_found(on_aws, monkeypatch):
-    real = boto3.client
+@pytest.fixture
+def answers(monkeypatch):
+    """What AWS answers to operations by name, in place of moto; a code of an error, or a dict."""
+    given, real = {}, BaseClient._make_api_call
 
-    class Quotas:
-        def get_service_quota(self, ServiceCode, QuotaCode):  # noqa: N803
-            return {"Quota": {"Value": 0.0 if QuotaCode == aws.SPOT_QUOTAS["gpu"] else 64.0}}
+    def call(client, operation, arguments):
+        answer = given.get(operation)
+        if isinstance(answer, str):
+            raise ClientError({"Error": {"Code": answer, "Message": ""}}, operation)
+        return answer or real(client, operation, arguments)
 
-    monkeypatch.setattr(aws.boto3, "client", lambda name, *a, **k: (
-        Quotas() if name == "service-quotas" else real(name, *a, **k)))  # fmt: skip
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return given
+
+
+def group(rules):
+    found = {"GroupId": "sg-1", "GroupName": "bakeoff", "IpPermissions": rules}
+    return {"SecurityGroups": [found]}
+
+
+SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+WITHIN = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-1"}]}
+DASHBOARD = SSH | {"FromPort": 8265, "ToPort": 8265}
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "words"),
+    [
+        ("DescribeSecurityGroups", group([SSH, WITHIN, DASHBOARD]),
+         ["bakeoff (sg-1)", "opens tcp ports 8265 to 8265 to 0.0.0.0/0"]),
+        ("DescribeInstanceTypes", "UnauthorizedOperation",
+         ["ec2:DescribeInstanceTypes", "UnauthorizedOperation"]),
+        ("DescribeInstanceTypeOfferings", "UnauthorizedOperation",
+         ["ec2:DescribeInstanceTypeOfferings"]),
+        ("DescribeImages", "UnauthorizedOperation", ["ec2:DescribeImages"]),
+        ("DescribeSecurityGroups", "UnauthorizedOperation", ["ec2:DescribeSecurityGroups"]),
+        ("GetInstanceProfile", "AccessDenied", ["iam:GetInstanceProfile", "AccessDenied"]),
+        ("GetRole", "AccessDenied", ["iam:GetRole", "--offline"]),
+        ("DescribeInstanceTypes", "RequestLimitExceeded", ["RequestLimitExceeded", "try again"]),
+    ],
+)  # fmt: skip
+def test_what_is_open_or_may_not_be_seen_is_found_once(operation, answer, words, on_aws, answers):
+    answers[operation] = answer
     (finding,) = aws.aws_findings(on_aws)
-    assert "may have 0 virtual cores" in finding
-    assert "Service Quotas" in finding
+    assert "has no" not in finding
+    for word in words:
+        assert word in finding
+
+
+def test_what_was_seen_before_a_right_was_missing_is_told(on_aws, answers):
+    node(on_aws, "head").update(ImageId="ami-00000000")
+    node(on_aws, "cpu").update(ImageId="resolve:ssm:/nowhere")
+    answers["GetParameter"] = "AccessDeniedException"
+    gone, denied = aws.aws_findings(on_aws)
+    assert "ami-00000000" in gone
+    assert "ssm:GetParameter" in denied
+
+
+def test_a_group_that_opens_ssh_alone_is_fine(on_aws, answers):
+    answers["DescribeSecurityGroups"] = group([SSH, WITHIN])
+    assert aws.aws_findings(on_aws) == []
+
+
+def offering(*places):
+    return {"InstanceTypeOfferings": [{"Location": zone} for zone in places]}
+
+
+def test_one_zone_with_a_machine_is_enough(on_aws, answers):
+    answers["DescribeInstanceTypeOfferings"] = offering("us-west-2d", "us-west-2c")
+    assert aws.aws_findings(on_aws) == []
+    answers["DescribeInstanceTypeOfferings"] = offering("us-west-2d")
+    findings = aws.aws_findings(on_aws)
+    assert len(findings) == len(on_aws["available_node_types"])
+    assert "g5.xlarge is in none of us-west-2a, us-west-2b, us-west-2c" in findings[1]
+
+
+def test_aws_is_not_asked_for_what_is_no_machine(on_aws):
+    node(on_aws).update(InstanceType=5, ImageId=5)
+    node(on_aws, "cpu").pop("InstanceType")
+    assert aws.aws_findings(on_aws) == []
+    assert set(quotas.largest(on_aws)) == {("standard", "on-demand")}
+
+
+@pytest.mark.parametrize(
+    ("machine", "spot", "cores", "code"),
+    [
+        ("g5.xlarge", True, 4, "L-3819A6DF"),
+        ("g5.xlarge", False, 4, "L-DB2E81BA"),
+        ("p4d.24xlarge", True, 96, "L-7212CCBC"),
+        ("p4d.24xlarge", False, 96, "L-417A185B"),
+        ("c7a.2xlarge", True, 8, "L-34B43A08"),
+        ("c7a.2xlarge", False, 8, "L-1216C47A"),
+    ],
+)
+def test_a_quota_is_of_family_and_market(machine, spot, cores, code, config, account, answers):
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}} if spot else {}
+    kind = {"node_config": {"InstanceType": machine, **market}}
+    config["available_node_types"] = {"gpu": kind}
+    said = []
+    answers["GetServiceQuota"] = {"Quota": {"Value": cores - 1.0}}
+    (finding,) = quotas.quota_findings(config, said.append)
+    assert f"may have {cores - 1} virtual cores" in finding
+    assert f"one {machine} has {cores}" in finding
+    assert f"Service Quotas, {code}" in finding
+    answers["GetServiceQuota"] = {"Quota": {"Value": float(cores)}}
+    assert not list(quotas.quota_findings(config, said.append))
+    assert not said
+
+
+def test_a_quota_that_may_not_be_seen_is_no_finding(on_aws, answers):
+    answers["GetServiceQuota"] = "AccessDeniedException"
+    said = []
+    assert not list(quotas.quota_findings(on_aws, said.append))
+    assert len(said) == 3  # the head's on demand, and two families' spot machines
+    assert any("the spot quota is not known (AccessDeniedException): " in line for line in said)
+
+
+def test_a_cluster_is_told_its_account(on_aws, tmp_path, capsys):
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(on_aws))
+    assert run("check", file) == 0
+    printed = capsys.readouterr().out
+    assert "account 123456789012, region us-west-2" in printed
+    assert "quota is not known" in printed
 
 
 def test_without_credentials_nothing_is_started(home):
