@@ -28,7 +28,7 @@ class Check:
         """Print the findings and the price; 2 where something is wrong."""
         from tune_jobs.cluster.check import static_findings
         from tune_jobs.cluster.config import read_config
-        from tune_jobs.cluster.prices import in_words, listed
+        from tune_jobs.cluster.prices import in_words, listed, with_spot_prices
 
         config = read_config(self.config)
         findings = static_findings(config)
@@ -41,6 +41,12 @@ class Check:
             findings += storage_findings(self.storage_path)
         if prices := listed(config):
             say(f"{in_words(config, prices)}, by the prices in metadata")
+            if ask_aws:
+                try:
+                    now = with_spot_prices(config, prices)
+                    say(f"{in_words(config, now)}, with the spot prices of now")
+                except InputError as error:
+                    say(f"the spot prices of now are not known: {error}")
         for finding in findings:
             print(f"error: {finding}", file=sys.stderr)  # noqa: T201
         if findings:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
+from tune_jobs.cluster.aws import ask
 from tune_jobs.cluster.config import Config
-from tune_jobs.cluster.nodes import workers
+from tune_jobs.cluster.nodes import is_spot, on_aws, workers, zones
 
 
 def listed(config: Config) -> dict[str, float]:
@@ -32,3 +35,35 @@ def in_words(config: Config, prices: dict[str, float]) -> str:
     """What the cluster costs, in words."""
     rest, full = dollars_an_hour(config, prices)
     return f"${rest:.2f} an hour at rest, ${full:.2f} at full size"
+
+
+def with_spot_prices(config: Config, prices: dict[str, float]) -> dict[str, float]:
+    """Prices, with AWS's of now for spot machines, in the dearest of the zones.
+
+    Args:
+        config: of a cluster on AWS.
+        prices: in dollars an hour, by node type; those of other machines stay.
+
+    Raises:
+        InputError: AWS does not say.
+    """
+    spot = {name: kind["node_config"] for name, kind in on_aws(config).items() if is_spot(kind)}
+    if not spot:
+        return prices
+    answer = ask(
+        config["provider"]["region"],
+        "ec2:DescribeSpotPriceHistory",
+        InstanceTypes=sorted({node["InstanceType"] for node in spot.values()}),
+        ProductDescriptions=["Linux/UNIX"],
+        StartTime=datetime.now(timezone.utc),
+    )
+    found: dict[str, float] = {}
+    for each in answer["SpotPriceHistory"]:
+        if each["AvailabilityZone"] in zones(config) or not zones(config):
+            kind = each["InstanceType"]
+            found[kind] = max(found.get(kind, 0.0), float(each["SpotPrice"]))
+    return prices | {
+        name: found[node["InstanceType"]]
+        for name, node in spot.items()
+        if node["InstanceType"] in found
+    }

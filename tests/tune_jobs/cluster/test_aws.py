@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.tune_jobs.cluster.test_check import node, run
-from tune_jobs.cluster import aws, quotas
+from tune_jobs.cluster import aws, prices, quotas
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.cluster.nodes import workers
 
@@ -200,12 +200,38 @@ def test_a_quota_that_may_not_be_seen_is_no_finding(on_aws, answers):
     assert any("the spot quota is not known (AccessDeniedException): " in line for line in said)
 
 
-def test_a_cluster_is_told_its_account(on_aws, tmp_path, capsys):
+def priced(machine, zone, dollars):
+    return {"InstanceType": machine, "AvailabilityZone": zone, "SpotPrice": str(dollars)}
+
+
+def test_spot_machines_cost_what_the_dearest_zone_asks_now(on_aws, answers):
+    answers["DescribeSpotPriceHistory"] = {"SpotPriceHistory": [
+        priced("g5.xlarge", "us-west-2a", 0.25), priced("g5.xlarge", "us-west-2b", 0.5),
+        priced("g5.xlarge", "us-west-2d", 0.75),  # not one of the configured zones
+    ]}  # fmt: skip
+    now = prices.with_spot_prices(on_aws, prices.listed(on_aws))
+    assert now == prices.listed(on_aws) | {"gpu": 0.5}
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidParameterValue"])
+def test_spot_prices_that_are_not_told_are_no_finding(code, on_aws, answers, tmp_path, capsys):
+    answers["DescribeSpotPriceHistory"] = code
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(on_aws))
+    assert run("check", file) == 0
+    printed = capsys.readouterr().out
+    assert "by the prices in metadata" in printed
+    assert "spot prices of now are not known" in printed
+    assert code in printed
+
+
+def test_a_cluster_is_told_its_account_and_its_price_of_now(on_aws, tmp_path, capsys):
     file = tmp_path / "cluster.yaml"
     file.write_text(yaml.safe_dump(on_aws))
     assert run("check", file) == 0
     printed = capsys.readouterr().out
     assert "account 123456789012, region us-west-2" in printed
+    assert "$0.10 an hour at rest, $0.10 at full size, with the spot prices of now" in printed
     assert "quota is not known" in printed
 
 
