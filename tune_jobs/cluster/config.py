@@ -21,6 +21,14 @@ CLUSTER_FILE = ROOT / "cluster.yaml"
 CONSTRAINTS = ROOT / "constraints.txt"
 
 
+RAY_REFUSES = (
+    AssertionError,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 LIKE = "write it as cluster.yaml does"
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 TEXTS = {"type": "array", "items": TEXT}
@@ -124,7 +132,7 @@ def read_config(path: str | Path) -> Config:
         validate_config(prepare_config(copy.deepcopy(config) | {"file_mounts": {}}))
     except ValidationError as error:
         raise InputError(f"{_place(path, error)} is refused by Ray: {_reason(error)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+    except RAY_REFUSES as error:
         raise InputError(f"{path} is refused by Ray: {error}: {LIKE}") from error
     return config
 

@@ -57,6 +57,7 @@ def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
         ("available_node_types.gpu.node_config", None, ["node_config: None must be a mapping"]),
         ("head_node_type", ..., ["'head_node_type' is missing"]),
         ("docker", None, ["docker: None must be a mapping"]),
+        ("docker", {"image": "ray"}, ["refused by Ray", "container"]),
         ("idle_timeout_minutes", "5", ["idle_timeout_minutes: '5' must be a number"]),
         ("metadata.dollars_per_hour", None, ["dollars_per_hour: None must be a mapping"]),
         ("metadata.dollars_per_hour", "x", ["dollars_per_hour: 'x' must be a mapping"]),
