@@ -78,7 +78,7 @@ SCHEMA = mapping(
     cluster_name=TEXT,
     provider=mapping(
         type=TEXT,
-        region=TEXT,
+        region=TEXT | {"minLength": 1},
         availability_zone=TEXT,
         security_group=mapping(GroupName=TEXT, IpPermissions={"type": "array"}),
     )

@@ -43,6 +43,7 @@ def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
         ("provider", "aws", ["provider: 'aws' must be a mapping"]),
         ("provider", ..., ["'provider' is missing"]),
         ("provider.region", ..., ["provider: 'region' is missing"]),
+        ("provider.region", "", ["provider.region: ''", "as cluster.yaml does"]),
         ("provider.security_group", None, ["provider.security_group: None must be a mapping"]),
         ("setup_commands", None, ["setup_commands: None must be a list", "leave it out"]),
         ("setup_commands", [{"a": 1}], ["setup_commands.0: {'a': 1} must be text"]),
