@@ -51,7 +51,7 @@ class Check:
             print(f"error: {finding}", file=sys.stderr)  # noqa: T201
         if findings:
             return 2
-        say(f"{self.config}: nothing is wrong" + (", as far as it says itself" * self.offline))
+        say(f"{self.config}: nothing is wrong" + (", as far as it says itself" * (not ask_aws)))
         return 0
 
 
@@ -158,7 +158,10 @@ def ask_account(config: dict[str, Any]) -> list[str]:
     from tune_jobs.cluster.quotas import quota_findings
 
     region = config["provider"]["region"]
-    say(f"account {aws.account(region)}, region {region}")
+    try:
+        say(f"account {aws.account(region)}, region {region}")
+    except InputError as error:
+        return [str(error)]
     findings = [*aws.aws_findings(config), *quota_findings(config, say)]
     with contextlib.suppress(InputError):  # is among the findings
         for name, ami in aws.images_of_today(config).items():
