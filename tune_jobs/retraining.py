@@ -114,9 +114,10 @@ def retrain(
 
 
 def run_name(winner: Candidate) -> str:
-    """Of the run folder: the same for the same settings on the same images, whatever the seed."""
+    """Of the run folder: the same for the same settings on the same cut, whatever the seed."""
     settings = winner.config.to_dict() | {"seed": None}
     record = winner.run.record
-    about = settings, record["dataset"]["fingerprint"], record.get("weights", {})
+    images = record["dataset"]["fingerprint"], record["split"].get("fingerprint")
+    about = settings, images, record.get("weights", {})
     digest = hashlib.blake2b(json.dumps(about).encode(), digest_size=4).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9]+', '-', winner.family).strip('-')[:80]}-{digest}"

@@ -77,13 +77,20 @@ def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The record of a resumed run: the old one, and when it was resumed.
 
     Raises:
-        InputError: the images or the weights are not those that the run was started with.
+        InputError: the images, their cut or the weights are not those that the run was started
+            with.
     """
     before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
     if before != after:
         raise InputError(
             f"{new['dataset']['name']} has fingerprint {after}, and the run was started on "
             f"{before}: give it the images it began with, or start another run"
+        )
+    before, after = old["split"].get("fingerprint"), new["split"]["fingerprint"]
+    if before not in (None, after):  # runs of earlier versions do not say
+        raise InputError(
+            f"{new['dataset']['name']} is cut with fingerprint {after}, and the run was started on "
+            f"{before}: give it the parts it began with, or start another run"
         )
     if old.get("weights", {}) != new["weights"]:
         raise InputError(

@@ -108,3 +108,12 @@ def test_the_folder_is_of_the_settings(runs):
     assert run_name(dataclasses.replace(candidate, config=other_seed)) == run_name(candidate)
     other = dataclasses.replace(candidate, config=TrialConfig(lr=0.5))
     assert run_name(other) != run_name(candidate)
+
+
+def test_models_of_another_cut_are_in_another_folder(runs):
+    """What one cut trains on another may score on."""
+    candidate = chosen(runs)[0]
+    record = candidate.run.record
+    cut = record | {"split": record["split"] | {"seed": 1, "fingerprint": "another"}}
+    other = dataclasses.replace(candidate, run=dataclasses.replace(candidate.run, record=cut))
+    assert run_name(other) != run_name(candidate)
