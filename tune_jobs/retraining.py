@@ -101,8 +101,9 @@ def retrain(
     if result["status"] == "interrupted":
         raise KeyboardInterrupt
     found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}
-    status = this.recorder.rows
-    lacking = {trial: status[trial]["status"] for trial in wanted if trial not in found}
+    status = {trial: this.recorder.rows[trial]["status"] for trial in wanted}
+    # One that diverged may have left weights before it did.
+    lacking = {trial: how for trial, how in status.items() if how != "finished"}
     if lacking:
         told = ", ".join(f"{trial} {how}" for trial, how in lacking.items())
         raise InputError(

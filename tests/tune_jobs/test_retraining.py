@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from safetensors.torch import save
 
 from tests import nets
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_trials
+from tests.tune_jobs.runs import edit_trials, write_run
 from trainables.config import TrialConfig
 from tune_jobs import ledger, retraining
 from tune_jobs.analysis.candidates import load_runs, winners
@@ -15,7 +16,7 @@ from tune_jobs.analysis.frames import load_comparison, load_predictions
 from tune_jobs.analysis.results import config_of, load_trials
 from tune_jobs.compare import compare
 from tune_jobs.retraining import first_seed, run_name
-from tune_jobs.storage import RunFolder
+from tune_jobs.storage import TRIALS_FILE, RunFolder
 
 run = command_line(compare)
 
@@ -91,6 +92,25 @@ def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, mo
     monkeypatch.setattr(retraining, "train", lambda *_: (None, {"status": "interrupted"}, []))
     monkeypatch.setattr("tune_jobs.ray_session.ray.is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 130
+    assert openings(runs) == []
+
+
+def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
+    runs, tmp_path, monkeypatch, assert_one_message
+):
+    def train(job, options, search, console):
+        path = tmp_path / "out" / "seeds" / options.run.name
+        write_run(path, search.known, options.data, job)
+        edit_trials(path, lambda row: row | (
+            {"status": "diverged"} if row["trial"] == "seed=2" else {}))  # fmt: skip
+        rows = {row["trial"]: row for row in RunFolder.at(path).read_rows(TRIALS_FILE)}
+        recorder = SimpleNamespace(rows=rows)
+        return SimpleNamespace(recorder=recorder), {"status": "finished"}, []
+
+    monkeypatch.setattr(retraining, "train", train)
+    monkeypatch.setattr("tune_jobs.ray_session.ray.is_initialized", lambda: True)
+    assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 2
+    assert_one_message(["custom CNN", "(seed=2 diverged)", "leave --seeds out"])
     assert openings(runs) == []
 
 
