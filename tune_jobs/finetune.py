@@ -10,7 +10,13 @@ from typing import Literal
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
 from tune_jobs.options import DataOptions, main, parse
-from tune_jobs.optuna_search import StudyOptions, check_options, extended, search_space
+from tune_jobs.optuna_search import (
+    StudyOptions,
+    check_options,
+    extended,
+    given_options,
+    search_space,
+)
 from tune_jobs.spaces import finetune_space
 
 EPOCHS = 10
@@ -190,7 +196,7 @@ def check_finetune(options: FinetuneOptions) -> None:
                 )
         if options.scheduler == "pbt":
             raise InputError("--scheduler pbt needs --search optuna, which draws the changes")
-    elif options.lr != FinetuneOptions().lr and len(options.lr) > 1:
+    elif "lr" in given_options() and len(options.lr) > 1:
         raise InputError("--search optuna draws rates: give one --lr to fix it, or leave it out")
     elif options.seeds > 1:
         raise InputError("--seeds is an option of a grid: leave it out, or --search grid")

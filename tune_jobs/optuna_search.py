@@ -119,10 +119,8 @@ def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Sp
             file.write_bytes(folder.read(SPACE_FILE))
             return load_space(file, base.model)
     space = default if options.space is None else load_space(options.space, base.model)
-    words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
-    given = {word.removeprefix("--").replace("-", "_") for word in words}
-    given -= {"mode"}  # takes several, which are what is searched
-    space = without(space, given, base)
+    # --mode takes several, which are what is searched.
+    space = without(space, given_options() - {"mode"}, base)
     if not space:
         raise InputError("every parameter of the space is given by an option: leave one open")
     if options.scheduler == "pbt" and not set(CHANGEABLE) & set(space):
@@ -131,6 +129,12 @@ def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Sp
             "of them: add one, or take asha"
         )
     return space
+
+
+def given_options() -> set[str]:
+    """Names of the options that stand on the command line."""
+    words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
+    return {word.removeprefix("--").replace("-", "_") for word in words}
 
 
 def check_options(options: StudyOptions) -> None:

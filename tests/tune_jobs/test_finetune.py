@@ -161,6 +161,7 @@ def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path
         (["--trials", 5, "--weights", "none"], ["--trials", "--search optuna"]),
         (["--scheduler", "pbt", "--weights", "none"], ["pbt", "--search optuna"]),
         (["--search", "optuna", "--lr", 1, 2], ["--lr", "one"]),
+        (["--search", "optuna", "--lr", "1e-5", "1e-4", "1e-3"], ["--lr", "one"]),  # the default
         (["--search", "optuna", "--seeds", 2], ["--seeds", "grid"]),
         (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
     ],
