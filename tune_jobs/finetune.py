@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -98,6 +99,8 @@ def finetune() -> int:
 
     # The first network, at the lowest rate, is no better guess than any other.
     search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
+    if options.data.image_size == "native":
+        check_one_size((base.model, *search.models()))
     return run("finetune", options, search)
 
 
@@ -149,6 +152,17 @@ def native_size(model: str) -> int:
     if size is None:
         raise InputError(f"{model} has no image size of its own: give --image-size in pixels")
     return size
+
+
+def check_one_size(models: Iterable[str]) -> None:
+    """Raise InputError unless the weights of all networks were trained on one size of images."""
+    sizes = {model: native_size(model) for model in models}
+    if len(set(sizes.values())) > 1:
+        own = ", ".join(f"{model} {size}" for model, size in sizes.items())
+        raise InputError(
+            f"--image-size native is not one size for these networks ({own}), and --search optuna "
+            "trains all at one: give it in pixels, or networks of one size, or --search grid"
+        )
 
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:

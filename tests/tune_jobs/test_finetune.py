@@ -162,6 +162,10 @@ def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path
         (["--scheduler", "pbt", "--weights", "none"], ["pbt", "--search optuna"]),
         (["--search", "optuna", "--lr", 1, 2], ["--lr", "one"]),
         (["--search", "optuna", "--lr", "1e-5", "1e-4", "1e-3"], ["--lr", "one"]),  # the default
+        (
+            ["--search", "optuna", "--image-size=native", "--models", "resnet18", "inception_v3"],
+            ["resnet18 224, inception_v3 299", "--search grid"],
+        ),
         (["--search", "optuna", "--seeds", 2], ["--seeds", "grid"]),
         (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
     ],
