@@ -33,7 +33,8 @@ def warm_start(
 ) -> list[str]:
     """Tell a study of the trials of earlier runs, or put their best settings first in line.
 
-    It is told of trials that were trained as its own will be, on the same images cut alike.
+    It is told of trials that were trained as its own will be, from their first epoch on, on the
+    same images cut alike.
 
     Args:
         study: that has no trial yet.
@@ -65,6 +66,8 @@ def warm_start(
             values = [row[objective_column(objective)] for objective in objectives]
             if (
                 alike
+                # The settings of a copy did not earn its score alone.
+                and row.get("copied") is None
                 and row["status"] in STATES
                 and None not in values
                 and same_training(config, params, space, base)
@@ -94,7 +97,8 @@ def same_images(path: str, record: dict[str, Any], force: bool) -> bool:
             f"{record['dataset']['name']} with {now}: take a run on the same images, or its best "
             "settings alone with --force"
         )
-    return bool(before == now and run["split"] == record["split"])
+    cuts = run["split"].get("fingerprint"), record["split"]["fingerprint"]
+    return bool(before == now and cuts[0] == cuts[1])
 
 
 def same_training(
