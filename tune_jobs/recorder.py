@@ -199,10 +199,11 @@ class Recorder(DriverCallback):
         start = time.monotonic()
         if start < self._next_write and not force:
             return
-        trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
-        self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
+        # Epochs first: a trial has its end in the tables only where they have all its epochs.
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
+        trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
+        self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
         end = time.monotonic()
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
 
