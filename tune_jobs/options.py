@@ -92,8 +92,8 @@ class JobOptions:
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
-        "max_concurrent", "track", "extend", "from_", "force", "space_print", "plan",
-        "price_per_hour", "max_time", "max_epochs_total",
+        "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
+        "max_epochs_total",
     }
 )  # fmt: skip
 
@@ -184,9 +184,10 @@ def flatten(options: JobOptions) -> dict[str, Any]:
 def _refuse_changes(old: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in old.items():
         if key not in FREE_ON_RESUME and new[key] != value:
+            name = key.strip("_").replace("_", "-")
             raise InputError(
-                f"--{key.replace('_', '-')} {new[key]} differs from the run's {value}, and a run "
-                "goes on under its own options: leave it out, or start another run"
+                f"--{name} {new[key]} differs from the run's {value}, and a run goes on under its "
+                "own options: leave it out, or start another run"
             )
 
 

@@ -468,6 +468,8 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
         (["--extend", "3"], ["--extend", "--name"]),
         (["--extend", "3", "--name", "nothing"], ["nothing", "no run"]),
         (["--extend", "-1", "--name", "search", "--storage-path", "{finished}"], ["-1", "1 or"]),
+        (["--extend", "1", "--name", "search", "--storage-path", "{finished}",
+          "--from", "{finished}/search"], ["--from", "differs from the run's ()"]),
         (["--extend", "x", "--name", "search", "--storage-path", "{finished}"], ["x"]),
         (["--optuna-storage", "postgresql+psycopg://nobody@127.0.0.1:1/x"],
          ["127.0.0.1:1/x", "--optuna-storage"]),
