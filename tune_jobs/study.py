@@ -88,8 +88,9 @@ class StudySearch(Search):
         url, resume = self.options.optuna_storage, self.options.run.resume
         if resume or url is not None:
             self._check_study(folder, url, resume)
-        for path in self.options.from_:
-            same_images(path, record, self.options.force)
+        if not resume:
+            for path in self.options.from_:
+                same_images(path, record, self.options.force)
 
     def _check_study(self, folder: RunFolder, url: str | None, resume: bool) -> None:
         numbers = study_trials(folder, url)
@@ -132,9 +133,10 @@ class StudySearch(Search):
             self.options.max_epochs_total,
             self.study.user_attrs.get("seconds", 0.0),
         )
-        if not resume and not self.options.from_:
+        # An earlier driver may have been killed before it was through with this.
+        if not begun and not self.options.from_:
             self._enqueue_recipes()
-        if not resume:
+        if not begun:
             for line in warm_start(
                 self.study,
                 self.options.from_,

@@ -37,7 +37,7 @@ def warm_start(
     same images cut alike.
 
     Args:
-        study: that has no trial yet.
+        study: of which no trial has begun; what it was told already it is not told again.
         paths: of the runs' folders.
         space: of the study.
         base: what its trials have beside the space.
@@ -52,6 +52,7 @@ def warm_start(
         InputError: there is no run at a path, or it is on other images and `force` is not set.
     """
     lines = []
+    known = {trial.user_attrs.get(SOURCE) for trial in study.get_trials(deepcopy=False)}
     for path in paths:
         alike = same_images(path, record, force)
         folder = RunFolder.at(path)
@@ -73,8 +74,10 @@ def warm_start(
                 and same_training(config, params, space, base)
             ):
                 trial = as_trial(row, params, space, values, curves[row["trial"]])
-                trial.set_user_attr(SOURCE, f"{path}: {row['trial']}")
-                study.add_trial(trial)
+                source = f"{path}: {row['trial']}"
+                trial.set_user_attr(SOURCE, source)
+                if source not in known:
+                    study.add_trial(trial)
                 told += 1
             elif queued < BEST and params:
                 study.enqueue_trial(params, skip_if_exists=True)

@@ -446,6 +446,38 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
     assert [trial.params["lr"] for trial in trials] == best_first["config/lr"].tolist()
 
 
+def test_a_search_killed_before_it_has_a_study_still_begins_with_the_recipe(
+    tiny, search, tmp_path, study_of
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tune_jobs.study.StudySearch.open", killed)
+        assert tiny(tmp_path, "--trials", 1) == 130
+    assert search("--name", "tiny", "--storage-path", tmp_path, "--resume") == 0
+    assert [trial.params["lr"] for trial in study_of(tmp_path / "tiny").trials] == [1e-3]
+
+
+def test_a_search_killed_while_it_is_told_of_an_earlier_run_is_told_of_it_all_once(
+    tiny, search, earlier, tmp_path, study_of
+):
+    add = optuna.Study.add_trial
+
+    def one_only(study, trial):
+        if study.trials:
+            raise KeyboardInterrupt
+        add(study, trial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optuna.Study, "add_trial", one_only)
+        assert tiny(tmp_path, "--from", earlier, "--trials", 1) == 130
+    assert search("--name", "tiny", "--storage-path", tmp_path, "--resume") == 0
+    sources = [trial.user_attrs.get("source") for trial in study_of(tmp_path / "tiny").trials]
+    assert len(sources) == 4
+    assert len(set(sources)) == 4
+
+
 # Bad input
 
 
