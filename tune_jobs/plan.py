@@ -176,7 +176,7 @@ def to_probe(examples: list[TrialConfig], places: int, trials: int) -> list[Tria
 def expected_share(options: JobOptions) -> float:
     """Share of all epochs that is left when successive halving lets a third pass each rung."""
     epochs = options.training.epochs
-    if options.scheduler == "fifo":
+    if options.scheduler in ("fifo", "pbt"):  # neither stops a trial
         return 1.0
     total, reached, alive = 0.0, 0, 1.0
     rung = grace_period(epochs)

@@ -50,6 +50,7 @@ def test_trials_run_in_rounds_of_as_many_as_there_are_places(at_once, rounds):
     ("scheduler", "epochs", "share"),
     [
         ("fifo", 20, 1.0),
+        ("pbt", 20, 1.0),
         # 2 epochs of all, up to 6 of a third, up to 18 of a ninth, to the end of a 27th
         ("asha", 20, (2 + 4 / 3 + 12 / 9 + 2 / 27) / 20),
         ("asha", 1, 1.0),
