@@ -10,6 +10,7 @@ from typing import Literal
 
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
+from tune_jobs.lr_grid import shown_lr
 from tune_jobs.options import DataOptions, main, parse
 from tune_jobs.optuna_search import (
     StudyOptions,
@@ -172,7 +173,7 @@ def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str,
         for model, config in configs.items():
             for mode in options.mode:
                 for lr in options.lr:
-                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={lr:g}"]
+                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={shown_lr(lr)}"]
                     parts += [mode] if len(options.mode) > 1 else []
                     parts += [f"seed={seed}"] if options.seeds > 1 else []
                     trials[",".join(parts)] = dataclasses.replace(

@@ -41,12 +41,18 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
         raise InputError("--lr is empty: give one rate or more, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
     return {
-        f"lr={lr:g}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
+        f"lr={shown_lr(lr)}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
             **vars(options.training), lr=lr, seed=seed
         )
         for seed in range(options.seed, options.seed + options.seeds)
         for lr in options.lr
     }
+
+
+def shown_lr(lr: float) -> str:
+    """A rate in the name of a trial: short, and of no other rate."""
+    short = f"{lr:g}"
+    return short if float(short) == lr else repr(lr)
 
 
 def lr_grid() -> int:

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from tests import nets
 from tests.tune_jobs.conftest import command_line
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import build_model
 from trainables.precision import Autocast
@@ -177,6 +178,12 @@ def test_bad_input_is_one_message_before_anything_starts(
     assert finetune(*options, "--storage-path", tmp_path / "runs") == 2
     assert_one_message(words)
     assert not (tmp_path / "runs").exists()
+
+
+def test_rates_that_differ_late_are_trials_of_their_own():
+    options = FinetuneOptions(lr=(0.1234567, 0.1234568))
+    trials = job.grid(options, {TINY: TrialConfig(lr=1.0, model=TINY)})
+    assert [trial.lr for trial in trials.values()] == [0.1234567, 0.1234568]
 
 
 def test_one_file_for_several_networks_is_of_ones_own():

@@ -43,6 +43,13 @@ def test_seeds_multiply_the_grid():
     assert len(trials) == 4
 
 
+def test_rates_that_differ_late_are_trials_of_their_own():
+    rates = ("0.001", "1e-5", "0.1234567", "0.1234568")
+    assert list(grid(parsed("--lr", *rates))) == [
+        "lr=0.001", "lr=1e-05", "lr=0.1234567", "lr=0.1234568"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("module", ["lr_grid", "optuna_search", "spaces", "space_files"])
 def test_nothing_heavy_is_imported_before_options_are_read(module):
     code = (
