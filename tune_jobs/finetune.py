@@ -29,6 +29,7 @@ REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 class FinetuneOptions(StudyOptions):
     """Options of fine-tuning."""
 
+    job = "finetune"
     models: tuple[str, ...] = REPORT_MODELS
     """Networks of torchvision by name, timm:NAME, or your own as package.module:function; the
     default ones are the report's."""
@@ -87,7 +88,7 @@ def finetune() -> int:
         from tune_jobs.launch import run
         from tune_jobs.tuning import Grid
 
-        return run("finetune", options, Grid(trials))
+        return run(options.job, options, Grid(trials))
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
     space = search_space(options, base, finetune_space(options.models, options.mode))
     if options.space_print:
@@ -102,7 +103,7 @@ def finetune() -> int:
     search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
     if options.data.image_size == "native":
         check_one_size((base.model, *search.models()))
-    return run("finetune", options, search)
+    return run(options.job, options, search)
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:

@@ -15,6 +15,7 @@ from tune_jobs.options import JobOptions, main, parse
 class GridOptions(JobOptions):
     """Options of the grid."""
 
+    job = "lr-grid"
     lr: tuple[float, ...] = (1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1)
     """Learning rates; the default ones are the report's."""
     seed: int = 0
@@ -63,7 +64,7 @@ def lr_grid() -> int:
     from tune_jobs.launch import run
     from tune_jobs.tuning import Grid
 
-    return run("lr-grid", options, Grid(trials))
+    return run(options.job, options, Grid(trials))
 
 
 if __name__ == "__main__":

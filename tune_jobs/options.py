@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -74,6 +74,8 @@ class RunOptions:
 class JobOptions:
     """What every job takes."""
 
+    job: ClassVar[str]
+    """Name of the job, and of its runs where none is given."""
     recipe: Literal["standard", "report", "fast"] = "standard"
     """A preset of everything below that trains a model; each option overrides it."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
@@ -157,7 +159,13 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
             f"there is no run {name!r} in {storage_path} to resume: check --name and "
             "--storage-path, or leave --resume out to start it"
         )
-    options: Options = _from_dict(cls, folder.read_json(RUN_FILE)["options"])
+    record = folder.read_json(RUN_FILE)
+    if record["job"] != cls.job:
+        raise InputError(
+            f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} goes on with "
+            "its own alone: resume it by the job that began it, or give another --name"
+        )
+    options: Options = _from_dict(cls, record["options"])
     return options
 
 

@@ -62,6 +62,7 @@ class StudyOptions(JobOptions):
 class SearchOptions(StudyOptions):
     """Options of the search over one network."""
 
+    job = "optuna-search"
     model: str = "cnn"
     """The network: cnn, or one of torchvision, timm:NAME or package.module:function, which start
     from scratch here, and from pretrained weights in finetune.py."""
@@ -85,7 +86,7 @@ def optuna_search() -> int:
     from tune_jobs.launch import run
     from tune_jobs.study import StudySearch
 
-    return run("optuna-search", options, StudySearch(options, space, base))
+    return run(options.job, options, StudySearch(options, space, base))
 
 
 Options = TypeVar("Options", bound=StudyOptions)

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import subprocess
 import sys
 
@@ -123,6 +125,14 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert command(*arguments) == 2
     assert_one_message(words)
     assert not (inputs / "runs").exists()  # nothing was started
+
+
+def test_a_run_is_resumed_by_its_own_job(search, tmp_path, assert_one_message):
+    (tmp_path / "rates").mkdir()
+    record = {"job": "lr-grid", "options": dataclasses.asdict(parsed())}
+    (tmp_path / "rates" / "run.json").write_text(json.dumps(record))
+    assert search("--name", "rates", "--storage-path", tmp_path, "--resume") == 2
+    assert_one_message(["'rates'", "is a run of lr-grid, and optuna-search", "another --name"])
 
 
 @pytest.fixture(scope="module")
