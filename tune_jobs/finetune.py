@@ -78,8 +78,9 @@ class FinetuneOptions(StudyOptions):
 
 def finetune() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
-    options = extended(parse(FinetuneOptions, description=__doc__))
+    options = parse(FinetuneOptions, description=__doc__)
     check_finetune(options)
+    options = extended(options)
     configs = {
         model: base_config(options, model, source) for model, source in weights_of(options).items()
     }
@@ -202,6 +203,11 @@ def check_finetune(options: FinetuneOptions) -> None:
             "give one of them, or --search grid"
         )
     if options.search == "grid":
+        if options.extend:
+            raise InputError(
+                f"--extend {options.extend} is of a search, and a grid has all its trials from the "
+                "start: leave it out, or start another run for more"
+            )
         defaults = StudyOptions()
         for f in dataclasses.fields(StudyOptions):
             own = f.name in ("seed", "scheduler", "recipe", "training", "data", "run", "force")

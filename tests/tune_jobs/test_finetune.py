@@ -198,6 +198,11 @@ def test_one_file_for_several_networks_is_of_ones_own():
             found("mine.pt", models=models)
 
 
+def test_a_grid_is_not_extended(run, finetune, assert_one_message):
+    assert finetune("--name", run.name, "--storage-path", run.parent, "--extend", 5) == 2
+    assert_one_message(["--extend 5", "a grid has all its trials"])
+
+
 def test_weights_of_another_network_are_refused(finetune, weights, tmp_path, assert_one_message):
     code = finetune("--models", "resnet18", "--weights", weights, "--storage-path", tmp_path)
     assert code == 2
