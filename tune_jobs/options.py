@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 import tyro
 
-from trainables.config import RECIPES, Recipe
+from trainables.config import RECIPES, Recipe, check_range
 from trainables.errors import InputError
 from tune_jobs.reminder import launched, remind
 
@@ -100,6 +100,8 @@ FREE_ON_RESUME = frozenset(
 )  # fmt: skip
 
 SMOKE_EPOCHS = 2
+SEEDS = 2**32
+"""So many seeds there are: those of NumPy's older generators, which Optuna draws with."""
 
 Options = TypeVar("Options", bound=JobOptions)
 
@@ -129,6 +131,9 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    for name, value in flatten(options).items():
+        if name in ("seed", "split_seed"):
+            check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)
     if options.run.smoke_test:
         few = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
         options = dataclasses.replace(options, training=few)

@@ -492,6 +492,7 @@ def test_a_search_killed_while_it_is_told_of_an_earlier_run_is_told_of_it_all_on
         (["--objective", "accuracy,accuracy"], ["accuracy,accuracy", "out of"]),
         (["--trials", "0"], ["--trials is 0", "1 or more"]),
         (["--trials", "many"], ["many"]),
+        (["--seed", "-1"], ["--seed is -1", "at least 0"]),
         (["--max-time", "0"], ["--max-time 0", "above 0"]),
         (["--max-time", "0s"], ["--max-time 0s", "above 0"]),
         (["--max-time", "fast"], ["fast", "30m"]),
