@@ -1,5 +1,6 @@
 """Runs in object stores: Amazon's by moto, Google's by an emulator of its interface."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -162,7 +163,7 @@ def test_a_store_that_denies_is_one_message(use, denied):
         use(RunFolder.at(denied))
 
 
-WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "8", "--image-size", "8", "--name", "grid"]
+WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "12", "--image-size", "8", "--name", "grid"]
 
 
 def grid(storage, *words):
@@ -186,7 +187,9 @@ def epochs_of(run):
 
 
 def count(folder):
-    return len(load_epochs(folder.uri)) if folder.has("epochs.parquet") else 0
+    with contextlib.suppress(pa.ArrowInvalid):  # read while it is replaced
+        return len(load_epochs(folder.uri)) if folder.has("epochs.parquet") else 0
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +204,7 @@ def on_disk(tmp_path_factory):
 @pytest.mark.parametrize("uri", ["s3 in the query", "gs"], indirect=True)
 def test_a_killed_run_goes_on_to_the_result_of_a_disk(uri, on_disk, tmp_path):
     job, run = grid(uri), RunFolder.at(uri).child("grid")
-    wait_for(lambda: count(run) >= 3, job)
+    wait_for(lambda: count(run) >= 1, job)
     os.killpg(job.pid, signal.SIGKILL)
     job.wait()
     assert load_run(run.uri)["status"] == "running"

@@ -158,8 +158,8 @@ def load_run_folder(path: str) -> LoadedRun:
         trials, epochs = load_trials(path), load_epochs(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"the tables of {path} cannot be read ({error}): go on with the run by --resume, which "
-            "writes them again"
+            f"the tables of {path} cannot be read ({error}): take them from a backup, or leave the "
+            "run out"
         ) from error
     missing = [name for name in NEEDED if name not in trials]
     if missing:
