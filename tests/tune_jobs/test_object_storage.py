@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.processes import free_port, wait_until
 from trainables.errors import InputError
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
@@ -47,13 +47,11 @@ def amazon(patch):
 @pytest.fixture(scope="module")
 def google(patch):
     """Address of a server with a bucket, and what leads pyarrow to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = free.getsockname()
+    address = "127.0.0.1", free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.tune_jobs.google_storage", str(address[1])], cwd=ROOT
     )
-    wait_for(lambda: answers(address), server)
+    assert wait_until(lambda: answers(address), "answer", server)
     patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", "http://{}:{}".format(*address))
     yield "{}:{}".format(*address)
     server.kill()
@@ -66,14 +64,6 @@ def answers(address):
     except OSError:
         return False
     return True
-
-
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def in_query(scheme, address):
@@ -204,7 +194,7 @@ def on_disk(tmp_path_factory):
 @pytest.mark.parametrize("uri", ["s3 in the query", "gs"], indirect=True)
 def test_a_killed_run_goes_on_to_the_result_of_a_disk(uri, on_disk, tmp_path):
     job, run = grid(uri), RunFolder.at(uri).child("grid")
-    wait_for(lambda: count(run) >= 1, job)
+    assert wait_until(lambda: count(run), "epochs", job)
     os.killpg(job.pid, signal.SIGKILL)
     job.wait()
     assert load_run(run.uri)["status"] == "running"

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.processes import free_port, wait_until
 from tune_jobs import launch
 from tune_jobs.analysis.results import load_run, load_trials
 
@@ -23,23 +23,6 @@ pytestmark = pytest.mark.faults
 KILLS, TRIALS = 10, 24
 SCRIPT = Path(launch.__file__).parent / "optuna_search.py"
 SPACE = "lr: {low: 1e-4, high: 1e-2, log: true}\nmodel.widths: {choices: [[4, 8], [8, 16]]}\n"
-
-
-def wait_until(holds, what, process=None, timeout=120):
-    """Poll; a process that ends first, or badly, ends the wait too."""
-    deadline = time.monotonic() + timeout
-    while not (result := holds()):
-        if process is not None and process.poll() is not None:
-            return result
-        assert time.monotonic() < deadline, f"no {what} within {timeout} s"
-        time.sleep(0.1)
-    return result
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 # Kills
