@@ -43,7 +43,7 @@ class CompareOptions:
     data: str | None = None
     """Where the images are now, if not where the runs had them."""
     address: str | None = None
-    """Of a Ray cluster that trains the seeds, auto or HOST:PORT; a local Ray without it."""
+    """Of a Ray cluster that trains the seeds: auto, HOST or HOST:PORT; a local Ray without it."""
     price_per_hour: float | None = None
     """Dollars of one machine."""
 

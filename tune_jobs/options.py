@@ -53,7 +53,7 @@ class RunOptions:
     resume: bool = False
     """Go on with the run --name. Its options are remembered and need not be given again."""
     address: str | None = None
-    """Of a Ray cluster, auto or HOST:PORT; a local Ray is started, and stopped, without it."""
+    """Of a Ray cluster: auto, HOST or HOST:PORT; without it a local Ray is started, and stopped."""
     cpus_per_trial: int = 1
     """Cores, and torch threads, of each trial."""
     gpus_per_trial: float | None = None

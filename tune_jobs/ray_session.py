@@ -33,6 +33,9 @@ from tune_jobs.capacity import autoscaled
 from tune_jobs.options import RunOptions
 from tune_jobs.reminder import remind
 
+HEAD_PORT = "6379"
+"""Of `ray start --head`."""
+
 
 @contextlib.contextmanager
 def ray_session(options: RunOptions) -> Iterator[None]:
@@ -48,19 +51,18 @@ def ray_session(options: RunOptions) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if options.address is not None:
-        check_answers(options.address)
+    address = None if options.address is None else answering(options.address)
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
-        if options.address is None:
+        if address is None:
             ray.init("local", include_dashboard=False, **quiet)
         else:
-            ray.init(options.address, **quiet)
+            ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        if options.address is None:
+        if address is None:
             raise
         raise InputError(
-            f"no Ray cluster answers at {options.address} ({error}): check --address, or leave it "
+            f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
     remind(autoscaled())
@@ -70,10 +72,11 @@ def ray_session(options: RunOptions) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_answers(address: str) -> None:
-    """Raise InputError if nothing listens at host:port, where Ray would end the process.
+def answering(address: str) -> str:
+    """The address as Ray takes it, of HOST alone with the port of its head.
 
-    Addresses without a port, such as auto, are Ray's to look up.
+    Raises:
+        InputError: nothing listens there, where Ray would end the process; or it is Ray Client's.
     """
     if address.startswith("ray://"):
         raise InputError(
@@ -81,13 +84,14 @@ def check_answers(address: str) -> None:
             "tables: run the job on the cluster with --address auto, by ray submit or ray job "
             "submit"
         )
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):
-        return
+    if address in ("auto", "local"):
+        return address
+    host, _, port = address.rpartition(":") if ":" in address else (address, ":", HEAD_PORT)
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"nothing answers at {address} ({error}): check --address, or leave it out to start a "
-            "local Ray"
+            f"nothing answers at {address} ({error}): check --address, which is auto, HOST or "
+            "HOST:PORT, or leave it out to start a local Ray"
         ) from error
+    return f"{host}:{port}"

@@ -117,6 +117,8 @@ def test_other_shares_would_straddle_two_gpus(share):
         (["--storage-path", "teleport://x"], ["teleport", "s3://"]),
         (["--address", "ray://127.0.0.1:1"], ["ray://127.0.0.1:1", "--address auto"]),
         (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "--address"]),
+        (["--address", "127.0.0.1:x"], ["127.0.0.1:x", "HOST:PORT"]),
+        (["--address", "127.0.0.2"], ["nothing answers at 127.0.0.2", "HOST:PORT"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_exit_code_2(

@@ -115,7 +115,7 @@ class Doctor:
     """Compare the machines of a cluster that runs, and say what to do about what differs."""
 
     address: str = "auto"
-    """Of the cluster: auto on its head, or HOST:PORT."""
+    """Of the cluster: auto on its head, HOST or HOST:PORT."""
     storage_path: str | None = None
     """Written and read back on every machine."""
     data: str | None = None
