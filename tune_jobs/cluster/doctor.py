@@ -80,7 +80,7 @@ def doctor(
     for name, text in wrong:
         console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False, soft_wrap=True)
     if not wrong:
-        agree = f"all {len(nodes)} machines agree" + " with yours" * len(yours)
+        agree = f"{len(nodes)} of {len(nodes)} machines agree" + " with yours" * len(yours)
         console.print(agree, highlight=False)
     return 2 if wrong else 0
 

@@ -33,7 +33,10 @@ def gcp_node_config(config: dict[str, Any]) -> Iterator[str]:
         given = {k: v for k, v in kind["node_config"].items() if k != "sourceInstanceTemplate"}
         for error in validator.iter_errors(given):
             place = ".".join(["node_config", *map(str, error.absolute_path)])
-            yield f"available_node_types.{name}.{place}: {error.message}"
+            yield (
+                f"available_node_types.{name}.{place} is not as Compute Engine takes it "
+                f"({error.message}): correct the name or the value"
+            )
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:

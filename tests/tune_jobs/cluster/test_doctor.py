@@ -86,7 +86,7 @@ def laptop(capsys):
 
 def test_the_laptop_is_compared_and_the_data_read(local_ray, laptop, capsys):
     assert run("doctor", "--expect", *laptop, "--data", "digits") == 0
-    assert "all 1 machines agree with yours" in capsys.readouterr().out
+    assert "1 of 1 machines agree with yours" in capsys.readouterr().out
 
 
 def test_another_laptop_and_missing_data_are_named(local_ray, laptop, capsys):
