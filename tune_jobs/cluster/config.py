@@ -14,12 +14,12 @@ from jsonschema.exceptions import best_match
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from trainables.errors import InputError
+from tune_jobs.cluster.schema import SCHEMA
 
 Config: TypeAlias = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 CLUSTER_FILE = ROOT / "cluster.yaml"
 CONSTRAINTS = ROOT / "constraints.txt"
-
 
 RAY_REFUSES = (
     AssertionError,
@@ -30,8 +30,6 @@ RAY_REFUSES = (
     ValueError,
 )
 LIKE = "write it as cluster.yaml does"
-TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
-TEXTS = {"type": "array", "items": TEXT}
 NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -40,69 +38,6 @@ NAMES = {
     "number": "a number",
 }
 """What a person calls the types of JSON."""
-SHARED_COMMANDS = ("setup_commands", "initialization_commands", "worker_setup_commands")
-COMMANDS = (
-    *SHARED_COMMANDS,
-    "head_setup_commands",
-    "head_start_ray_commands",
-    "worker_start_ray_commands",
-)
-
-
-def mapping(values: Config | None = None, **known: Config) -> Config:
-    """The schema of a mapping whose keys are text.
-
-    Args:
-        values: schema of the values that have none of their own.
-        known: schemas of the values of these keys.
-    """
-    made = {"type": "object", "propertyNames": TEXT, "properties": known}
-    return made if values is None else made | {"additionalProperties": values}
-
-
-def on(*providers: str) -> Config:
-    """The schema of a configuration for one of these providers."""
-    return {"properties": {"provider": {"properties": {"type": {"enum": providers}}}}}
-
-
-NODE_TYPE = mapping(
-    node_config=mapping(),
-    resources=mapping(NUMBER),
-    min_workers=WHOLE,
-    max_workers=WHOLE,
-    docker=mapping(worker_image=TEXT),
-    **dict.fromkeys(SHARED_COMMANDS, TEXTS),
-) | {"required": ["node_config"]}
-NODE_TYPES = mapping(NODE_TYPE) | {"minProperties": 1}
-SCHEMA = mapping(
-    cluster_name=TEXT,
-    provider=mapping(
-        type=TEXT,
-        region=TEXT | {"minLength": 1},
-        availability_zone=TEXT,
-        security_group=mapping(GroupName=TEXT, IpPermissions={"type": "array"}),
-    )
-    | {"required": ["type"]},
-    auth=mapping(ssh_private_key=TEXT),
-    docker=mapping(image=TEXT, head_image=TEXT, worker_image=TEXT),
-    available_node_types=NODE_TYPES,
-    head_node_type=TEXT,
-    max_workers=WHOLE,
-    idle_timeout_minutes=NUMBER,
-    file_mounts=mapping(TEXT),
-    metadata=mapping(dollars_per_hour=mapping(NUMBER | {"minimum": 0})),
-    **dict.fromkeys(COMMANDS, TEXTS),
-) | {
-    "required": ["provider"],
-    "allOf": [
-        {
-            "if": on("aws", "gcp"),
-            "then": {"required": ["available_node_types", "head_node_type"]},
-        },
-        {"if": on("aws"), "then": {"properties": {"provider": {"required": ["region"]}}}},
-    ],
-}
-"""Types of what is read here, as Ray's schema leaves many of them open."""
 
 
 def read_config(path: str | Path) -> Config:

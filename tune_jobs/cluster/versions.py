@@ -10,13 +10,13 @@ import ray
 
 from tune_jobs.cluster.config import (
     CLUSTER_FILE,
-    COMMANDS,
     Config,
     canonical,
     constraints,
     pinned,
 )
 from tune_jobs.cluster.nodes import commands
+from tune_jobs.cluster.schema import COMMANDS
 
 PYTHON = re.compile(r"--python[ =](\d[\d.]*)")
 PIN = re.compile(r"\b([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==([\w.*+!-]+)")
