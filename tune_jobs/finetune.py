@@ -10,7 +10,7 @@ from typing import Literal
 
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
-from tune_jobs.lr_grid import shown_lr
+from tune_jobs.lr_grid import rate_names
 from tune_jobs.options import DataOptions, main, parse
 from tune_jobs.optuna_search import (
     StudyOptions,
@@ -102,7 +102,7 @@ def finetune() -> int:
 
     # The first network, at the lowest rate, is no better guess than any other.
     search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
-    if options.data.image_size == "native":
+    if options.data.image_size == "native" and not options.run.resume:
         check_one_size((base.model, *search.models()))
     return run(options.job, options, search)
 
@@ -170,12 +170,12 @@ def check_one_size(models: Iterable[str]) -> None:
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:
     """The trials of a grid by name, in the order they start."""
-    trials = {}
+    trials, called = {}, rate_names(options.lr)
     for seed in range(options.seed, options.seed + options.seeds):
         for model, config in configs.items():
             for mode in options.mode:
                 for lr in options.lr:
-                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={shown_lr(lr)}"]
+                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={called[lr]}"]
                     parts += [mode] if len(options.mode) > 1 else []
                     parts += [f"seed={seed}"] if options.seeds > 1 else []
                     trials[",".join(parts)] = dataclasses.replace(

@@ -179,21 +179,18 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
         InputError: the name is taken.
     """
     storage = RunFolder.at(options.storage_path)
-    if options.resume:
-        assert options.name is not None  # checked when the options were read
-        return storage.child(options.name)
-    if options.name is not None:
-        folder = storage.child(options.name)
-        if storage.has(options.name):
-            raise InputError(
-                f"there is a run {options.name!r} in {options.storage_path} already: choose "
-                "another --name, or go on with it by --resume"
-            )
-        return folder
-    number = 1
-    while storage.has(name := job if number == 1 else f"{job}-{number}"):
-        number += 1
-    return storage.child(name)
+    name, number = options.name or job, 1
+    if options.name is None:
+        while storage.has(name):
+            number += 1
+            name = f"{job}-{number}"
+    elif storage.has(name) and not options.resume:
+        raise InputError(
+            f"there is a run {name!r} in {options.storage_path} already: choose another --name, or "
+            "go on with it by --resume"
+        )
+    # The store has answered; when it does not for a while, a run of hours waits for it.
+    return RunFolder.at(storage.child(name).uri, patient=True)
 
 
 def initial_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,8 +42,9 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     if not options.lr:
         raise InputError("--lr is empty: give one rate or more, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
+    called = rate_names(options.lr)
     return {
-        f"lr={shown_lr(lr)}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
+        f"lr={called[lr]}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
             **vars(options.training), lr=lr, seed=seed
         )
         for seed in range(options.seed, options.seed + options.seeds)
@@ -50,10 +52,11 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     }
 
 
-def shown_lr(lr: float) -> str:
-    """A rate in the name of a trial: short, and of no other rate."""
-    short = f"{lr:g}"
-    return short if float(short) == lr else repr(lr)
+def rate_names(rates: Iterable[float]) -> dict[float, str]:
+    """What each rate is called in the name of a trial: in short, where no other is called so."""
+    short = {lr: f"{lr:g}" for lr in rates}
+    times = Counter(short.values())
+    return {lr: name if times[name] == 1 else repr(lr) for lr, name in short.items()}
 
 
 def lr_grid() -> int:

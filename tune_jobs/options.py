@@ -95,7 +95,7 @@ FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
-        "max_epochs_total",
+        "max_epochs_total", "optuna_storage",
     }
 )  # fmt: skip
 
@@ -132,7 +132,7 @@ def parse(cls: type[Options], description: str, argv: Sequence[str] | None = Non
         config=(tyro.conf.OmitArgPrefixes,),
     )
     for name, value in flatten(options).items():
-        if name in ("seed", "split_seed"):
+        if name in ("seed", "split_seed") and not stored:
             check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)
     if options.run.smoke_test:
         few = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
@@ -257,6 +257,10 @@ def main(job: Callable[[], int]) -> None:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         remind(launched())
         code = 2
+    except SystemExit as ended:  # of the parser
+        if ended.code:
+            remind(launched())
+        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         code = 130

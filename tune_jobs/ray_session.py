@@ -88,8 +88,8 @@ def answering(address: str) -> str:
         return address
     host, _, port = address.rpartition(":") if ":" in address else (address, ":", HEAD_PORT)
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError) as error:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError, ValueError) as error:
         raise InputError(
             f"nothing answers at {address} ({error}): check --address, which is auto, HOST or "
             "HOST:PORT, or leave it out to start a local Ray"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +47,4 @@ def dollars_by_type(config: dict[str, Any]) -> dict[str, float]:
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201
+    print(text, file=sys.stderr)  # noqa: T201  what is asked for may go to a file

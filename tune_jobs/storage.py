@@ -41,8 +41,12 @@ class RunFolder:
     """As a person gives it: a local path, or s3://… or gs://…."""
 
     @classmethod
-    def at(cls, uri: str | Path) -> RunFolder:
+    def at(cls, uri: str | Path, *, patient: bool = False) -> RunFolder:
         """The folder at a local path or URI, whether it exists or not.
+
+        Args:
+            uri: of the folder.
+            patient: wait out what keeps Google's store from answering, for minutes.
 
         Raises:
             InputError: the scheme is unknown, or the store does not answer.
@@ -53,7 +57,7 @@ class RunFolder:
         else:
             text = str(Path(uri).expanduser().absolute())
         try:
-            fs, path = pyarrow.fs.FileSystem.from_uri(_not_for_long(text))
+            fs, path = pyarrow.fs.FileSystem.from_uri(text if patient else _not_for_long(text))
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{text} cannot be used as storage ({_reason(error)}): give a local path, "

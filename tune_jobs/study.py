@@ -27,7 +27,7 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
 from tune_jobs.analysis.search_report import draw_search, load_front
-from tune_jobs.options import started
+from tune_jobs.options import SEEDS, started
 from tune_jobs.optuna_search import StudyOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
@@ -126,7 +126,7 @@ class StudySearch(Search):
         )
         begun = self._begun()
         # A sampler seeded as before would propose again what it proposed first.
-        self.study.sampler = build_sampler(self.options, self.options.seed + len(begun))
+        self.study.sampler = build_sampler(self.options, (self.options.seed + len(begun)) % SEEDS)
         self.budget = Budget(
             run.recorder,
             max_seconds(self.options.max_time),

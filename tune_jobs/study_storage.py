@@ -105,7 +105,7 @@ def _check_password(url: str) -> None:
     """Raise InputError where a URL has one; it would be read in run.json and in the report."""
     with contextlib.suppress(ArgumentError):  # is explained when it is opened
         address = make_url(url)
-        if address.password is not None or "password" in address.query:
+        if address.password is not None or any("passw" in key for key in address.query):
             raise InputError(
                 f"--optuna-storage {address.set(query={})} has a password, which would stand in "
                 "run.json and in the report: leave it out, and give it by PGPASSWORD or in "

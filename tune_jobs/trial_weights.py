@@ -82,8 +82,9 @@ def best_weights(
         return state
     start = safetensors.numpy.load(folder.read(f"{WEIGHTS_FOLDER}/{file_name(config.model)}"))
     if started_from not in (None, fingerprint(start)):
+        file = folder.child(WEIGHTS_FOLDER).child(file_name(config.model)).uri
         raise InputError(
-            f"{folder.child(WEIGHTS_FOLDER).uri}/{file_name(config.model)} was altered since the "
-            "heads were trained on its features: take it from a backup, or train again"
+            f"{file} was altered since the heads were trained on its features: take it from a "
+            "backup, or train again"
         )
     return whole_model(config, num_classes, image_size, start, state)

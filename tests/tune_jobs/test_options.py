@@ -46,9 +46,9 @@ def test_seeds_multiply_the_grid():
 
 
 def test_rates_that_differ_late_are_trials_of_their_own():
-    rates = ("0.001", "1e-5", "0.1234567", "0.1234568")
+    rates = ("0.001", "1e-5", "1.23456789", "0.1234567", "0.1234568")
     assert list(grid(parsed("--lr", *rates))) == [
-        "lr=0.001", "lr=1e-05", "lr=0.1234567", "lr=0.1234568"
+        "lr=0.001", "lr=1e-05", "lr=1.23457", "lr=0.1234567", "lr=0.1234568"
     ]  # fmt: skip
 
 

@@ -293,7 +293,7 @@ def most_at_a_time(study):
 def test_as_many_trials_are_alive_as_there_are_places(
     local_ray, search, spaces, tmp_path, study_of
 ):
-    options = ["--trials", 4, "--epochs", 8, "--scheduler", "fifo", "--name", "two"]
+    options = ["--trials", 4, "--epochs", 20, "--scheduler", "fifo", "--name", "two"]
     space = ["--space", spaces / "range.yaml"]
     with TrainingWorkers() as counts:
         assert search(*options, *space, "--storage-path", tmp_path) == 0
@@ -509,6 +509,7 @@ def test_a_search_killed_while_it_is_told_of_an_earlier_run_is_told_of_it_all_on
         (["--optuna-storage", "nonsense"], ["nonsense", "--optuna-storage"]),
         (["--optuna-storage", "postgresql://me:secret@127.0.0.1:1/x"], ["me:***@", "PGPASSWORD"]),
         (["--optuna-storage", "postgresql://me@127.0.0.1:1/x?password=secret"], ["PGPASSWORD"]),
+        (["--optuna-storage", "mysql+pymysql://me@127.0.0.1:1/x?passwd=secret"], ["PGPASSWORD"]),
         (["--optuna-storage", "sqlite:///{tmp}/notes.txt"], ["notes.txt", "--optuna-storage"]),
         (["--optuna-storage", "sqlite:///{tmp}/no/where.db"], ["where.db", "--optuna-storage"]),
         (["--space", "{tmp}/missing.yaml"], ["missing.yaml", "cannot be read"]),
@@ -532,6 +533,21 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert search(*arguments) == 2
     assert_one_message(words)
     assert not (tmp_path / "runs").exists()  # nothing was started
+
+
+def test_a_password_of_an_earlier_version_can_be_left_out(finished, search, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "search")
+    file = tmp_path / "search" / "run.json"
+    record = json.loads(file.read_text())
+    record["options"]["optuna_storage"] = "postgresql://me:secret@127.0.0.1:1/x"
+    file.write_text(json.dumps(record))
+    again = ("--name", "search", "--storage-path", tmp_path, "--resume")
+    assert search(*again) == 2
+    assert "has a password" in (printed := capfd.readouterr().err)
+    assert "secret" not in printed
+    assert search(*again, "--optuna-storage", "postgresql://me@127.0.0.1:1/x") == 2
+    assert "Optuna cannot keep a study" in (printed := capfd.readouterr().err)
+    assert "secret" not in printed
 
 
 def test_a_study_lies_in_its_run_whatever_the_folder_is_called(tmp_path):

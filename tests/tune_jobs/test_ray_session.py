@@ -1,5 +1,8 @@
 import socket
 
+import pytest
+
+from trainables.errors import InputError
 from tune_jobs import ray_session
 from tune_jobs.ray_session import answering
 
@@ -11,3 +14,15 @@ def test_a_host_alone_is_asked_at_the_port_of_a_head(monkeypatch):
         assert answering("127.0.0.1") == f"127.0.0.1:{port}"
         assert answering(f"127.0.0.1:{port}") == f"127.0.0.1:{port}"
     assert answering("auto") == "auto"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:x", f"127.0.0.1:{10**30}", "", ":", "::1"])
+def test_an_address_without_an_answer_is_one_message(address):
+    with pytest.raises(InputError, match="HOST:PORT"):
+        answering(address)
+
+
+def test_an_address_of_the_sixth_version_is_asked():
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        assert answering(f"[::1]:{port}") == f"[::1]:{port}"

@@ -13,8 +13,8 @@ LONGEST_H = 7 * 24
 IDLE_MINUTES = 60
 HOURS = {"": 1 / 3600, "s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 """Units of sleep."""
-END = re.compile(r"\bshutdown\b|\binstances delete\b")
-"""By which a machine ends itself, of Google's the latter."""
+ENDS = {"aws": re.compile(r"\bshutdown\b"), "gcp": re.compile(r"\binstances delete\b")}
+"""By which a machine ends itself; a shutdown leaves one of Google, and its disk, as they are."""
 
 
 def idle_machines(config: Config) -> Iterator[str]:
@@ -40,9 +40,10 @@ def idle_machines(config: Config) -> Iterator[str]:
 
 def forgotten_clusters(config: Config) -> Iterator[str]:
     """Whether the head and its workers end by themselves."""
-    if config["provider"]["type"] not in ("aws", "gcp"):
+    end = ENDS.get(config["provider"]["type"])
+    if end is None:
         return
-    hours = lifetime_h(commands(config, "head_start_ray_commands"))
+    hours = lifetime_h(commands(config, "head_start_ray_commands"), end)
     if hours is None:
         yield (
             "head_start_ray_commands end no forgotten cluster: let the head sleep for its "
@@ -53,16 +54,16 @@ def forgotten_clusters(config: Config) -> Iterator[str]:
             f"head_start_ray_commands let a forgotten cluster live for {hours:g} hours: "
             f"{LONGEST_H} at most"
         )
-    if not END.search(commands(config, "worker_start_ray_commands")):
+    if not end.search(commands(config, "worker_start_ray_commands")):
         yield (
             "worker_start_ray_commands end no worker whose head is gone, and nobody else does: let "
             "it look for the head and shut itself down, as cluster.yaml does"
         )
 
 
-def lifetime_h(start: str) -> float | None:
+def lifetime_h(start: str, end: re.Pattern[str]) -> float | None:
     """Hours that a head sleeps before it ends itself; None where it does not."""
-    ends = [found.start() for found in END.finditer(start)]
+    ends = [found.start() for found in end.finditer(start)]
     sleeps = re.findall(r"\bsleep (\d+(?:\.\d+)?)([smhd]?)\b", start[: max(ends, default=0)])
     if not sleeps:
         return None
@@ -78,7 +79,7 @@ def lasting_machines(config: Config) -> Iterator[str]:
                 f"{where}: a shutdown only stops the machine, which `ray down` does not find, and "
                 "its disk is billed: InstanceInitiatedShutdownBehavior: terminate"
             )
-        last = re.search(r"\bshutdown\b(?:[^;&|\n]*?\+(\d+))?", node.get("UserData", ""))
+        last = re.search(r"\bshutdown\b(?! -c)(?:[^;&|\n]*?\+(\d+))?", node.get("UserData", ""))
         if not last:
             yield (
                 f"{where}: UserData shuts no machine down whose setup fails: schedule a shutdown, "

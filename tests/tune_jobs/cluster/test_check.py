@@ -5,7 +5,7 @@ from tune_jobs.cluster import versions
 from tune_jobs.cluster.__main__ import cluster
 from tune_jobs.cluster.check import static_findings
 from tune_jobs.cluster.config import pinned
-from tune_jobs.cluster.costs import lifetime_h
+from tune_jobs.cluster.costs import ENDS, lifetime_h
 from tune_jobs.cluster.prices import dollars_an_hour, listed
 from tune_jobs.options import main
 
@@ -81,6 +81,8 @@ CHANGES = {
     "no last resort": (lambda c: node(c).pop("UserData"), ["schedule a shutdown"]),
     "other last resort": (lambda c: node(c).update(UserData="#!/bin/sh\necho"),
                           ["schedule a shutdown"]),
+    "no last resort after all": (lambda c: node(c).update(UserData="#!/bin/sh\nshutdown -c"),
+                                 ["schedule a shutdown"]),
     "late last resort": (lambda c: node(c).update(UserData="#!/bin/sh\nshutdown -h +60000"),
                          ["after 1000 hours", "168 at most"]),
     "no watch of the head": (without("worker_start_ray_commands", "sudo shutdown -h now"),
@@ -184,14 +186,20 @@ def test_what_neither_costs_nor_leaks_is_no_finding(change, config):
         ("sleep 24h; sudo shutdown -h now", 24),
         ("sleep 5; ray stop\nnohup bash -c 'sleep 2d\nshutdown' &", 48 + 5 / 3600),
         ("sleep 90m && shutdown -h now; sleep 9d", 1.5),
-        ("sleep 24h; gcloud compute instances delete $(hostname)", 24),
+        ("sleep 24h; gcloud compute instances delete $(hostname)", None),
         ("sleep infinity; shutdown", None),
         ("shutdown -c; sleep 3h", None),
         ("sleep 3h", None),
     ],
 )
 def test_a_lifetime_is_what_the_head_sleeps_before_its_end(start, hours):
-    assert lifetime_h(start) == (None if hours is None else pytest.approx(hours))
+    assert lifetime_h(start, ENDS["aws"]) == (None if hours is None else pytest.approx(hours))
+
+
+def test_a_shutdown_ends_no_machine_of_google():
+    shut, deleted = "sleep 24h; shutdown -h now", "sleep 24h; gcloud compute instances delete me"
+    assert lifetime_h(shut, ENDS["gcp"]) is None
+    assert lifetime_h(deleted, ENDS["gcp"]) == 24
 
 
 def test_another_ray_than_the_clusters_is_found(config, monkeypatch):
