@@ -266,6 +266,7 @@ def storage_findings(uri: str) -> Iterator[str]:
         return
     try:
         folder = RunFolder.at(uri)
+        folder.names()  # which fails sooner than writing, where nobody answers
         folder.make()
     except InputError as error:
         yield str(error)
