@@ -27,8 +27,9 @@ def seen(tmp_path, monkeypatch):
 
 def test_four_trials_share_a_gpu_and_see_no_other(seen, tmp_path):
     rates = [10**-i for i in range(1, 9)]
+    # Epochs enough for the first trial to train still when the last begins.
     code = run(
-        "--smoke-test", "--models", "tests.nets:watched", "--weights", "none", "--lr", *rates,
+        "--epochs", 20, "--models", "tests.nets:watched", "--weights", "none", "--lr", *rates,
         "--image-size", 8, "--gpus-per-trial", 0.25, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
