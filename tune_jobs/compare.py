@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tune_jobs.analysis.comparison import Comparison
     from tune_jobs.evaluation import TrainedModel
     from tune_jobs.run_data import RunData
-    from tune_jobs.storage import RunFolder
+    from tune_jobs.run_folder.folder import RunFolder
 
 MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
@@ -88,7 +88,7 @@ def output_folder(path: str) -> RunFolder:
         InputError: it holds something else than a comparison.
     """
     from tune_jobs.analysis.frames import COMPARISON_FILE
-    from tune_jobs.storage import RunFolder
+    from tune_jobs.run_folder.folder import RunFolder
 
     folder = RunFolder.at(path)
     try:
@@ -206,7 +206,7 @@ def open_test(
     from tune_jobs import ledger
     from tune_jobs.analysis.comparison import Comparison
     from tune_jobs.evaluation import contestant, load_trained, open_test_part, score
-    from tune_jobs.facts import facts_of
+    from tune_jobs.run_folder.provenance import facts_of
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = facts_of(device)

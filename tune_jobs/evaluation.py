@@ -17,9 +17,9 @@ from trainables.precision import exact_convolutions
 from trainables.saved_model import Classifier, describe_model, rebuild
 from tune_jobs.analysis.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison import Contestant, Role, Scored, TestPart
-from tune_jobs.analysis.results import config_of
 from tune_jobs.run_data import RunData
-from tune_jobs.trial_weights import best_weights, check_weights
+from tune_jobs.run_folder.checkpoints import best_weights, check_weights
+from tune_jobs.run_folder.schema import config_of
 
 LAYER_DEPTH = 2
 """Of the names of modules that parameters are counted by: a block of a large network is one."""

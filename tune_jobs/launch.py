@@ -25,11 +25,11 @@ from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, prin
 from tune_jobs.preflight import check_storage
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_data import load_data
+from tune_jobs.run_folder.checkpoints import keep_weights
+from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_record import continued, describe_run
-from tune_jobs.storage import RUN_FILE, RunFolder
 from tune_jobs.summary import conclude, finish
 from tune_jobs.tracking import tracking_callbacks
-from tune_jobs.trial_weights import keep_weights
 from tune_jobs.tuning import Grid, Run, Search, add_trials, count_parameters, tune_trials
 
 EXAMPLES = 50

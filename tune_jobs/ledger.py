@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 LEDGER_FOLDER = ".test-openings"
 FORMAT = 1

@@ -156,7 +156,7 @@ def _first_look(argv: list[str]) -> argparse.Namespace:
 
 
 def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options:
-    from tune_jobs.storage import RUN_FILE, RunFolder
+    from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 
     folder = RunFolder.at(storage_path).child(checked_name(name))
     if not folder.has(RUN_FILE):

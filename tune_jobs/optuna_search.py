@@ -111,7 +111,7 @@ def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Sp
         InputError: the space cannot be used.
     """
     if options.run.resume:
-        from tune_jobs.storage import SPACE_FILE, RunFolder
+        from tune_jobs.run_folder.folder import SPACE_FILE, RunFolder
 
         assert options.run.name is not None  # checked when the options were read
         folder = RunFolder.at(options.run.storage_path).child(options.run.name)

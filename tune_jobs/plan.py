@@ -25,8 +25,8 @@ from tune_jobs.analysis.wording import duration
 from tune_jobs.capacity import Prices
 from tune_jobs.options import JobOptions, started
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
+from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.schedulers import REDUCTION, grace_period
-from tune_jobs.storage import RunFolder
 
 PROBE_IMAGES, PROBE_EPOCHS = 3000, 4
 PLANS_FOLDER = ".plans"

@@ -19,8 +19,8 @@ from ray.tune.schedulers.pbt import _PBTTrialState
 from trainables.checkpoint import changed, save_checkpoint
 from trainables.config import CHANGEABLE, TrialConfig
 from trainables.metrics import TARGET
-from tune_jobs.checkpoints import newest_checkpoint
 from tune_jobs.recorder import Recorder, trial_name
+from tune_jobs.run_folder.checkpoints import newest_checkpoint
 from tune_jobs.spaces import Parameter, Space
 
 STEPS = 5

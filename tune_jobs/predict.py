@@ -48,7 +48,7 @@ def predict() -> int:
 
     from trainables.saved_model import load_model
     from trainables.sources import image_files
-    from tune_jobs.storage import RunFolder
+    from tune_jobs.run_folder.folder import RunFolder
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     files = image_files(options.images)

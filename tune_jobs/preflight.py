@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.errors import InputError
 from tune_jobs.capacity import node_types
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 NETWORK_FILE_SYSTEMS = ("afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre",
                         "nfs", "smb", "virtiofs", "9p")  # fmt: skip
@@ -31,8 +30,7 @@ def check_storage(storage: RunFolder) -> None:
     grows = bool(node_types()[0])
     if len(nodes) == 1 and not grows:
         return
-    local = isinstance(storage.fs, pyarrow.fs.LocalFileSystem)
-    if local and len(nodes) == 1 and not shared(Path(storage.path)):
+    if storage.is_local and len(nodes) == 1 and not shared(Path(storage.path)):
         raise InputError(
             f"storage {storage.uri} is a folder of this machine, which those that the autoscaler "
             "starts do not see: give s3://bucket/path, gs://bucket/path, or a "

@@ -14,7 +14,9 @@ from ray.tune.experiment import Trial
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
-from tune_jobs.analysis.results import (
+from tune_jobs.run_folder.checkpoints import newest_checkpoint
+from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import (
     ENDED,
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
@@ -22,8 +24,6 @@ from tune_jobs.analysis.results import (
     config_of,
     summary_columns,
 )
-from tune_jobs.checkpoints import newest_checkpoint
-from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
 
 REPORTED = ("status", "error", "device", "precision", "latency_ms")
 """Columns of trials.parquet that a trial reports as they are."""

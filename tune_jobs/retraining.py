@@ -13,12 +13,12 @@ from rich.console import Console
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from tune_jobs.analysis.candidates import Candidate, LoadedRun, candidates, family, load_run_folder
-from tune_jobs.analysis.results import config_of
 from tune_jobs.capacity import has_gpus
 from tune_jobs.launch import train
 from tune_jobs.options import JobOptions, RunOptions
 from tune_jobs.run_data import data_options
-from tune_jobs.storage import RUN_FILE, RunFolder
+from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.run_folder.schema import config_of
 from tune_jobs.tuning import Grid
 
 

@@ -25,15 +25,22 @@ from ray.tune.stopper import NoopStopper
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
-from tune_jobs.analysis.results import load_epochs, load_trials, objective_column
+from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.analysis.search_report import draw_search, load_front
 from tune_jobs.options import SEEDS, started
 from tune_jobs.optuna_search import StudyOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
+from tune_jobs.run_folder.folder import (
+    FIGURES_FOLDER,
+    SPACE_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+    RunFolder,
+)
+from tune_jobs.run_folder.schema import objective_column
 from tune_jobs.space_files import space_yaml
 from tune_jobs.spaces import Space, params_of, suggest, to_config
-from tune_jobs.storage import FIGURES_FOLDER, SPACE_FILE, STUDY_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, study_trials
 from tune_jobs.summary import best_row, resume_command, write_figure
 from tune_jobs.tuning import Run, Search, add_trials, ray_config

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trainables.errors import InputError
-from tune_jobs.storage import STUDY_FILE, RunFolder
+from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
 
 SQLITE_TIMEOUT_S = 60
 STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
@@ -42,7 +41,7 @@ class StudyStorage:
     def __init__(self, folder: RunFolder, url: str | None):
         self.folder = folder
         self.file: Path | None = None
-        self.remote = not isinstance(folder.fs, pyarrow.fs.LocalFileSystem)
+        self.remote = not folder.is_local
         if url is None:
             self.file = Path(folder.path, STUDY_FILE)
             if self.remote:

@@ -19,13 +19,14 @@ from trainables.data import TrainingData
 from trainables.metrics import TARGET
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from tune_jobs.analysis.figures import curves_info, plot_curves
-from tune_jobs.analysis.results import SCORE, load_epochs, merit
+from tune_jobs.analysis.results import load_epochs
 from tune_jobs.analysis.wording import duration
-from tune_jobs.facts import now
 from tune_jobs.options import RunOptions
 from tune_jobs.recorder import Recorder
-from tune_jobs.storage import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
-from tune_jobs.trial_weights import best_weights
+from tune_jobs.run_folder.checkpoints import best_weights
+from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
+from tune_jobs.run_folder.provenance import now
+from tune_jobs.run_folder.schema import SCORE, merit
 from tune_jobs.tuning import Run
 
 MOST_ROWS, FEW_ROWS = 20, 10

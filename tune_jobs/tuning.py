@@ -25,8 +25,8 @@ from tune_jobs.lost_machines import LostMachines
 from tune_jobs.options import JobOptions
 from tune_jobs.progress import TerminalProgress
 from tune_jobs.recorder import Recorder, trial_name
+from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.schedulers import build_scheduler
-from tune_jobs.storage import RunFolder
 
 WORKER_RETRIES = 3
 

@@ -13,9 +13,10 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import TARGET
 from trainables.models import model_arguments
-from tune_jobs.analysis.results import SCORE, config_of, load_run, objective_column
+from tune_jobs.analysis.results import load_run
+from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import SCORE, config_of, objective_column
 from tune_jobs.spaces import Space, distributions, params_of, suggest, to_config
-from tune_jobs.storage import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.study_storage import SOURCE, STATES
 
 BEST = 3

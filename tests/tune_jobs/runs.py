@@ -10,16 +10,11 @@ from trainables.config import TrialConfig
 from trainables.loop import fit
 from trainables.models.weights import read_weights
 from tune_jobs import run_record
-from tune_jobs.analysis.results import (
-    EPOCH_SCHEMA,
-    TRIAL_SCHEMA,
-    config_columns,
-    summary_columns,
-)
 from tune_jobs.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.run_data import load_data
-from tune_jobs.storage import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.trial_weights import keep_weights
+from tune_jobs.run_folder.checkpoints import keep_weights
+from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 from tune_jobs.tuning import count_parameters
 
 NODE = {"Alive": True, "Resources": {"CPU": 2}}

@@ -21,11 +21,11 @@ from trainables.sources import load_dataset
 from tune_jobs import evaluation, ledger
 from tune_jobs.analysis.candidates import load_runs
 from tune_jobs.analysis.frames import load_comparison, load_predictions
-from tune_jobs.analysis.results import config_of
 from tune_jobs.compare import compare
 from tune_jobs.options import DataOptions
 from tune_jobs.run_data import load_data
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import config_of
 
 run = command_line(compare)
 WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}

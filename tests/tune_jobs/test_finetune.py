@@ -71,9 +71,9 @@ def test_every_mode_and_rate_is_trained(run):
 def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
     from trainables.data import TrainingData, split
     from trainables.sources import load_dataset
-    from tune_jobs.analysis.results import config_of
-    from tune_jobs.storage import RunFolder
-    from tune_jobs.trial_weights import best_weights
+    from tune_jobs.run_folder.checkpoints import best_weights
+    from tune_jobs.run_folder.folder import RunFolder
+    from tune_jobs.run_folder.schema import config_of
 
     dataset = load_dataset("digits", 16)
     data = TrainingData.of(dataset, split(dataset))

@@ -2,7 +2,7 @@ import pytest
 
 from trainables.errors import InputError
 from tune_jobs.ledger import LEDGER_FOLDER, log_opening, openings
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 
 def opened(storages, when, fingerprint="f00d"):

@@ -30,10 +30,11 @@ from trainables.prediction import predict
 from trainables.preparation import Preparation
 from trainables.sources import load_dataset
 from tune_jobs import launch
-from tune_jobs.analysis.results import TRIAL_SCHEMA, load_epochs, load_run, load_trials
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_report import load_front
 from tune_jobs.lr_grid import lr_grid
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import TRIAL_SCHEMA
 
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]

@@ -19,7 +19,7 @@ from tests.processes import free_port, wait_until
 from trainables.errors import InputError
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

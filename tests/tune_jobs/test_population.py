@@ -9,9 +9,10 @@ import pytest
 from trainables.checkpoint import load_checkpoint
 from trainables.config import CHANGEABLE, TrialConfig
 from tune_jobs import launch
-from tune_jobs.analysis.results import config_of, load_epochs, load_run, load_trials
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.population import FACTORS, explore
 from tune_jobs.recorder import DriverCallback
+from tune_jobs.run_folder.schema import config_of
 from tune_jobs.spaces import Parameter
 
 TRIALS, EPOCHS = 4, 10

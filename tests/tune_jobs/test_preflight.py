@@ -12,7 +12,7 @@ from tune_jobs import lr_grid, preflight
 from tune_jobs.analysis.results import load_trials
 from tune_jobs.capacity import NodeType
 from tune_jobs.preflight import check_storage, shared
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 command = command_line(lr_grid.lr_grid)
 

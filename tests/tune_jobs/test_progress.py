@@ -7,7 +7,7 @@ from rich.console import Console
 from trainables.config import TrialConfig
 from tune_jobs import progress
 from tune_jobs.recorder import Recorder
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 
 @pytest.fixture

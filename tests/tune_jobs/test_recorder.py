@@ -2,9 +2,9 @@ import pytest
 
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
-from tune_jobs.analysis.results import ENDED
 from tune_jobs.recorder import Recorder
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import ENDED
 
 CONFIG = TrialConfig(lr=1e-3, epochs=1)
 

@@ -13,10 +13,11 @@ from trainables.config import TrialConfig
 from tune_jobs import ledger, retraining
 from tune_jobs.analysis.candidates import load_runs, winners
 from tune_jobs.analysis.frames import load_comparison, load_predictions
-from tune_jobs.analysis.results import config_of, load_trials
+from tune_jobs.analysis.results import load_trials
 from tune_jobs.compare import compare
 from tune_jobs.retraining import first_seed, run_name
-from tune_jobs.storage import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import config_of
 
 run = command_line(compare)
 

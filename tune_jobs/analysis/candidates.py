@@ -15,17 +15,9 @@ import pyarrow as pa
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import is_registered
-from tune_jobs.analysis.results import (
-    ENDED,
-    OPEN,
-    SCORE,
-    config_of,
-    load_epochs,
-    load_run,
-    load_trials,
-    merit,
-)
-from tune_jobs.storage import RunFolder
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import ENDED, OPEN, SCORE, config_of, merit
 
 NEEDED = ("trial", "status", "checkpoint", SCORE, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet without which nothing can be compared."""

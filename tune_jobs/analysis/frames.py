@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from trainables.data import Ints
 from trainables.errors import InputError
 from tune_jobs.analysis.comparison import Comparison, Contestant, Scored
-from tune_jobs.analysis.results import SCORE, config_columns
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import SCORE, config_columns
 
 COMPARISON_FILE = "comparison.parquet"
 PREDICTIONS_FILE = "predictions.parquet"

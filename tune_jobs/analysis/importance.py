@@ -16,11 +16,11 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from tune_jobs.analysis.figures import COLOURS, finish_axes, message_figure
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
-from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.search_figures import (
     axis_label,
     scores,
 )
+from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.spaces import Space
 
 MIN_FINISHED = 10

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tune_jobs.analysis.comparison import Comparison
 from tune_jobs.analysis.markdown import plain, table
-from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.sections.blocks import Table
 from tune_jobs.analysis.sections.disagreements import class_table, confused_rows
 from tune_jobs.analysis.verdict import verdict
 from tune_jobs.analysis.wording import count, milliseconds, percent, percent_interval
+from tune_jobs.run_folder.schema import SCORE
 
 
 def model_card(comparison: Comparison) -> str:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from tune_jobs.analysis.figures import finish_axes, message_figure
 from tune_jobs.analysis.parameter_axes import ParameterAxis, parameter_axes
-from tune_jobs.analysis.results import SCORE, STATUSES
 from tune_jobs.analysis.search_figures import (
     SCORED,
     Mode,
@@ -29,6 +28,7 @@ from tune_jobs.analysis.search_figures import (
     draw_markers,
     scores,
 )
+from tune_jobs.run_folder.schema import SCORE, STATUSES
 from tune_jobs.spaces import Space
 
 NOT_USED = -0.12

@@ -39,7 +39,7 @@ from tune_jobs.analysis.wording import (
     percent,
     percent_interval,
 )
-from tune_jobs.storage import FIGURES_FOLDER, RunFolder
+from tune_jobs.run_folder.folder import FIGURES_FOLDER, RunFolder
 
 HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
 

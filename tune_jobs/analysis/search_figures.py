@@ -26,7 +26,7 @@ from tune_jobs.analysis.figures import (
     message_figure,
     whole_numbers,
 )
-from tune_jobs.analysis.results import SCORE, STATUSES
+from tune_jobs.run_folder.schema import SCORE, STATUSES
 
 Mode = Literal["min", "max"]
 SCORED = ("finished", "stopped")

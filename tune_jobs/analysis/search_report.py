@@ -17,7 +17,7 @@ from tune_jobs.analysis.parameter_figures import (
     slices_info,
 )
 from tune_jobs.analysis.pareto import pareto_front, pareto_info, plot_pareto
-from tune_jobs.analysis.results import load_run, load_trials, objective_column
+from tune_jobs.analysis.results import load_run, load_trials
 from tune_jobs.analysis.search_figures import (
     Mode,
     history_info,
@@ -25,6 +25,7 @@ from tune_jobs.analysis.search_figures import (
     plot_pruning,
     pruning_info,
 )
+from tune_jobs.run_folder.schema import objective_column
 from tune_jobs.spaces import Space
 
 

@@ -15,7 +15,7 @@ from trainables.errors import InputError
 from tune_jobs.cluster.access import open_rules
 from tune_jobs.cluster.config import Config
 from tune_jobs.cluster.nodes import is_spot, on_aws, zones
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 RESOLVED = "resolve:ssm:"

@@ -25,7 +25,7 @@ from trainables.sources import load_dataset
 from tune_jobs.options import DataOptions, RunOptions
 from tune_jobs.preflight import on_node
 from tune_jobs.ray_session import ray_session
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 SAME = {
     "python": "install the same Python, to the patch, on every machine",

@@ -11,8 +11,8 @@ from trainables.metrics import EPOCH_METRICS
 from tune_jobs.analysis.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison import Comparison, Contestant, Scored, TestPart
 from tune_jobs.analysis.published import LAYERS
-from tune_jobs.analysis.results import config_columns, summary_columns
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import config_columns, summary_columns
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES = 400

@@ -20,7 +20,7 @@ from tune_jobs.analysis.report import (
     write_report,
 )
 from tune_jobs.analysis.sections import scores
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 NASTY = ("<script>document.title='run'</script>", "$x_1$ and $", "a|b *c* _d_", '"quoted" & co',
          "x" * 120)  # fmt: skip

@@ -5,16 +5,9 @@ import pytest
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS
-from tune_jobs.analysis.results import (
-    EPOCH_SCHEMA,
-    TRIAL_SCHEMA,
-    config_columns,
-    load_epochs,
-    load_run,
-    load_trials,
-    summary_columns,
-)
-from tune_jobs.storage import RunFolder
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 
 
 def epoch(number, **metrics):

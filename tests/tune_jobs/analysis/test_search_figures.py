@@ -15,7 +15,7 @@ from tune_jobs.analysis.parameter_figures import (
     slices_info,
 )
 from tune_jobs.analysis.pareto import pareto_front, pareto_info, plot_pareto
-from tune_jobs.analysis.results import SCORE, STATUSES, search_frame
+from tune_jobs.analysis.results import search_frame
 from tune_jobs.analysis.search_figures import (
     STATUS_STYLES,
     axis_label,
@@ -25,6 +25,7 @@ from tune_jobs.analysis.search_figures import (
     pruning_info,
     trial_numbers,
 )
+from tune_jobs.run_folder.schema import SCORE, STATUSES
 from tune_jobs.spaces import Parameter
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_jobs.analysis.comparison import Comparison, Contestant
-from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.sections.blocks import Section, Table, Text
 from tune_jobs.analysis.wording import count, duration, milliseconds, percent, points
+from tune_jobs.run_folder.schema import SCORE
 
 Measure = Callable[[Contestant], str]
 

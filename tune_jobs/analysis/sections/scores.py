@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tune_jobs.analysis.comparison import Comparison, Scored
 from tune_jobs.analysis.figures import finish_axes, model_styles
-from tune_jobs.analysis.results import SCORE
 from tune_jobs.analysis.sections.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.statistics import Interval
 from tune_jobs.analysis.wording import percent, shortened, with_interval
+from tune_jobs.run_folder.schema import SCORE
 
 MOST_NUMBERED = 12
 """Classes that a confusion matrix has numbers for."""

@@ -8,9 +8,9 @@ from tune_jobs.analysis.candidates import LoadedRun
 from tune_jobs.analysis.comparison import Comparison, Scored
 from tune_jobs.analysis.figures import Curve, CurvesInfo, curves_info, plot_curves
 from tune_jobs.analysis.published import LAYERS, Published, published
-from tune_jobs.analysis.results import SCORE, config_of, merit
 from tune_jobs.analysis.sections.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.analysis.wording import counted, duration, percent, points, signed
+from tune_jobs.run_folder.schema import SCORE, config_of, merit
 
 MOST_CURVES, MOST_ROWS = 12, 20
 

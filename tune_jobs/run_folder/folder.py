@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ class RunFolder:
         return cls(fs, path, text)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the folder is on a disk, and not in an object store."""
+        return isinstance(self.fs, pyarrow.fs.LocalFileSystem)
+
+    @property
     def name(self) -> str:
         """Of the run."""
         return self.path.rsplit("/", 1)[-1]
@@ -101,6 +107,16 @@ class RunFolder:
         with self._asked():
             return [info.base_name for info in self.fs.get_file_info(selector)]
 
+    @contextlib.contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """The folder as a local path: itself, or a temporary copy of one in an object store."""
+        if self.is_local:
+            yield Path(self.path)
+            return
+        with tempfile.TemporaryDirectory() as copy:
+            pyarrow.fs.copy_files(self.path, copy, source_filesystem=self.fs)
+            yield Path(copy)
+
     def clear(self, *names: str) -> None:
         """Delete folders below this one, where they are there."""
         for name in names:
@@ -130,7 +146,7 @@ class RunFolder:
         Raises:
             InputError: another driver has it.
         """
-        if not isinstance(self.fs, pyarrow.fs.LocalFileSystem):
+        if not self.is_local:
             yield
             return
         try:
@@ -156,11 +172,10 @@ class RunFolder:
         """Replace a file at once: a reader, or a kill, meets the old or the new one."""
         target = f"{self.path}/{name}"
         # An object store shows an object when it is complete; a disk needs a rename.
-        local = isinstance(self.fs, pyarrow.fs.LocalFileSystem)
-        written = target + ".tmp" if local else target
+        written = target + ".tmp" if self.is_local else target
         with self.fs.open_output_stream(written) as file:
             file.write(content)
-        if local:
+        if self.is_local:
             self.fs.move(written, target)
 
     def read_json(self, name: str) -> dict[str, Any]:

@@ -1,20 +1,51 @@
-"""The weights of a trial's best epoch, whole: a probe's checkpoint holds its head's alone."""
+"""Checkpoints of trials: the newest complete state, and the weights of the best epoch."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable
 
 import safetensors.numpy
 import safetensors.torch
 from torch import Tensor
 
-from trainables.checkpoint import BEST_FILE
+from trainables.checkpoint import BEST_FILE, TrainingState, load_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.features import whole_model
 from trainables.models.weights import Weights, fingerprint
-from tune_jobs.storage import WEIGHTS_FOLDER, RunFolder
+from tune_jobs.run_folder.folder import WEIGHTS_FOLDER, RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+def newest_checkpoint(
+    trial: RunFolder, config: TrialConfig | None = None
+) -> tuple[RunFolder, TrainingState] | None:
+    """The checkpoint of a trial that is furthest.
+
+    One cut short by a kill is passed over, and so is one made under another config than that given.
+
+    Args:
+        trial: its folder, which need not exist.
+        config: of the trial; None where a scheduler may have changed it.
+
+    Returns:
+        The checkpoint's folder and what it holds; None where there is none.
+    """
+    newest: tuple[RunFolder, TrainingState] | None = None
+    for folder in (trial.child(n) for n in trial.names() if n.startswith("checkpoint_")):
+        try:
+            with folder.on_disk() as local:
+                state = load_checkpoint(local)
+        except Exception as error:  # damaged bytes raise anything
+            logger.warning("passing over the unreadable checkpoint %s: %s", folder.uri, error)
+            continue
+        same = config is None or TrialConfig.from_dict(state["config"]) == config
+        if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
+            newest = folder, state
+    return newest
 
 
 def keep_weights(

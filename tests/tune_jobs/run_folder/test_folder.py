@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from trainables.errors import InputError
-from tune_jobs.storage import RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):

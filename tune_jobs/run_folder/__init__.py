@@ -1,0 +1,1 @@
+"""The files that jobs write and the analysis reads: the contract between the two."""

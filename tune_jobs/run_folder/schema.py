@@ -1,0 +1,145 @@
+"""Columns of trials.parquet and epochs.parquet, statuses, and what trials are compared by."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, get_args, get_type_hints
+
+import pyarrow as pa
+
+from trainables.config import TrialConfig
+from trainables.metrics import EPOCH_METRICS, TARGET
+
+FORMAT = 1
+"""Of run.json and the two tables; a reader refuses what is newer than it knows."""
+
+STATUSES = {
+    "pending": "not started",
+    "running": "training, or cut off by a kill of the driver",
+    "interrupted": "stopped by Ctrl-C; --resume goes on with it",
+    "finished": "trained for all its epochs",
+    "stopped": "ended early by the scheduler",
+    "diverged": "its loss stopped being a finite number",
+    "failed": "an error, or its worker died too often; --resume tries again",
+}
+ENDED = ("finished", "stopped", "diverged")
+"""Statuses that --resume leaves alone."""
+OPEN = ("pending", "running", "interrupted")
+"""Statuses of trials that have no end yet."""
+
+SCORE = f"best/{TARGET}"
+"""Column of the trials that they are compared by."""
+
+_ARROW_TYPES: dict[Any, pa.DataType] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
+
+
+def _config_type(name: str, hint: Any) -> pa.DataType:
+    if name == "split":
+        return pa.list_(pa.float64())
+    for type_ in (hint, *get_args(hint)):  # of `float | None` the float counts
+        if type_ in _ARROW_TYPES:
+            return _ARROW_TYPES[type_]
+    return pa.string()
+
+
+CONFIG_TYPES = {
+    field.name: _config_type(field.name, get_type_hints(TrialConfig)[field.name])
+    for field in dataclasses.fields(TrialConfig)
+}
+EPOCH_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("epoch", pa.int64()),
+        *((name, pa.float64()) for name in EPOCH_METRICS),
+    ]
+)
+TRIAL_SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        *((f"config/{name}", type_) for name, type_ in CONFIG_TYPES.items()),
+        ("epochs", pa.int64()),
+        ("best/epoch", pa.int64()),
+        *(
+            (f"{which}/{name}", pa.float64())
+            for which in ("best", "last")
+            for name in EPOCH_METRICS
+            if name.startswith(("train_", "val_"))
+        ),
+        ("seconds", pa.float64()),
+        ("images_per_second", pa.float64()),
+        ("peak_memory_mb", pa.float64()),
+        ("micro_batch", pa.float64()),
+        ("parameters", pa.int64()),
+        ("latency_ms", pa.float64()),
+        ("device", pa.string()),
+        ("precision", pa.string()),
+        ("copied", pa.string()),
+        ("checkpoint", pa.string()),
+        ("weights_sha256", pa.string()),
+    ]
+)
+
+
+# Made once, as every row of a run has them.
+_CONFIG = {name: f"config/{name}" for name in CONFIG_TYPES}
+_BEST, _LAST = ({name: f"{which}/{name}" for name in EPOCH_METRICS} for which in ("best", "last"))
+
+
+def config_columns(config: TrialConfig) -> dict[str, Any]:
+    """A trial's settings as columns of trials.parquet; `model_args` as JSON."""
+    values = config.to_dict()
+    values["model_args"] = json.dumps(values["model_args"])
+    return {_CONFIG[name]: value for name, value in values.items()}
+
+
+def config_of(row: dict[str, Any]) -> TrialConfig:
+    """The inverse of `config_columns`."""
+    # A run of an earlier version lacks the settings that came later.
+    names = [name for name in CONFIG_TYPES if f"config/{name}" in row]
+    values = {name: _setting(row[f"config/{name}"], CONFIG_TYPES[name]) for name in names}
+    return TrialConfig.from_dict(values | {"model_args": json.loads(values["model_args"])})
+
+
+def _setting(value: Any, type_: pa.DataType) -> Any:
+    """A setting as the config has it; pandas has NaN for None, and floats beside it."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return int(value) if type_ == pa.int64() and value is not None else value
+
+
+def merit(row: Mapping[str, Any]) -> tuple[float, float]:
+    """What trials are chosen by; higher is better, and of equals the one with the lower loss."""
+    return row[SCORE], -row["best/val_loss"]
+
+
+def objective_column(objective: str) -> str:
+    """The column of trials.parquet that an objective of a search stands in."""
+    return SCORE if objective == "accuracy" else objective
+
+
+def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What trials.parquet says of a trial's epochs; the best is the first of the highest."""
+    if not epochs:
+        return {"epochs": 0, "seconds": 0.0}
+    best, last = max(epochs, key=lambda row: row[TARGET]), epochs[-1]
+    seconds = sum(row["seconds"] for row in epochs)
+    images = sum(row["seconds"] * row["images_per_second"] for row in epochs)
+    return {
+        "epochs": len(epochs),
+        "best/epoch": best["epoch"],
+        **{column: best[name] for name, column in _BEST.items()},
+        **{column: last[name] for name, column in _LAST.items()},
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
+        "micro_batch": last["micro_batch"],
+    }
