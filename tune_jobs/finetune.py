@@ -19,7 +19,7 @@ from tune_jobs.optuna_search import (
     given_options,
     search_space,
 )
-from tune_jobs.spaces import finetune_space
+from tune_jobs.search_space.defaults import finetune_space
 
 EPOCHS = 10
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
@@ -93,7 +93,7 @@ def finetune() -> int:
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
     space = search_space(options, base, finetune_space(options.models, options.mode))
     if options.space_print:
-        from tune_jobs.space_files import space_yaml
+        from tune_jobs.search_space.space_file import space_yaml
 
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0

@@ -15,8 +15,9 @@ import tyro
 from trainables.config import CHANGEABLE, TrialConfig, check_positive
 from trainables.errors import InputError
 from tune_jobs.options import JobOptions, main, parse
-from tune_jobs.space_files import load_space, space_yaml
-from tune_jobs.spaces import Space, default_space, without
+from tune_jobs.search_space.defaults import default_space
+from tune_jobs.search_space.space import Space, without
+from tune_jobs.search_space.space_file import load_space, space_yaml
 
 DEFAULT_LR = 1e-3
 OBJECTIVES = ("accuracy", "parameters", "latency_ms", "seconds")

@@ -21,7 +21,7 @@ from trainables.config import CHANGEABLE, TrialConfig
 from trainables.metrics import TARGET
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
-from tune_jobs.spaces import Parameter, Space
+from tune_jobs.search_space.space import Parameter, Space
 
 STEPS = 5
 """So many times, at most, a trial is compared with the others."""

@@ -39,8 +39,8 @@ from tune_jobs.run_folder.folder import (
     RunFolder,
 )
 from tune_jobs.run_folder.schema import objective_column
-from tune_jobs.space_files import space_yaml
-from tune_jobs.spaces import Space, params_of, suggest, to_config
+from tune_jobs.search_space.space import Space, params_of, suggest, to_config
+from tune_jobs.search_space.space_file import space_yaml
 from tune_jobs.study_storage import SOURCE, STATES, StudyStorage, study_trials
 from tune_jobs.summary import best_row, resume_command, write_figure
 from tune_jobs.tuning import Run, Search, add_trials, ray_config

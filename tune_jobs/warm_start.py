@@ -16,7 +16,7 @@ from trainables.models import model_arguments
 from tune_jobs.analysis.results import load_run
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import SCORE, config_of, objective_column
-from tune_jobs.spaces import Space, distributions, params_of, suggest, to_config
+from tune_jobs.search_space.space import Space, distributions, params_of, suggest, to_config
 from tune_jobs.study_storage import SOURCE, STATES
 
 BEST = 3

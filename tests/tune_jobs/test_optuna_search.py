@@ -18,8 +18,9 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_report import load_front
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.space_files import load_space
-from tune_jobs.spaces import default_space, suggest, to_config
+from tune_jobs.search_space.defaults import default_space
+from tune_jobs.search_space.space import suggest, to_config
+from tune_jobs.search_space.space_file import load_space
 from tune_jobs.study import build_sampler
 from tune_jobs.study_storage import StudyStorage
 

@@ -13,7 +13,7 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.population import FACTORS, explore
 from tune_jobs.recorder import DriverCallback
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.spaces import Parameter
+from tune_jobs.search_space.space import Parameter
 
 TRIALS, EPOCHS = 4, 10
 SPACE = """\

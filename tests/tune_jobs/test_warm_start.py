@@ -7,7 +7,7 @@ from tests.tune_jobs.runs import edit_record, edit_trials
 from tune_jobs.analysis.results import load_run
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.spaces import Parameter
+from tune_jobs.search_space.space import Parameter
 from tune_jobs.warm_start import warm_start
 
 SPACE = {"lr": Parameter(name="lr", kind="float", low=1e-4, high=1e-2, log=True)}

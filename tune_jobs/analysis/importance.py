@@ -21,7 +21,7 @@ from tune_jobs.analysis.search_figures import (
     scores,
 )
 from tune_jobs.run_folder.schema import SCORE
-from tune_jobs.spaces import Space
+from tune_jobs.search_space.space import Space
 
 MIN_FINISHED = 10
 """Fewer finished trials say nothing about importance."""

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from tune_jobs.analysis.results import search_frame
-from tune_jobs.spaces import Space
+from tune_jobs.search_space.space import Space
 
 _UNITS = {"batch_size": "images"}  # the other parameters have none
 

@@ -29,7 +29,7 @@ from tune_jobs.analysis.search_figures import (
     scores,
 )
 from tune_jobs.run_folder.schema import SCORE, STATUSES
-from tune_jobs.spaces import Space
+from tune_jobs.search_space.space import Space
 
 NOT_USED = -0.12
 """Height of a trial at a parameter it does not have; the axes go from 0 to 1."""

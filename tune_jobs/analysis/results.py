@@ -11,7 +11,7 @@ import pandas as pd
 from trainables.errors import InputError
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import FORMAT
-from tune_jobs.spaces import Space, is_among
+from tune_jobs.search_space.space import Space, is_among
 
 
 def load_run(path: str | Path) -> dict[str, Any]:

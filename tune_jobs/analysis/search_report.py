@@ -26,7 +26,7 @@ from tune_jobs.analysis.search_figures import (
     pruning_info,
 )
 from tune_jobs.run_folder.schema import objective_column
-from tune_jobs.spaces import Space
+from tune_jobs.search_space.space import Space
 
 
 def draw_search(

@@ -26,7 +26,7 @@ from tune_jobs.analysis.search_figures import (
     trial_numbers,
 )
 from tune_jobs.run_folder.schema import SCORE, STATUSES
-from tune_jobs.spaces import Parameter
+from tune_jobs.search_space.space import Parameter
 
 
 def ranges(**log):

@@ -2,8 +2,9 @@ import pytest
 
 from trainables import models
 from trainables.errors import InputError
-from tune_jobs.space_files import load_space, space_yaml
-from tune_jobs.spaces import Parameter, default_space
+from tune_jobs.search_space.defaults import default_space
+from tune_jobs.search_space.space import Parameter
+from tune_jobs.search_space.space_file import load_space, space_yaml
 
 YAML = """
 # Comments and blank lines count as lines.

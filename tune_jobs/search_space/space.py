@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -59,61 +59,6 @@ NOT_SEARCHED = (
 )  # fmt: skip
 # What a network of our own has no use for.
 OF_PRETRAINED = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")
-
-
-def default_space(model: str = "cnn") -> Space:
-    """The space of a search that is given none.
-
-    Raises:
-        InputError: no model has that name.
-    """
-    parameters = [
-        Parameter(name="lr", kind="float", low=1e-4, high=1e-1, log=True),
-        _choice("batch_size", 32, 64, 128),
-        _choice("optimizer", "adam", "adamw", "sgd"),
-        Parameter(name="momentum", kind="float", low=0.8, high=0.99, when={"optimizer": ("sgd",)}),
-        Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
-        _choice("schedule", "constant", "cosine", "one_cycle"),
-        Parameter(name="dropout", kind="float", low=0.0, high=0.7),
-        Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
-        _choice("augment", "none", "flip_crop"),
-    ]
-    if model == "cnn":
-        parameters += [
-            _choice("model.widths", [16, 32, 64], [32, 64, 128], [64, 128, 256]),
-            _choice("model.kernel_size", 3, 5),
-            _choice("model.hidden_units", 32, 64, 128, 256),
-        ]
-    known = searchable(model)
-    return {parameter.name: parameter for parameter in parameters if parameter.name in known}
-
-
-def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
-    """The space of a search over pretrained networks that is given none."""
-    parameters = [Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True)]
-    if len(models) > 1:
-        parameters.append(_choice("model", *models))
-    if len(modes) > 1:
-        parameters.append(_choice("mode", *modes))
-    parameters += [
-        _choice("batch_size", 32, 64, 128),
-        Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
-        _choice("schedule", "constant", "cosine", "one_cycle"),
-        Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
-    ]
-    moving = tuple(mode for mode in modes if mode != "probe")
-    if moving:
-        when = {"mode": moving} if len(modes) > 1 else {}
-        parameters.append(dataclasses.replace(_choice("augment", "none", "flip_crop"), when=when))
-    if "gradual" in modes:
-        when = {"mode": ("gradual",)} if len(modes) > 1 else {}
-        decay = Parameter(name="layer_decay", kind="float", low=0.4, high=1.0, when=when)
-        parameters.append(decay)
-    return {parameter.name: parameter for parameter in parameters}
-
-
-def _choice(name: str, *choices: Any) -> Parameter:
-    return Parameter(name=name, kind="categorical", choices=choices)
 
 
 def searchable(model: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import pytest
 from trainables import models
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from tune_jobs.spaces import (
+from tune_jobs.search_space.defaults import default_space
+from tune_jobs.search_space.space import (
     Parameter,
-    default_space,
     distributions,
     params_of,
     searchable,

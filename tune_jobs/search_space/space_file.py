@@ -14,8 +14,8 @@ import yaml
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from tune_jobs.space_entries import at_line, read_entries
-from tune_jobs.spaces import (
+from tune_jobs.search_space.line_reader import at_line, read_entries
+from tune_jobs.search_space.space import (
     NOT_SEARCHED,
     OF_PRETRAINED,
     Parameter,
