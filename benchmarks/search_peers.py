@@ -24,12 +24,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tune_jobs.search_space.defaults import default_space
-
 from benchmarks import syne_tune_peer
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.errors import DivergedError
+from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import suggest, to_config
 
 EPOCHS = 12

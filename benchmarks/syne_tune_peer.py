@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tune_jobs.search_space.defaults import default_space
 
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
+from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import Parameter, to_config
 
 ARRAYS = ("train_images", "train_labels", "val_images", "val_labels")

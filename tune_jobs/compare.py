@@ -15,8 +15,8 @@ from tune_jobs.options import check_price, main
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_jobs.analysis.candidates import Candidate, LoadedRun
-    from tune_jobs.analysis.comparison import Comparison
+    from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
+    from tune_jobs.analysis.comparison.comparison import Comparison
     from tune_jobs.evaluation import TrainedModel
     from tune_jobs.run_data import RunData
     from tune_jobs.run_folder.folder import RunFolder
@@ -58,7 +58,7 @@ def compare() -> int:
     # Torch takes seconds to import, and is not needed to refuse a bad option.
     from rich.console import Console
 
-    from tune_jobs.analysis.candidates import load_runs, winners
+    from tune_jobs.analysis.comparison.candidates import load_runs, winners
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     runs = load_runs(options.runs, options.partial)
@@ -87,7 +87,7 @@ def output_folder(path: str) -> RunFolder:
     Raises:
         InputError: it holds something else than a comparison.
     """
-    from tune_jobs.analysis.frames import COMPARISON_FILE
+    from tune_jobs.analysis.results import COMPARISON_FILE
     from tune_jobs.run_folder.folder import RunFolder
 
     folder = RunFolder.at(path)
@@ -111,7 +111,7 @@ def read_images(runs: list[LoadedRun], source: str | None) -> dict[str, RunData]
     Raises:
         InputError: they cannot be read, or are not the same images, cut alike.
     """
-    from tune_jobs.analysis.candidates import check_same
+    from tune_jobs.analysis.comparison.candidates import check_same
     from tune_jobs.run_data import load_data_again
 
     images: dict[str, RunData] = {}
@@ -142,7 +142,7 @@ def data_of(candidate: Candidate, images: dict[str, RunData]) -> RunData:
 
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
     """The candidates that won nothing, in the order of runs and trials."""
-    from tune_jobs.analysis.candidates import candidates
+    from tune_jobs.analysis.comparison.candidates import candidates
 
     won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
     everyone = [candidate for run in runs for candidate in candidates(run)]
@@ -204,7 +204,7 @@ def open_test(
     import torch
 
     from tune_jobs import ledger
-    from tune_jobs.analysis.comparison import Comparison
+    from tune_jobs.analysis.comparison.comparison import Comparison
     from tune_jobs.evaluation import contestant, load_trained, open_test_part, score
     from tune_jobs.run_folder.provenance import facts_of
 
@@ -251,9 +251,9 @@ def open_test(
 def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> None:
     """Write the tables, both reports and the chosen model."""
     from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
-    from tune_jobs.analysis.frames import write_frames
-    from tune_jobs.analysis.model_card import model_card
-    from tune_jobs.analysis.report import write_report
+    from tune_jobs.analysis.comparison.tables import write_frames
+    from tune_jobs.analysis.report.html import write_report
+    from tune_jobs.analysis.report.model_card import model_card
 
     write_frames(comparison, folder)  # first: by them the folder is known again as ours
     folder.clear("figures", MODEL_FOLDER)
@@ -279,8 +279,8 @@ def print_answer(comparison: Comparison, folder: RunFolder, console: Console) ->
     from rich.markup import escape
     from rich.table import Table
 
-    from tune_jobs.analysis.report import HTML_FILE, answers
-    from tune_jobs.analysis.verdict import headline, verdict
+    from tune_jobs.analysis.comparison.verdict import headline, verdict
+    from tune_jobs.analysis.report.html import HTML_FILE, answers
 
     console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
     console.print(verdict(comparison), markup=False, highlight=False)

@@ -15,8 +15,8 @@ from trainables.costs import measure
 from trainables.errors import InputError
 from trainables.precision import exact_convolutions
 from trainables.saved_model import Classifier, describe_model, rebuild
-from tune_jobs.analysis.candidates import Candidate, LoadedRun, family
-from tune_jobs.analysis.comparison import Contestant, Role, Scored, TestPart
+from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
+from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestPart
 from tune_jobs.run_data import RunData
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of

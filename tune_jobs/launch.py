@@ -18,7 +18,7 @@ from trainables.features import linear_head
 from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
-from tune_jobs.analysis.wording import duration
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.capacity import Places, checked_resources, has_room, planned_machine, prices
 from tune_jobs.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan

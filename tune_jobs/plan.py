@@ -21,7 +21,7 @@ from rich.table import Table
 from trainables.config import TrialConfig
 from trainables.data import TrainingData, part_of
 from trainables.errors import InputError
-from tune_jobs.analysis.wording import duration
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.capacity import Prices
 from tune_jobs.options import JobOptions, started
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name

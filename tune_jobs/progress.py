@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from trainables.metrics import TARGET
-from tune_jobs.analysis.wording import duration
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 
 LOG_EVERY_S = 60.0

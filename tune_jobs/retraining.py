@@ -12,7 +12,13 @@ from rich.console import Console
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from tune_jobs.analysis.candidates import Candidate, LoadedRun, candidates, family, load_run_folder
+from tune_jobs.analysis.comparison.candidates import (
+    Candidate,
+    LoadedRun,
+    candidates,
+    family,
+    load_run_folder,
+)
 from tune_jobs.capacity import has_gpus
 from tune_jobs.launch import train
 from tune_jobs.options import JobOptions, RunOptions

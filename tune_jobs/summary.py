@@ -18,9 +18,9 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.metrics import TARGET
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
-from tune_jobs.analysis.figures import curves_info, plot_curves
+from tune_jobs.analysis.curves import curves_info, plot_curves
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.analysis.results import load_epochs
-from tune_jobs.analysis.wording import duration
 from tune_jobs.options import RunOptions
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_folder.checkpoints import best_weights

@@ -10,8 +10,7 @@ import pytest
 from tests.cluster.cloud import MOST, Cloud
 from tests.cluster.grids import GRID, LONG, assert_as_expected, recover, wait_for
 from tests.cluster.hosts import HEAD
-from tune_jobs.analysis.frames import load_comparison
-from tune_jobs.analysis.results import load_run, load_trials
+from tune_jobs.analysis.results import load_comparison, load_run, load_trials
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
 
 pytestmark = pytest.mark.cluster

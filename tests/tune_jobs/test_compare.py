@@ -19,8 +19,8 @@ from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
 from trainables.sources import load_dataset
 from tune_jobs import evaluation, ledger
-from tune_jobs.analysis.candidates import load_runs
-from tune_jobs.analysis.frames import load_comparison, load_predictions
+from tune_jobs.analysis.comparison.candidates import load_runs
+from tune_jobs.analysis.results import load_comparison, load_predictions
 from tune_jobs.compare import compare
 from tune_jobs.options import DataOptions
 from tune_jobs.run_data import load_data

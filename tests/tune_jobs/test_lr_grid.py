@@ -30,8 +30,7 @@ from trainables.prediction import predict
 from trainables.preparation import Preparation
 from trainables.sources import load_dataset
 from tune_jobs import launch
-from tune_jobs.analysis.results import load_epochs, load_run, load_trials
-from tune_jobs.analysis.search_report import load_front
+from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.lr_grid import lr_grid
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import TRIAL_SCHEMA

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from trainables.config import TrialConfig
-from tune_jobs.analysis.results import load_epochs, load_run, load_trials
-from tune_jobs.analysis.search_report import load_front
+from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.search_space.defaults import default_space

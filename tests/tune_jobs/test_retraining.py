@@ -11,9 +11,8 @@ from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import edit_trials, write_run
 from trainables.config import TrialConfig
 from tune_jobs import ledger, retraining
-from tune_jobs.analysis.candidates import load_runs, winners
-from tune_jobs.analysis.frames import load_comparison, load_predictions
-from tune_jobs.analysis.results import load_trials
+from tune_jobs.analysis.comparison.candidates import load_runs, winners
+from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
 from tune_jobs.compare import compare
 from tune_jobs.retraining import first_seed, run_name
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from trainables.errors import InputError
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import FORMAT
+from tune_jobs.run_folder.schema import FORMAT, objective_column
 from tune_jobs.search_space.space import Space, is_among
+
+COMPARISON_FILE = "comparison.parquet"
+PREDICTIONS_FILE = "predictions.parquet"
+COMPARISON_FORMAT = 1
+"""Of both files, in the metadata of their schema; a reader refuses what it does not know."""
+FORMAT_KEY = b"bakeoff.format"
 
 
 def load_run(path: str | Path) -> dict[str, Any]:
@@ -74,6 +83,60 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
     """
     load_run(path)
     return RunFolder.at(path).read_frame(EPOCHS_FILE)
+
+
+def load_front(path: str | Path) -> pd.DataFrame:
+    """The trials of a search that no other one beats in every objective, by the first of them.
+
+    Args:
+        path: a run folder, local or s3://… or gs://….
+
+    Raises:
+        InputError: there is no search at that path or URI, or a newer version wrote it.
+    """
+    from tune_jobs.analysis.search_figures.pareto import pareto_front  # imports matplotlib
+
+    objectives = load_run(path)["search"].get("objectives")
+    if objectives is None:
+        raise InputError(f"{path} is no search but a grid, which has no objectives: check the path")
+    columns = {objective_column(name): mode for name, mode in objectives.items()}
+    trials = load_trials(path)
+    return pareto_front(trials[trials["status"] == "finished"], columns)
+
+
+def load_comparison(path: str | Path) -> pd.DataFrame:
+    """The frame of `comparison_frame`, from the folder of a comparison.
+
+    Args:
+        path: the folder, local or s3://… or gs://….
+
+    Raises:
+        InputError: it holds no comparison, or one of another version.
+    """
+    return _load_table(path, COMPARISON_FILE)
+
+
+def load_predictions(path: str | Path) -> pd.DataFrame:
+    """The frame of `predictions_table`; args and errors are those of `load_comparison`."""
+    return _load_table(path, PREDICTIONS_FILE)
+
+
+def _load_table(path: str | Path, name: str) -> pd.DataFrame:
+    folder = RunFolder.at(path)
+    if not folder.has(name):
+        raise InputError(f"{path} holds no {name}: give the folder that compare.py wrote")
+    try:
+        table = pq.read_table(io.BytesIO(folder.read(name)))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}/{name} is damaged ({error}): compare the runs again") from error
+    version = (table.schema.metadata or {}).get(FORMAT_KEY, b"none").decode()
+    if version != str(COMPARISON_FORMAT):
+        raise InputError(
+            f"{path}/{name} has format {version}, and this version reads {COMPARISON_FORMAT}: "
+            "compare the runs again"
+        )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def search_frame(trials: pd.DataFrame, space: Space) -> pd.DataFrame:

@@ -8,9 +8,9 @@ import pandas as pd
 from trainables.config import TrialConfig
 from trainables.costs import Costs
 from trainables.metrics import EPOCH_METRICS
-from tune_jobs.analysis.candidates import Candidate, LoadedRun
-from tune_jobs.analysis.comparison import Comparison, Contestant, Scored, TestPart
-from tune_jobs.analysis.published import LAYERS
+from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored, TestPart
+from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns, summary_columns
 

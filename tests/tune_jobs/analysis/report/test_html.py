@@ -1,0 +1,145 @@
+import re
+import shutil
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.tune_jobs.analysis.comparisons import CIFAR10, make_comparison
+from tune_jobs.analysis.report.html import (
+    DRAWING,
+    SECTIONS,
+    answers,
+    cards,
+    inline,
+    pictures,
+    svg,
+    write_report,
+)
+from tune_jobs.analysis.report.markdown import plain
+from tune_jobs.analysis.report.sections import scores
+from tune_jobs.run_folder.folder import RunFolder
+
+NASTY = ("<script>document.title='run'</script>", "$x_1$ and $", "a|b *c* _d_", '"quoted" & co',
+         "x" * 120)  # fmt: skip
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return make_comparison(
+        models=(("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
+                ("densenet121", "none", 0.9, 4)),
+        classes=NASTY + CIFAR10[:5],
+        names=('a&b "<i>c</i>"', "fine$tune$"),
+        seeds=3,
+        trials=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def written(comparison, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_report(comparison, RunFolder.at(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian's package chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_page_opens_without_an_error_and_fits_the_screen(width, scheme, written, browser):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    errors = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: errors.append(request.url)
+            if not request.url.startswith(("file:", "data:")) else None)  # fmt: skip
+    page.goto((written / "report.html").as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(
+        "[...document.images].filter(each => !each.complete || !each.naturalWidth).length"
+    ) == 0  # fmt: skip
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('figure svg')].map(each => each.clientHeight)"
+    )
+    assert len(drawn) > 10
+    assert min(drawn) > 40
+    assert page.title() != "run"  # no class name is run as a script
+    assert NASTY[0] in page.inner_text("body")
+    ink, paper = page.evaluate(
+        "['color', 'backgroundColor'].map(each => getComputedStyle(document.body)[each])"
+    )
+    dark = sum(map(int, re.findall(r"\d+", ink)[:3])) > sum(map(int, re.findall(r"\d+", paper)[:3]))
+    assert dark == (scheme == "dark")
+    assert errors == []
+    page.close()
+
+
+def test_links_lead_to_their_sections(written):
+    page = (written / "report.html").read_text()
+    anchors = re.findall(r'<a href="#([^"]+)"', page)
+    assert len(anchors) == len(SECTIONS)
+    assert sorted(anchors) == sorted(re.findall(r'<section id="([^"]+)"', page))
+    assert "http:" not in page.replace("http://www.w3.org", "")
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)  # of different drawings too
+
+
+def test_every_figure_is_there_twice_and_described(comparison, written):
+    sections = [section for make in SECTIONS if (section := make(comparison))]
+    drawn = list(pictures(sections))
+    assert len({picture.name for picture in drawn}) == len(drawn) > 10
+    page, text = ((written / f"report.{end}").read_text() for end in ("html", "md"))
+    for picture in drawn:
+        assert len(picture.alt) > 20
+        ElementTree.parse(written / "figures" / f"{picture.name}.svg")
+        with Image.open(written / "figures" / f"{picture.name}.png") as image:
+            assert image.width > 500
+        assert f"(figures/{picture.name}.svg)" in text
+    assert page.count('role="img"') == len(drawn) + 1  # and that of the summary
+    assert page.count("aria-label=") >= len(drawn)
+
+
+def test_the_same_figure_gives_the_same_file(comparison, written):
+    with mpl.rc_context(DRAWING):
+        (again, *_) = pictures([scores.section(comparison)])
+        assert svg(again) == (written / "figures" / f"{again.name}.svg").read_text()
+
+
+def test_no_name_is_markup(written):
+    page, text = ((written / f"report.{end}").read_text() for end in ("html", "md"))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in text.replace("\\<script", "")
+    assert plain(NASTY[2]) == r"a\|b \*c\* \_d\_"
+    rows = [line for line in text.splitlines() if line.startswith("|") and "quoted" in line]
+    # The bars of a name split no cell.
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {5, 6, 7, 8}
+
+
+def test_drawings_take_the_colours_of_the_page():
+    drawing = inline('<?xml?><svg><g style="fill: #ffffff; stroke: #000000"/></svg>', 5)
+    group = '<g style="fill: var(--paper); stroke: currentColor"/>'
+    assert str(drawing) == f'<svg style="min-width: 300px">{group}</svg>'
+
+
+def test_the_first_screen_says_which_how_good_and_at_what_cost(comparison):
+    table = answers(comparison)
+    assert [row[0] for row in table.rows] == [c.name for c in comparison.contestants]
+    assert [row[-1] for row in table.rows] == ["chosen", "worse", "not separable"]
+    assert [value for _, value, _ in cards(comparison)] == ["90.00%", "390,634", "1 ms", "60 s"]

@@ -1,0 +1,216 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
+from trainables.config import TrialConfig
+from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
+from tune_jobs.analysis.report.blocks import Fold, Table, Text
+from tune_jobs.analysis.report.sections import (
+    costs,
+    error_analysis,
+    method,
+    scores,
+    seeds,
+    significance,
+    trade_offs,
+    training,
+)
+from tune_jobs.analysis.style import MODEL_COLOURS, model_styles
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
+              ("densenet121", "default", 0.9, 4))  # fmt: skip
+    return make_comparison(models, seeds=3, trials=True, latencies=(1.0, 10.0, 0.5))
+
+
+def tables(section):
+    def inside(blocks):
+        for block in blocks:
+            if isinstance(block, Table):
+                yield block
+            elif isinstance(block, Fold):
+                yield from inside(block.blocks)
+
+    return list(inside(section.blocks))
+
+
+@pytest.mark.parametrize(
+    "module", [scores, significance, seeds, costs, error_analysis, training, trade_offs, method]
+)
+def test_every_row_of_a_table_has_a_cell_a_column(module, comparison):
+    section = module.section(comparison)
+    assert section.title
+    assert section.anchor
+    for table in tables(section):
+        assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_accuracies_and_their_intervals_are_drawn(comparison):
+    info = scores.accuracy_info(comparison)
+    assert info.accuracies == [0.9, 0.7, 0.9]
+    lines = scores.plot_accuracy(info).axes[0].lines
+    for i, (low, high) in enumerate(info.intervals):
+        assert lines[2 * i].get_xdata().tolist() == pytest.approx([100 * low, 100 * high])
+        assert lines[2 * i + 1].get_xdata() == pytest.approx([100 * info.accuracies[i]])
+
+
+def test_confusion_is_shares_of_each_class(comparison):
+    winner = comparison.chosen.winner
+    shares = scores.confusion_info([winner], CIFAR10).panels[winner.name]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    wrong = 1 - np.diag(shares)
+    np.testing.assert_allclose(wrong, shares[np.arange(10), (np.arange(10) + 1) % 10], atol=1e-12)
+    assert np.diag(shares).mean() == pytest.approx(0.9)
+
+
+def test_other_trials_are_in_a_fold_of_their_own(comparison):
+    (fold,) = [block for block in scores.section(comparison).blocks if isinstance(block, Fold)]
+    assert [row[0] for row in fold.blocks[0].rows] == [s.name for s in comparison.trials]
+
+
+def test_differences_say_which_are_separable(comparison):
+    info = significance.differences_info(comparison)
+    assert info.differences == pytest.approx([0.2, 0, -0.2])
+    assert info.separable == [True, False, True]
+    assert significance.section(make_comparison([("cnn", "none", 0.9, 0)])) is None
+
+
+def test_seeds_are_drawn_by_training(comparison):
+    info = seeds.seeds_info(comparison)
+    assert info.accuracies["custom CNN"] == pytest.approx([0.9, 0.89, 0.88], abs=0.0026)
+    assert info.means["custom CNN"] == pytest.approx(np.mean(info.accuracies["custom CNN"]))
+    ax = seeds.plot_seeds(info).axes[0]
+    assert len(ax.lines) == 3 * len(info.means)
+    assert seeds.section(make_comparison()) is None
+
+
+def test_a_front_is_of_what_no_other_beats_in_accuracy_and_cost(comparison):
+    info = costs.cost_info(comparison)
+    latency = next(axis for axis in info.costs if axis.startswith("latency"))
+    # The fastest is as accurate as the chosen one, so nothing else is on the front.
+    assert info.fronts[latency] == ["pretrained densenet121"]
+    assert info.costs[latency] == [1.0, 10.0, 0.5]
+    assert info.fronts["parameters"] == ["custom CNN"]
+
+
+def test_dollars_have_a_column_where_a_price_was_given(comparison):
+    def header(comparison):
+        return tables(costs.section(comparison))[1].header
+
+    assert "dollars" not in header(comparison)
+    priced = [dataclasses.replace(c, dollars=1.5) for c in comparison.contestants]
+    assert "dollars" in header(dataclasses.replace(comparison, contestants=priced))
+
+
+def test_a_model_has_its_colour_in_every_figure():
+    names = [f"model {i}" for i in range(9)]
+    styles = model_styles(names)
+    assert len(set(styles.values())) == len(names)
+    assert [styles[name][0] for name in names[:6]] == list(MODEL_COLOURS)
+    assert model_styles(names[:3]) == {name: styles[name] for name in names[:3]}
+
+
+def test_mistakes_are_the_surest_ones(comparison):
+    winner = comparison.chosen.winner
+    mistakes = error_analysis.mistakes_info(winner, comparison.test)
+    assert len(mistakes) == error_analysis.MISTAKES
+    sure = [mistake.confidence for mistake in mistakes]
+    assert sure == sorted(sure, reverse=True)
+    assert sure[0] == pytest.approx(winner.confidence[~winner.right].max())
+    for mistake in mistakes:
+        image = mistake.index - 1000
+        assert not winner.right[image]
+        assert (mistake.image == comparison.test.images[image]).all()
+        follower = (CIFAR10.index(mistake.label) + 1) % 10
+        assert mistake.taken_for == CIFAR10[follower]
+
+
+def test_errors_overlap_as_counted(comparison):
+    first = error_analysis.overlap_rows(comparison)[0]
+    # The second has all that the first has wrong, and 80 more.
+    assert first[2:5] == ("40", "0", "80")
+    assert first[5] == "33.33%"
+
+
+def test_the_most_confused_pairs_come_first(comparison):
+    rows = error_analysis.confused_rows(comparison.chosen.winner, CIFAR10)
+    counts = [int(row[3]) + int(row[4]) for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    for _, first, second, *_ in rows:
+        assert abs(CIFAR10.index(first) - CIFAR10.index(second)) in (1, 9)
+
+
+def test_what_the_report_published_is_what_it_says():
+    assert sum(LAYERS.values()) == 390_634
+    assert RATES[2.5e-4].accuracy == 0.7414
+    assert {len(known.train_losses) for known in RATES.values()} == {20}
+    assert {len(known.val_losses) for known in NETWORKS.values()} == {10}
+    assert RATES[1e-1].val_losses[-1] == 2.3598
+    assert NETWORKS["googlenet"].train_losses[-1] == 0.8432
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"lr": 1e-3}, RATES[1e-3]),
+        ({"lr": 3e-3}, None),
+        ({"lr": 1e-3, "model_args": {"widths": [8]}}, None),
+        ({"lr": 1e-5, "model": "resnet18", "weights": "default"}, NETWORKS["resnet18"]),
+        ({"lr": 1e-5, "model": "resnet18"}, None),
+        ({"lr": 1e-4, "model": "resnet18", "weights": "default"}, None),
+        ({"lr": 1e-5, "model": "resnet18", "weights": "default", "mode": "probe"}, None),
+    ],
+)
+def test_only_trainings_like_the_reports_stand_beside_it(settings, expected):
+    assert published(TrialConfig(**settings), CIFAR10) is expected
+    assert published(TrialConfig(**settings), ("cat", "dog")) is None
+
+
+def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
+    table = next(t for t in tables(training.section(comparison)) if t.header[-2:] == ("report",
+                 "difference") and t.header[0] == "run")  # fmt: skip
+    mine = {row[2]: row[3:] for row in table.rows if row[:2] == ("lr-grid", "best")}
+    assert mine["test accuracy"] == ("90.00%", "74.14%", "+15.86 points")
+    assert mine["final training loss"] == ("0.6667", "1.7022", "−1.0355")
+    assert set(mine) == {"final training loss", "final validation loss", "test accuracy",
+                         "weighted precision", "weighted recall"}  # fmt: skip
+    layers = next(t for t in tables(training.section(comparison)) if "layer" in t.header[0])
+    assert layers.rows[-1] == ("all", "390,634", "390,634", "+0")
+
+
+def test_the_reports_curves_are_drawn_beside_ours(comparison):
+    panels = training.run_curves(comparison.runs[0], ["best"], CIFAR10).panels
+    ours, _, theirs, _ = panels["best"]
+    assert ours.values == pytest.approx([2, 1, 2 / 3])
+    assert theirs.values == list(RATES[2.5e-4].train_losses)
+    assert len(training.run_curves(comparison.runs[0], ["best"], ("a", "b")).panels["best"]) == 2
+
+
+def test_what_was_not_opened_is_sealed():
+    (table, *_) = tables(training.section(make_comparison()))
+    assert [row[5] for row in table.rows] == ["90.00%", "sealed"]
+
+
+def test_all_ten_rows_of_the_discussion_are_settled_or_say_why_not(comparison):
+    (table,) = tables(trade_offs.section(comparison))
+    assert len(table.rows) == 10
+    for _, _, _, custom, pretrained, how in table.rows:
+        assert (custom == "–") == (pretrained == "–") == how.startswith("none: ")
+    measured = {row[0]: row[3] for row in table.rows if row[3] != "–"}
+    assert measured["Generalization"] == "95.00% in training, 90.00% in the test: −5.00"
+    assert measured["Time efficiency"] == "90.00% after 6 s of training"
+    only = tables(trade_offs.section(make_comparison([("cnn", "none", 0.9, 0)])))[0]
+    assert all(row[5].startswith(("none: ", "one side only: ")) for row in only.rows)
+
+
+def test_the_method_counts_openings_and_copies():
+    section = method.section(make_comparison(openings=3, duplicates=2))
+    told = " ".join(block.text for block in section.blocks if isinstance(block, Text))
+    assert "looked at 3 times" in told
+    assert "2 of the test images also stand" in told
+    assert f"{IMAGES} sealed" in told
+    assert len(tables(section)[0].rows) == 3

@@ -1,0 +1,134 @@
+"""A comparison as tables: comparison.parquet and predictions.parquet, written and read."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainables.data import Ints
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored
+from tune_jobs.analysis.results import (
+    COMPARISON_FILE,
+    COMPARISON_FORMAT,
+    FORMAT_KEY,
+    PREDICTIONS_FILE,
+)
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.schema import SCORE, config_columns
+
+PREDICTIONS_SCHEMA = pa.schema(
+    [
+        ("model", pa.dictionary(pa.int16(), pa.string())),
+        ("role", pa.dictionary(pa.int16(), pa.string())),
+        ("run", pa.dictionary(pa.int16(), pa.string())),
+        ("trial", pa.dictionary(pa.int16(), pa.string())),
+        ("seed", pa.int64()),
+        ("image", pa.int64()),
+        ("label", pa.dictionary(pa.int16(), pa.string())),
+        ("predicted", pa.dictionary(pa.int16(), pa.string())),
+        ("right", pa.bool_()),
+        ("logits", pa.list_(pa.float32())),
+    ]
+)
+
+
+def comparison_frame(comparison: Comparison) -> pd.DataFrame:
+    """One row a model that was scored on the test images, as comparison.parquet holds it.
+
+    Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision,
+    recall and f1 with `/low` and `/high` of 95% intervals; validation_accuracy, images, parameters,
+    training_seconds; of winners macs, latency_p50_ms, latency_p95_ms, images_per_second, tried,
+    search_seconds, dollars, and where there are seeds their mean, deviation and errors as seeds/*;
+    every setting as config/*.
+    """
+    contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
+    rows = [
+        _row(scored, contestants.get(id(scored)), comparison.chosen.winner is scored)
+        for scored in comparison.scored
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[str, Any]:
+    candidate = scored.candidate
+    row: dict[str, Any] = {
+        "model": candidate.family,
+        "role": scored.role,
+        "chosen": chosen,
+        "run": candidate.run.folder.uri,
+        "trial": candidate.trial,
+        "seed": candidate.config.seed,
+        "accuracy": scored.accuracy,
+    }
+    row["accuracy/low"], row["accuracy/high"] = scored.accuracy_interval
+    for name, interval in scored.score_intervals.items():
+        row[name] = getattr(scored.scores, name)
+        row[f"{name}/low"], row[f"{name}/high"] = interval
+    row |= {
+        "validation_accuracy": candidate.row[SCORE],
+        "images": len(scored.right),
+        "parameters": candidate.row["parameters"],
+        "training_seconds": candidate.row["seconds"],
+    }
+    if contestant is not None:
+        row |= vars(contestant.costs)
+        row |= {
+            "tried": contestant.tried,
+            "search_seconds": contestant.search_seconds,
+            "dollars": contestant.dollars,
+        }
+        if contestant.spread is not None:
+            row |= {f"seeds/{name}": value for name, value in vars(contestant.spread).items()}
+    return row | config_columns(candidate.config)
+
+
+def predictions_table(comparison: Comparison) -> pa.Table:
+    """One row a model and test image, as predictions.parquet holds it.
+
+    `image` is the image's index in the dataset, `label` and `predicted` are class names, and
+    `logits` are in the order of the classes.
+    """
+    test = comparison.test
+    parts = []
+    for scored in comparison.scored:
+        n, candidate = len(scored.right), scored.candidate
+        columns = {
+            "model": _repeated(candidate.family, n),
+            "role": _repeated(scored.role, n),
+            "run": _repeated(candidate.run.folder.uri, n),
+            "trial": _repeated(candidate.trial, n),
+            "seed": pa.array(np.full(n, candidate.config.seed)),
+            "image": pa.array(test.indices),
+            "label": _named(scored.labels, test.classes),
+            "predicted": _named(scored.predicted, test.classes),
+            "right": pa.array(scored.right),
+            "logits": pa.array(list(scored.logits), pa.list_(pa.float32())),
+        }
+        parts.append(pa.table(columns, schema=PREDICTIONS_SCHEMA))
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _repeated(text: str, times: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(np.zeros(times, np.int16), [text])
+
+
+def _named(labels: Ints, classes: tuple[str, ...]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(labels.astype(np.int16), list(classes))
+
+
+def write_frames(comparison: Comparison, folder: RunFolder) -> None:
+    """Write both parquet files."""
+    frame = pa.Table.from_pandas(comparison_frame(comparison), preserve_index=False)
+    for name, table in (
+        (COMPARISON_FILE, frame),
+        (PREDICTIONS_FILE, predictions_table(comparison)),
+    ):
+        metadata = {**(table.schema.metadata or {}), FORMAT_KEY: str(COMPARISON_FORMAT).encode()}
+        buffer = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+        folder.write(name, buffer.getvalue())

@@ -1,0 +1,82 @@
+"""Figures in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tune_jobs.analysis.formatting import shortened
+from tune_jobs.analysis.style import COLOURS
+
+CURVE_STYLES = ((COLOURS[0], "-"), (COLOURS[1], "--"), (COLOURS[5], ":"), (COLOURS[4], "-."))
+"""Of training, validation, and the two that were published."""
+
+LEAST_SPAN = 0.02
+"""Of a loss axis, in nats; less is noise."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a panel."""
+
+    label: str
+    epochs: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class CurvesInfo:
+    """Train and validation loss, a panel a trial, as in the report."""
+
+    panels: dict[str, tuple[Curve, ...]]
+    """Trial name -> training and validation loss, and those that were published where there are."""
+    ylabel: str = "loss (nats)"
+    xlabel: str = "epoch"
+
+
+def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
+    """Loss curves of every trial in `load_epochs()`, in its order."""
+    panels: dict[str, tuple[Curve, ...]] = {}
+    for trial, rows in epochs.groupby("trial", sort=False):
+        x = rows["epoch"].tolist()
+        panels[str(trial)] = (
+            Curve("training", x, rows["train_loss"].tolist()),
+            Curve("validation", x, rows["val_loss"].tolist()),
+        )
+    return CurvesInfo(panels)
+
+
+def plot_curves(info: CurvesInfo) -> Figure:
+    """Draw the panels, three in a row, each on its own scale: rates differ widely in loss."""
+    columns = min(3, max(1, len(info.panels)))
+    rows = -(-max(1, len(info.panels)) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
+        for curve, (colour, style) in zip(curves, CURVE_STYLES, strict=False):
+            # A single epoch is a point, which a line does not show.
+            marker = "o" if len(curve.epochs) == 1 else None
+            ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
+                    marker=marker)  # fmt: skip
+        ax.set_title(shortened(trial, 40), fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
+        ax.ticklabel_format(axis="y", useOffset=False)
+        low, high = ax.get_ylim()
+        if high - low < LEAST_SPAN:  # a loss that stands still is a flat line
+            middle = (low + high) / 2
+            ax.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(info.ylabel)
+    for ax in list(axes.flat)[len(info.panels) :]:
+        ax.set_visible(False)
+    for ax in list(axes.flat)[max(0, len(info.panels) - columns) : len(info.panels)]:
+        ax.set_xlabel(info.xlabel)
+        ax.tick_params(labelbottom=True)
+    if info.panels:
+        most = max(range(len(info.panels)), key=lambda i: len(list(info.panels.values())[i]))
+        axes.flat[most].legend(frameon=False, fontsize=9)
+    return figure

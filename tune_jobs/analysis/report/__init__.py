@@ -1,0 +1,1 @@
+"""The page, the Markdown and the model card that are made of a comparison."""

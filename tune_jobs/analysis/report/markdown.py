@@ -1,0 +1,63 @@
+"""Sections as Markdown, with pictures beside the file."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
+
+MARKUP = re.compile(r"([\\`*_\[\]<>|#$~!&])")
+
+
+def plain(text: str) -> str:
+    """A text as it is, none of it markup."""
+    return MARKUP.sub(r"\\\1", text.replace("\n", " "))
+
+
+def markdown(
+    headline: str, verdict: str, first: Sequence[Block], sections: Sequence[Section], figures: str
+) -> str:
+    """The whole report.
+
+    Args:
+        headline: its title.
+        verdict: its first paragraph.
+        first: what comes before the sections.
+        sections: in their order.
+        figures: folder of the pictures, from where the report is.
+    """
+    parts = [f"# {plain(headline)}", plain(verdict), *(_block(block, figures) for block in first)]
+    for section in sections:
+        parts.append(f"## {plain(section.title)}")
+        parts += [_block(block, figures) for block in section.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def _block(block: Block, figures: str) -> str:
+    if isinstance(block, Text):
+        return plain(block.text)
+    if isinstance(block, Table):
+        return table(block)
+    if isinstance(block, Picture):
+        picture = f"![{plain(block.alt)}]({figures}/{block.name}.svg)"
+        return f"{picture}\n\n*{plain(block.caption)}*" if block.caption else picture
+    assert isinstance(block, Fold)
+    inside = "\n\n".join(_block(each, figures) for each in block.blocks)
+    summary = html.escape(block.title)
+    return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
+
+
+def table(block: Table) -> str:
+    """A table of texts that are no markup."""
+    rules = [" --- " if i in block.left else " ---: " for i in range(len(block.header))]
+    lines = [_row(map(plain, block.header)), "|" + "|".join(rules) + "|"]
+    for i, row in enumerate(block.rows):
+        cells = map(plain, row)
+        lines.append(_row(f"**{cell}**" for cell in cells) if i == block.strong else _row(cells))
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,150 @@
+"""What each model costs to use and to find, and which ones no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
+from tune_jobs.analysis.comparison.statistics import Interval
+from tune_jobs.analysis.formatting import count, duration, listed, milliseconds, percent, shortened
+from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
+from tune_jobs.analysis.search_figures.pareto import pareto_front
+from tune_jobs.analysis.style import GREY, finish_axes, model_styles
+
+COSTS: dict[str, Callable[[Contestant], float]] = {
+    "parameters": lambda c: c.parameters,
+    "MACs an image": lambda c: c.costs.macs,
+    "latency of one image (ms)": lambda c: c.costs.latency_p50_ms,
+    "training of all trials (s)": lambda c: c.search_seconds,
+}
+"""Axis -> what it shows of a contestant; less is better."""
+
+
+@dataclass(frozen=True)
+class CostInfo:
+    """Accuracy against each cost, a panel a cost."""
+
+    names: list[str]
+    accuracies: list[float]
+    intervals: list[Interval]
+    costs: dict[str, list[float]]
+    """Axis -> a value a contestant."""
+    fronts: dict[str, list[str]]
+    """Axis -> contestants that no other beats in accuracy and this cost, the cheapest first."""
+    ylabel: str = "test accuracy (%)"
+
+
+def cost_info(comparison: Comparison) -> CostInfo:
+    """What accuracy and costs are drawn from."""
+    contestants = comparison.contestants
+    accuracies = [c.winner.accuracy for c in contestants]
+    names = [c.name for c in contestants]
+    costs = {axis: [float(cost(c)) for c in contestants] for axis, cost in COSTS.items()}
+    fronts = {}
+    for axis, values in costs.items():
+        frame = pd.DataFrame({"name": names, "accuracy": accuracies, axis: values})
+        fronts[axis] = pareto_front(frame, {axis: "min", "accuracy": "max"})["name"].tolist()
+    intervals = [c.winner.accuracy_interval for c in contestants]
+    return CostInfo(names, accuracies, intervals, costs, fronts)
+
+
+def plot_costs(info: CostInfo) -> Figure:
+    """Draw the panels two in a row, on logarithmic axes; a line joins the front."""
+    figure = Figure(figsize=(6.8, 5), layout="constrained")
+    axes = figure.subplots(2, 2, sharey=True)
+    styles = model_styles(info.names)
+    place = {name: i for i, name in enumerate(info.names)}
+    for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=True):
+        front = [place[name] for name in info.fronts[axis]]
+        ax.step(
+            [values[i] for i in front], [100 * info.accuracies[i] for i in front],
+            where="post", color=GREY, linewidth=1, zorder=1,
+        )  # fmt: skip
+        for i, name in enumerate(info.names):
+            colour, marker = styles[name]
+            ax.plot([values[i]] * 2, [100 * b for b in info.intervals[i]], color=colour)
+            label = shortened(name, 30) if ax is axes[0, 0] else None
+            ax.plot(values[i], 100 * info.accuracies[i], marker, color=colour, markersize=7,
+                    label=label)  # fmt: skip
+        ax.set_xscale("log")
+        _plain_log_axis(ax, values)
+        ax.set_xlabel(axis, fontsize=9)
+        finish_axes(ax)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(info.ylabel, fontsize=9)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
+    return figure
+
+
+def _plain_log_axis(ax: Axes, values: list[float]) -> None:
+    """Ticks such as 20,000: powers would need the markup of formulas, which is off in reports."""
+    low, high = min(values), max(values)
+    ax.set_xlim(low / 1.8, high * 1.8)
+    wide = high > 30 * low
+    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    ax.xaxis.set_major_formatter(lambda value, _: count(value) if value >= 1000 else f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.tick_params(labelsize=8)
+
+
+def section(comparison: Comparison) -> Section:
+    """Costs of use, then of search, then parameters by layer."""
+    contestants, info = comparison.contestants, cost_info(comparison)
+    use = [
+        (
+            c.name,
+            percent(c.winner.accuracy),
+            f"{c.parameters:,}",
+            count(c.costs.macs),
+            milliseconds(c.costs.latency_p50_ms),
+            milliseconds(c.costs.latency_p95_ms),
+            f"{c.costs.images_per_second:,.0f}",
+        )
+        for c in contestants
+    ]
+    priced = any(c.dollars is not None for c in contestants)
+    search = [
+        (
+            c.name,
+            duration(c.training_seconds),
+            f"{c.winner.candidate.row.get('peak_memory_mb', float('nan')):,.0f} MB",
+            str(c.tried),
+            duration(c.search_seconds),
+            *((f"${c.dollars:.2f}",) if c.dollars is not None else ()),
+        )
+        for c in contestants
+    ]
+    unbeaten = "; ".join(f"{axis}: {listed(names)}" for axis, names in info.fronts.items())
+    blocks: list[Block] = [
+        Text(
+            "Multiply-accumulates are those of matrix products and convolutions "
+            "(torch's FlopCounterMode). Latency is of one image, throughput at batch 256, both in "
+            f"fp32 on {comparison.facts['device']}, of images that are prepared already. Training "
+            "ran on the machines of the runs; the features of probes, and the epochs that a "
+            "population dropped when it copied, are not in it."
+        ),
+        Picture(
+            "costs",
+            plot_costs(info),
+            f"Test accuracy against four costs. Not beaten in accuracy and cost, {unbeaten}",
+            "Up and left is better. The line joins the models that no other beats in both.",
+        ),
+        Table(("model", "test accuracy", "parameters", "MACs", "latency, median", "latency, p95",
+               "images/s"), use, strong=0),
+        Table(("model", "training of the winner", "peak memory", "trials", "training of all",
+               *(("dollars",) if priced else ())), search, strong=0),
+    ]  # fmt: skip
+    blocks += [
+        Fold(
+            f"{c.name}: parameters by layer",
+            [Table(("layer", "parameters"), [(name, f"{n:,}") for name, n in c.layers.items()])],
+        )
+        for c in contestants
+    ]
+    return Section("Costs", blocks)

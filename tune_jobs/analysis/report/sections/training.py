@@ -1,0 +1,157 @@
+"""How the trials of each run were trained, beside what the student report has published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tune_jobs.analysis.comparison.candidates import LoadedRun
+from tune_jobs.analysis.comparison.comparison import Comparison, Scored
+from tune_jobs.analysis.comparison.student_report import LAYERS, Published, published
+from tune_jobs.analysis.curves import Curve, CurvesInfo, curves_info, plot_curves
+from tune_jobs.analysis.formatting import counted, duration, percent, points, signed
+from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
+from tune_jobs.run_folder.schema import SCORE, config_of, merit
+
+MOST_CURVES, MOST_ROWS = 12, 20
+
+
+def section(comparison: Comparison) -> Section:
+    """Curves and a table a run, then what the report has published of such trainings."""
+    blocks: list[Block] = []
+    for i, run in enumerate(comparison.runs):
+        blocks += run_blocks(run, comparison, f"curves-{i + 1}")
+    blocks += published_blocks(comparison)
+    return Section("Training, and the report's figures", blocks)
+
+
+def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Block]:
+    """A run in words, its curves by the name of `picture`, and its trials, the best of many."""
+    trained = sorted((row for row in run.rows if row["epochs"]), key=merit, reverse=True)
+    statuses = run.trials["status"].value_counts()
+    told = ", ".join(f"{n} {status}" for status, n in statuses.items())
+    algorithm = run.record.get("search", {}).get("algorithm", "grid")
+    trials = counted(len(run.rows), "trial")
+    text = f"Run {run.name} ({run.record['job']}, {algorithm}): {trials}, {told}."
+    if len(trained) > MOST_ROWS:
+        text += f" The best {MOST_ROWS} of them:"
+    scored = {(s.candidate.run.name, s.candidate.trial): s for s in comparison.scored}
+    rows = [
+        (
+            row["trial"],
+            str(row["epochs"]),
+            f"{row['last/train_loss']:.4f}",
+            f"{row['last/val_loss']:.4f}",
+            f"{percent(row[SCORE])} ({row['best/epoch']:.0f})",
+            percent(s.accuracy) if (s := scored.get((run.name, row["trial"]))) else "sealed",
+            duration(row["seconds"]),
+            row["status"],
+        )
+        for row in trained[:MOST_ROWS]
+    ]
+    of_many = f" of the best {MOST_CURVES}" if len(trained) > MOST_CURVES else ""
+    info = run_curves(run, [row["trial"] for row in trained], comparison.test.classes)
+    header = ("trial", "epochs", "training loss", "validation loss",
+              "best validation accuracy (epoch)", "test accuracy", "time", "status")  # fmt: skip
+    ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES]]
+    return [
+        Text(text),
+        Picture(
+            picture,
+            plot_curves(info),
+            f"Training and validation loss of the trials of {run.name} by epoch, which end at "
+            + "; ".join(ends),
+            f"Loss by epoch{of_many}.",
+        ),
+        Table(header, rows, left=frozenset({0, 7}), strong=0),
+    ]  # fmt: skip
+
+
+def run_curves(run: LoadedRun, trials: Sequence[str], classes: Sequence[str]) -> CurvesInfo:
+    """Losses of a run's trials, and of the report's like them.
+
+    Args:
+        run: with its epochs.
+        trials: by name, the best first; the first ones are drawn, in the order of the run.
+        classes: of the dataset.
+    """
+    drawn = set(trials[:MOST_CURVES])
+    info = curves_info(run.epochs[run.epochs["trial"].isin(drawn)])
+    rows = {row["trial"]: row for row in run.rows}
+    panels = {}
+    for trial, curves in info.panels.items():
+        known = published(config_of(rows[trial]), classes)
+        if known is not None:
+            epochs = list(range(1, len(known.train_losses) + 1))
+            curves += (
+                Curve("report, training", epochs, list(known.train_losses)),
+                Curve("report, validation", epochs, list(known.val_losses)),
+            )
+        panels[trial] = curves
+    return CurvesInfo(panels)
+
+
+def published_blocks(comparison: Comparison) -> list[Block]:
+    """Our figures beside the report's; nothing where it has no training like these."""
+    classes, scored = comparison.test.classes, comparison.scored
+    tests = {(s.candidate.run.name, s.candidate.trial): s for s in scored}
+    rows = [
+        line
+        for run in comparison.runs
+        for row in run.rows
+        if row["epochs"] and (known := published(config_of(row), classes)) is not None
+        for line in beside(row, known, tests.get((run.name, row["trial"])), run.name)
+    ]
+    blocks: list[Block] = []
+    if rows:
+        blocks = [
+            Text(
+                "Beside the figures that the student report has published (EN3150 Assignment 03, "
+                "University of Moratuwa, 2023). It trained the custom CNN for 20 and the networks "
+                "for 10 epochs on 30,000 images and scored 10,000 held out of CIFAR-10's training "
+                "part; a run with another recipe or cut differs for that reason too. At 2.5e-4 its "
+                "notebook has 70.78% where it says 74.14%."
+            ),
+            Table(("run", "trial", "figure", "here", "report", "difference"), rows,
+                  left=frozenset({0, 1, 2})),
+        ]  # fmt: skip
+    for contestant in comparison.contestants:
+        if contestant.layers.keys() == LAYERS.keys():
+            counts = [
+                (name, f"{n:,}", f"{LAYERS[name]:,}", signed(n - LAYERS[name]))
+                for name, n in contestant.layers.items()
+            ]
+            total = sum(LAYERS.values())
+            counts.append(
+                ("all", f"{contestant.parameters:,}", f"{total:,}",
+                 signed(contestant.parameters - total))
+            )  # fmt: skip
+            header = (f"layer of {contestant.name}", "parameters", "report", "difference")
+            blocks.append(Table(header, counts))
+    return blocks
+
+
+def beside(
+    row: dict[str, object], known: Published, test: Scored | None, run: str
+) -> list[tuple[str, ...]]:
+    """Lines of run, trial, figure, ours, the report's, and the difference of a trial."""
+    lines: list[tuple[str, ...]] = []
+    for name, ours, theirs in (
+        ("final training loss", row["last/train_loss"], known.train_losses[-1]),
+        ("final validation loss", row["last/val_loss"], known.val_losses[-1]),
+    ):
+        assert isinstance(ours, float)
+        difference = signed(ours - theirs, ".4f")
+        lines.append((run, str(row["trial"]), name, f"{ours:.4f}", f"{theirs:.4f}", difference))
+    if test is None:
+        sealed = "sealed: --every-trial opens it"
+        return [*lines, (run, str(row["trial"]), "test accuracy", sealed, percent(known.accuracy),
+                         "")]  # fmt: skip
+    for name, measured, told in (
+        ("test accuracy", test.accuracy, known.accuracy),
+        ("weighted precision", test.scores.precision, known.precision),
+        ("weighted recall", test.scores.recall, known.recall),
+    ):
+        if told is not None:
+            shown = points(measured - told) + " points"
+            lines.append((run, str(row["trial"]), name, percent(measured), percent(told), shown))
+    return lines

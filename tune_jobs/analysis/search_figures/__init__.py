@@ -1,0 +1,1 @@
+"""Figures of a search: its history, its parameters and its Pareto front."""

@@ -1,0 +1,53 @@
+"""All figures of a search, and its Pareto front, out of the tables."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tune_jobs.analysis.search_figures.history import (
+    Mode,
+    history_info,
+    plot_history,
+    plot_pruning,
+    pruning_info,
+)
+from tune_jobs.analysis.search_figures.importance import importance_info, plot_importance
+from tune_jobs.analysis.search_figures.parameters import (
+    parallel_info,
+    plot_parallel,
+    plot_slices,
+    slices_info,
+)
+from tune_jobs.analysis.search_figures.pareto import pareto_info, plot_pareto
+from tune_jobs.run_folder.schema import objective_column
+from tune_jobs.search_space.space import Space
+
+
+def draw_search(
+    trials: pd.DataFrame, epochs: pd.DataFrame, space: Space, objectives: dict[str, Mode]
+) -> dict[str, Figure]:
+    """Figures by name: history, pruning, parallel, slices, importance, and fronts of two.
+
+    Args:
+        trials: of `load_trials`.
+        epochs: of `load_epochs`.
+        space: what was searched.
+        objectives: of the search -> which way is better; the first is drawn alone.
+    """
+    columns = {name: objective_column(name) for name in objectives}
+    first, mode = columns[next(iter(objectives))], next(iter(objectives.values()))
+    figures = {
+        "history": plot_history(history_info(trials, first, mode)),
+        "pruning": plot_pruning(pruning_info(trials, epochs)),
+        "parallel": plot_parallel(parallel_info(trials, space, first, mode)),
+        "slices": plot_slices(slices_info(trials, space, first)),
+        "importance": plot_importance(importance_info(trials, space, first)),
+    }
+    for pair in combinations(objectives, 2):
+        two = {columns[name]: objectives[name] for name in pair}
+        finished = trials[trials["status"] == "finished"]  # as Optuna's front
+        figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(finished, two))
+    return figures

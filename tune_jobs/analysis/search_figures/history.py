@@ -1,0 +1,217 @@
+"""Figures of a search as it went: what each trial scored, and which were stopped when.
+
+Each is made in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it.
+Figures of its parameters are in `parameter_figures`, of two objectives at once in `pareto`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from trainables.errors import InputError
+from trainables.metrics import EPOCH_METRICS, TARGET
+from tune_jobs.analysis.curves import Curve
+from tune_jobs.analysis.style import (
+    COLOURS,
+    GREY,
+    Points,
+    finish_axes,
+    message_figure,
+    whole_numbers,
+)
+from tune_jobs.run_folder.schema import SCORE, STATUSES
+
+Mode = Literal["min", "max"]
+SCORED = ("finished", "stopped")
+"""Statuses of the trials whose scores tell about their parameters."""
+STATUS_STYLES = {
+    "finished": (COLOURS[0], "o"),
+    "stopped": (GREY, "x"),
+    "diverged": (COLOURS[1], "v"),
+    "failed": (COLOURS[3], "s"),
+    "interrupted": (COLOURS[4], "D"),
+    "running": (COLOURS[5], "^"),
+    "pending": (COLOURS[2], "P"),
+}
+"""Status -> colour and marker, so that they differ without colour too; black is for the best."""
+_LABELS = {
+    SCORE: "best validation accuracy (share)",
+    "seconds": "training time (s)",
+    "images_per_second": "training speed (images/s)",
+    "peak_memory_mb": "peak memory (MB)",
+    "parameters": "parameters (count)",
+}
+
+
+@dataclass(frozen=True)
+class HistoryInfo:
+    """Scores in the order of the trials, and the best so far."""
+
+    points: dict[str, Points]
+    """Status -> trial number and score."""
+    best: Points
+    """The best of a trial and all before it, whatever their status."""
+    unscored: int
+    """Trials without a finite score, which are not drawn."""
+    ylabel: str
+
+
+def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max") -> HistoryInfo:
+    """Optimisation history of the trials in `load_trials()`.
+
+    Args:
+        trials: one row a trial, in the order they were proposed.
+        objective: column of `trials` that is the score.
+        mode: whether a low or a high score is better.
+
+    Raises:
+        InputError: `trials` has no such column, or `mode` is neither "min" nor "max".
+    """
+    check_mode(objective, mode)
+    y, x = scores(trials, objective), trial_numbers(trials)
+    scored = np.isfinite(y)
+    points = {}
+    for status in STATUSES:
+        rows = scored & (trials["status"] == status).to_numpy(bool)
+        if rows.any():
+            points[status] = Points(x[rows].tolist(), y[rows].tolist())
+    best = (np.maximum if mode == "max" else np.minimum).accumulate(y[scored])
+    return HistoryInfo(
+        points,
+        Points(x[scored].tolist(), best.tolist()),
+        int((~scored).sum()),
+        axis_label(objective),
+    )
+
+
+def plot_history(info: HistoryInfo) -> Figure:
+    """Draw the scores as markers, and the best so far as a step line."""
+    if not info.points:
+        return message_figure("no trial has a score yet")
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    ax = figure.subplots()
+    for status, points in info.points.items():
+        draw_markers(ax, points.x, points.y, status)
+    ax.step(info.best.x, info.best.y, where="post", color="black", label="best so far", zorder=1)
+    ax.set_xlabel("trial" + (f" ({info.unscored} without a score)" if info.unscored else ""))
+    ax.set_ylabel(info.ylabel)
+    ax.xaxis.set_major_locator(whole_numbers())
+    finish_axes(ax)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+@dataclass(frozen=True)
+class PruningInfo:
+    """Validation accuracy by epoch, a curve a trial, and where the scheduler stopped trials."""
+
+    curves: dict[str, list[Curve]]
+    """Status -> the curves of its trials."""
+    crosses: Points
+    """Last epoch and accuracy of the stopped trials."""
+    best: Curve | None
+    """Curve of the trial with the highest accuracy; of equals the one with the lower loss."""
+    ylabel: str = "validation accuracy (share)"
+
+
+def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
+    """Pruning timeline of the trials in `load_trials()` with their epochs in `load_epochs()`."""
+    measured = epochs[np.isfinite(scores(epochs, TARGET))]
+    lines = {
+        str(trial): Curve(str(trial), rows["epoch"].tolist(), rows[TARGET].tolist())
+        for trial, rows in measured.groupby("trial", sort=False)
+    }
+    curves = {}
+    for status in STATUSES:
+        names = trials.loc[trials["status"] == status, "trial"]
+        if drawn := [lines[name] for name in names if name in lines]:
+            curves[status] = drawn
+    stopped = trials.loc[trials["status"] == "stopped", "trial"]
+    ends = measured[measured["trial"].isin(stopped)].groupby("trial", sort=False).last()
+    crosses = Points(ends["epoch"].tolist(), ends[TARGET].tolist())
+    ranked = measured.sort_values([TARGET, "val_loss"], ascending=[False, True])
+    best = lines[str(ranked["trial"].iloc[0])] if len(ranked) else None
+    return PruningInfo(curves, crosses, best)
+
+
+def plot_pruning(info: PruningInfo) -> Figure:
+    """Draw stopped trials in grey up to a cross, finished ones in colour, the best in black."""
+    if info.best is None:
+        return message_figure("no trial has ended an epoch yet")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    # What was stopped lies below what went on.
+    for status in sorted(info.curves, key=lambda status: status != "stopped"):
+        for i, curve in enumerate(info.curves[status]):
+            label = f"{status} ({len(info.curves[status])})" if i == 0 else None
+            _draw_curve(ax, curve, status, label)
+    ax.plot(info.crosses.x, info.crosses.y, "x", color="#404040", markersize=5, zorder=5)
+    ax.plot(info.best.epochs, info.best.values, color="black", linewidth=2.4, zorder=4,
+            marker="o" if len(info.best.epochs) == 1 else None,
+            label=f"best: {info.best.label} ({max(info.best.values):.4f})")  # fmt: skip
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(info.ylabel)
+    ax.xaxis.set_major_locator(whole_numbers())
+    finish_axes(ax)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_curve(ax: Axes, curve: Curve, status: str, label: str | None) -> None:
+    colour = STATUS_STYLES[status][0]
+    style = "-" if status in ("finished", "stopped") else ":"
+    # A single epoch is a point, which a line does not show; a stopped one has its cross.
+    marker = "o" if len(curve.epochs) == 1 and status != "stopped" else None
+    ax.plot(curve.epochs, curve.values, style, color=colour, label=label, marker=marker,
+            linewidth=0.8 if status == "stopped" else 1.2, alpha=0.6)  # fmt: skip
+
+
+def check_mode(objective: str, mode: str) -> None:
+    """Raise InputError unless `mode` is "min" or "max"."""
+    if mode not in ("min", "max"):
+        raise InputError(f'the mode of {objective} is {mode!r} and must be "min" or "max"')
+
+
+def scores(trials: pd.DataFrame, objective: str) -> NDArray[np.float64]:
+    """A column of the trials as numbers, NaN where missing and for trials without an epoch.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if objective not in trials:
+        raise InputError(
+            f"objective {objective!r} is no column of the trials: take one of {list(trials)}"
+        )
+    values = trials[objective].to_numpy(dtype=np.float64, na_value=np.nan)
+    # A trial that failed at once is not the fastest, though it took 0 seconds.
+    return np.where(trials.get("epochs", 1) == 0, np.nan, values)
+
+
+def trial_numbers(trials: pd.DataFrame) -> NDArray[np.int64]:
+    """The numbers in names like trial-007; 1, 2, … where trials have other names."""
+    numbers = trials["trial"].astype("string").str.extract(r"^trial-(\d+)$", expand=False)
+    if numbers.isna().any():
+        return np.arange(1, len(trials) + 1)
+    return numbers.to_numpy(dtype=np.int64)
+
+
+def axis_label(column: str) -> str:
+    """What a column of the trials is called on an axis, with its unit."""
+    which, _, metric = column.rpartition("/")
+    if column in _LABELS or metric not in EPOCH_METRICS:
+        return _LABELS.get(column, column)
+    words = metric.replace("val_", "validation_").replace("train_", "training_").replace("_", " ")
+    return f"{words} of the {which} epoch ({EPOCH_METRICS[metric].unit})"
+
+
+def draw_markers(ax: Axes, x: list[float], y: list[float], status: str) -> None:
+    """Draw trials of one status, with its entry in the legend."""
+    colour, marker = STATUS_STYLES[status]
+    ax.plot(x, y, marker, color=colour, markersize=5, alpha=0.85, label=status)

@@ -1,0 +1,197 @@
+"""Figures of the parameters that were searched: which values do well.
+
+Each is made in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
+
+from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
+from tune_jobs.analysis.search_figures.history import (
+    SCORED,
+    Mode,
+    axis_label,
+    check_mode,
+    draw_markers,
+    scores,
+)
+from tune_jobs.analysis.style import finish_axes, message_figure
+from tune_jobs.run_folder.schema import SCORE, STATUSES
+from tune_jobs.search_space.space import Space
+
+NOT_USED = -0.12
+"""Height of a trial at a parameter it does not have; the axes go from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class ParallelInfo:
+    """A line a trial across one axis a parameter."""
+
+    axes: list[ParameterAxis]
+    scores: list[float]
+    """One a trial; its colour."""
+    mode: Mode
+    label: str
+    """Of the scores."""
+
+
+def parallel_info(
+    trials: pd.DataFrame,
+    space: Space,
+    objective: str = SCORE,
+    mode: Mode = "max",
+) -> ParallelInfo:
+    """Parallel coordinates of the finished and stopped trials that have a score.
+
+    Args and errors are those of `parameter_axes` and `history_info`.
+    """
+    check_mode(objective, mode)
+    shown = trials[trials["status"].isin(SCORED) & np.isfinite(scores(trials, objective))]
+    axes = parameter_axes(shown, space)
+    return ParallelInfo(axes, scores(shown, objective).tolist(), mode, axis_label(objective))
+
+
+def plot_parallel(info: ParallelInfo) -> Figure:
+    """Draw the lines, better ones darker and on top; one that lacks a parameter dips below it."""
+    if len(info.axes) < 2:
+        return message_figure("no finished or stopped trial has a score and two parameters")
+    ticks = [axis.ticks(0.04) for axis in info.axes]
+    widths = [_width(axis, marks) for axis, marks in zip(info.axes, ticks, strict=True)]
+    places = np.cumsum([0, *widths])
+    figure = Figure(figsize=(places[-1] + 1, 4.8), layout="constrained")
+    ax = figure.subplots()
+    lines, score = _lines(info, places[:-1]), np.array(info.scores)
+    # Light ends of the colours are for poor trials, as they fade on paper.
+    colours = ScalarMappable(_norm(score), "cividis_r" if info.mode == "max" else "cividis")
+    order = np.argsort(score if info.mode == "max" else -score, kind="stable")
+    ax.add_collection(LineCollection(list(lines[order]), colors=colours.to_rgba(score[order]),
+                                     linewidths=1.3, alpha=0.85))  # fmt: skip
+    for place, axis, marks in zip(places[:-1], info.axes, ticks, strict=True):
+        _draw_axis(ax, place, axis, marks)
+    ax.set_xlim(-0.1, places[-1])
+    ax.set_ylim(NOT_USED - 0.1, 1.05)
+    ax.set_axis_off()
+    figure.colorbar(colours, ax=ax, label=info.label, pad=0.02, fraction=0.05, aspect=30)
+    return figure
+
+
+def _width(axis: ParameterAxis, ticks: Mapping[float, str]) -> float:
+    """Inches from an axis to the next, enough for its words, which stand to its right."""
+    return max(0.8, 0.075 * max(map(len, [axis.name, axis.notes, *ticks.values()])))
+
+
+def _lines(info: ParallelInfo, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners of every trial's line, trials×axes×2: place of the axis, and height from 0 to 1."""
+    heights = np.stack([axis.heights(axis.positions) for axis in info.axes], axis=1)
+    heights = np.where(np.isnan(heights), NOT_USED, heights)
+    return np.stack([np.broadcast_to(places, heights.shape), heights], axis=2)
+
+
+def _norm(score: NDArray[np.float64]) -> Normalize:
+    # Equal scores, as of a single trial, still need a range.
+    margin = 0.0 if np.ptp(score) else 0.01 * abs(score[0]) or 0.01
+    return Normalize(score.min() - margin, score.max() + margin)
+
+
+def _draw_axis(ax: Axes, place: float, axis: ParameterAxis, ticks: Mapping[float, str]) -> None:
+    behind = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
+    ax.plot([place, place], [0, 1], color="black", linewidth=0.8)
+    ax.text(place, 1.05, f"{axis.name}\n{axis.notes}", va="bottom", fontsize=8.5)
+    for height, text in zip(axis.heights(list(ticks)), ticks.values(), strict=True):
+        ax.plot([place, place + 0.04], [height, height], color="black", linewidth=0.8)
+        ax.text(place + 0.06, height, text, va="center", fontsize=7.5, bbox=behind)
+    if np.isnan(axis.positions).any():
+        ax.plot(place, NOT_USED, "o", color="white", markeredgecolor="black", markersize=4)
+        ax.text(place, NOT_USED - 0.03, "not used", ha="center", va="top", fontsize=7.5)
+
+
+@dataclass(frozen=True)
+class SlicesInfo:
+    """Score against each parameter."""
+
+    axes: list[ParameterAxis]
+    """A panel each; categories are spread a little, so that trials do not hide each other."""
+    scores: list[float]
+    """One a trial."""
+    statuses: list[str]
+    """One a trial."""
+    label: str
+    """Of the scores."""
+
+
+def slices_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> SlicesInfo:
+    """Slices of all trials that have a score.
+
+    Args and errors are those of `parameter_axes` and `history_info`.
+    """
+    scored = trials[np.isfinite(scores(trials, objective))]
+    return SlicesInfo(
+        [_spread(axis) for axis in parameter_axes(scored, space)],
+        scores(scored, objective).tolist(),
+        scored["status"].tolist(),
+        axis_label(objective),
+    )
+
+
+def _spread(axis: ParameterAxis) -> ParameterAxis:
+    """Shift categories by up to 0.2, evenly and always alike: multiples of the golden ratio."""
+    if not axis.labels:
+        return axis
+    shifts = (np.arange(len(axis.positions)) * 0.618034 + 0.5) % 1 - 0.5
+    return replace(axis, positions=(np.array(axis.positions) + 0.4 * shifts).tolist())
+
+
+def plot_slices(info: SlicesInfo) -> Figure:
+    """Draw a panel a parameter, four in a row, with the number of trials that have it."""
+    if not info.axes:
+        return message_figure("no trial has a score yet")
+    columns = min(4, len(info.axes))
+    rows = -(-len(info.axes) // columns)
+    figure = Figure(figsize=(2.7 * columns + 0.6, 2.5 * rows + 0.9), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for ax, axis in zip(panels.flat, info.axes, strict=False):
+        _draw_slice(ax, axis, info)
+    figure.supylabel(info.label, fontsize=10)
+    for ax in list(panels.flat)[len(info.axes) :]:
+        ax.set_visible(False)
+    handles = {
+        label: handle
+        for ax in panels.flat
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=2 * columns,
+                  frameon=False)  # fmt: skip
+    return figure
+
+
+def _draw_slice(ax: Axes, axis: ParameterAxis, info: SlicesInfo) -> None:
+    x, y = np.array(axis.positions), np.array(info.scores)
+    has = ~np.isnan(x)
+    for status in STATUSES:
+        rows = has & (np.array(info.statuses) == status)
+        if rows.any():
+            draw_markers(ax, x[rows].tolist(), y[rows].tolist(), status)
+    if axis.log:
+        ax.set_xscale("log")
+    ticks = axis.ticks(0.2)
+    crowded = sum(map(len, ticks.values())) > 28
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(list(ticks), list(ticks.values()), fontsize=8,
+                  rotation=35 if crowded else 0, ha="right" if crowded else "center")  # fmt: skip
+    if axis.labels:
+        ax.set_xlim(-0.5, len(axis.labels) - 0.5)
+    share = "" if has.all() else f"in {has.sum()} of {len(x)} trials"
+    ax.set_xlabel(" ".join(filter(None, [axis.name, axis.notes, share])))
+    finish_axes(ax)

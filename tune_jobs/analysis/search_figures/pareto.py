@@ -1,0 +1,123 @@
+"""Two objectives at once: the trials that no other trial beats in both, and their figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from trainables.errors import InputError
+from tune_jobs.analysis.search_figures.history import SCORED, Mode, axis_label, check_mode, scores
+from tune_jobs.analysis.style import COLOURS, GREY, Points, finish_axes, message_figure
+
+
+def pareto_front(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> pd.DataFrame:
+    """The trials that no other trial dominates, sorted by the first objective, low to high.
+
+    A trial dominates another where it is at least as good in every objective and better in one
+    (Deb 2001, Multi-Objective Optimization Using Evolutionary Algorithms, section 2.4). Equal
+    trials do not dominate each other, so all of them are kept; a trial that lacks a finite value
+    is left out.
+
+    Args:
+        trials: one row a trial.
+        objectives: column of `trials` -> whether "min" or "max" of it is better.
+
+    Raises:
+        InputError: `trials` has no such column, or a mode is neither "min" nor "max".
+    """
+    for objective, mode in objectives.items():
+        check_mode(objective, mode)
+    signs = [1 if mode == "min" else -1 for mode in objectives.values()]
+    # n×k, low is good.
+    costs = np.stack([scores(trials, objective) for objective in objectives], axis=1) * signs
+    finite = np.isfinite(costs).all(axis=1)
+    costs = costs[finite]
+    no_worse = (costs[:, None] <= costs).all(axis=2)
+    better = (costs[:, None] < costs).any(axis=2)
+    dominated = (no_worse & better).any(axis=0)
+    front = trials.iloc[np.flatnonzero(finite)[~dominated]]
+    return front.sort_values(list(objectives), kind="stable")
+
+
+@dataclass(frozen=True)
+class ParetoInfo:
+    """All trials by two objectives, and the front."""
+
+    others: Points
+    """Trials that another one dominates."""
+    front: Points
+    names: list[str]
+    """Of the trials of the front."""
+    step: Literal["pre", "post"]
+    """Where the line of the front turns, so that it bounds what is dominated."""
+    labels: tuple[str, str]
+    """Of the two axes."""
+    log: tuple[bool, bool]
+
+
+def pareto_info(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> ParetoInfo:
+    """The front of the finished and stopped trials in `load_trials()`, by two objectives.
+
+    An axis is logarithmic where its values are positive and span more than a factor of 30.
+
+    Args:
+        trials: one row a trial.
+        objectives: column of `trials` -> whether "min" or "max" of it is better, x then y.
+
+    Raises:
+        InputError: there are not two objectives, `trials` has no such column, or a mode is
+            neither "min" nor "max".
+    """
+    if len(objectives) != 2:
+        raise InputError(f"objectives {list(objectives)} must be two: one an axis")
+    x, y = objectives
+    ended = trials[trials["status"].isin(SCORED)].reset_index(drop=True)
+    front = pareto_front(ended, objectives)
+    points = np.stack([scores(ended, x), scores(ended, y)])
+    others = points[:, np.isfinite(points).all(axis=0) & ~ended.index.isin(front.index)]
+    return ParetoInfo(
+        Points(*others.tolist()),
+        Points(scores(front, x).tolist(), scores(front, y).tolist()),
+        front["trial"].astype(str).tolist(),
+        "post" if objectives[x] == "min" else "pre",
+        (axis_label(x), axis_label(y)),
+        (_spans_decades(points[0]), _spans_decades(points[1])),
+    )
+
+
+def plot_pareto(info: ParetoInfo) -> Figure:
+    """Draw all trials, and the front as a step line, numbered; a key at the side names them."""
+    if not info.names:
+        return message_figure("no finished or stopped trial has both scores")
+    figure = Figure(figsize=(7.6, max(4, 0.17 * len(info.names) + 1)), layout="constrained")
+    ax = figure.subplots()
+    if info.others.x:
+        ax.plot(info.others.x, info.others.y, "o", color=GREY, alpha=0.6, label="dominated")
+    ax.step(info.front.x, info.front.y, where=info.step, color=COLOURS[0], linewidth=1)
+    ax.plot(info.front.x, info.front.y, "o", color=COLOURS[0], markersize=10.5,
+            markeredgecolor="white", label="Pareto front")  # fmt: skip
+    # Names would overlap where the front is crowded, numbers only rise along it.
+    for i, place in enumerate(zip(info.front.x, info.front.y, strict=True)):
+        ax.annotate(
+            str(i + 1), place, ha="center", va="center_baseline", color="white", fontsize=6.5
+        )
+    key = "\n".join(f"{i + 1:>3} {name}" for i, name in enumerate(info.names))
+    ax.text(1.02, 1, key, transform=ax.transAxes, va="top", fontsize=8, linespacing=1.4)
+    for set_scale, log in zip((ax.set_xscale, ax.set_yscale), info.log, strict=True):
+        set_scale("log" if log else "linear")
+    ax.set_xlabel(info.labels[0])
+    ax.set_ylabel(info.labels[1])
+    finish_axes(ax)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _spans_decades(values: NDArray[np.float64]) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min())
