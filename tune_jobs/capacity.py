@@ -11,7 +11,7 @@ import ray
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs.options import RunOptions
+from tune_jobs.command_line.options import RunOptions
 from tune_jobs.reminder import dollars_by_type, launched
 
 AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"

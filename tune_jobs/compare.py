@@ -10,7 +10,7 @@ import tyro
 
 from trainables.config import check_range
 from trainables.errors import InputError
-from tune_jobs.options import check_price, main
+from tune_jobs.command_line.options import check_price, main
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,7 +170,7 @@ def retrain_all(
     """Retrainings of each winner, by family; none without --seeds."""
     if not options.seeds:
         return {candidate.family: [] for candidate in chosen}
-    from tune_jobs.options import RunOptions
+    from tune_jobs.command_line.options import RunOptions
     from tune_jobs.ray_session import ray_session
     from tune_jobs.retraining import first_seed, retrain
 

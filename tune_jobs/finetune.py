@@ -10,8 +10,8 @@ from typing import Literal
 
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
+from tune_jobs.command_line.options import DataOptions, main, parse
 from tune_jobs.lr_grid import rate_names
-from tune_jobs.options import DataOptions, main, parse
 from tune_jobs.optuna_search import (
     StudyOptions,
     check_options,

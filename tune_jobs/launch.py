@@ -20,7 +20,7 @@ from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.capacity import Places, checked_resources, has_room, planned_machine, prices
-from tune_jobs.options import JobOptions, RunOptions, checked_run, started
+from tune_jobs.command_line.options import JobOptions, RunOptions, checked_run, started
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
 from tune_jobs.preflight import check_storage
 from tune_jobs.recorder import Recorder

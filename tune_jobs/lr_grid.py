@@ -9,7 +9,7 @@ from typing import Literal
 
 from trainables.config import TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
-from tune_jobs.options import JobOptions, main, parse
+from tune_jobs.command_line.options import JobOptions, main, parse
 
 
 @dataclass(frozen=True, kw_only=True)

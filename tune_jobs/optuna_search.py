@@ -14,7 +14,7 @@ import tyro
 
 from trainables.config import CHANGEABLE, TrialConfig, check_positive
 from trainables.errors import InputError
-from tune_jobs.options import JobOptions, main, parse
+from tune_jobs.command_line.options import JobOptions, main, parse
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import Space, without
 from tune_jobs.search_space.space_file import load_space, space_yaml

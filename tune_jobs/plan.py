@@ -23,7 +23,7 @@ from trainables.data import TrainingData, part_of
 from trainables.errors import InputError
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.capacity import Prices
-from tune_jobs.options import JobOptions, started
+from tune_jobs.command_line.options import JobOptions, started
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.schedulers import REDUCTION, grace_period

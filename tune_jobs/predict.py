@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from trainables.errors import InputError
-from tune_jobs.options import main
+from tune_jobs.command_line.options import main
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,7 +30,7 @@ import ray
 
 from trainables.errors import InputError
 from tune_jobs.capacity import autoscaled
-from tune_jobs.options import RunOptions
+from tune_jobs.command_line.options import RunOptions
 from tune_jobs.reminder import remind
 
 HEAD_PORT = "6379"

@@ -20,8 +20,8 @@ from tune_jobs.analysis.comparison.candidates import (
     load_run_folder,
 )
 from tune_jobs.capacity import has_gpus
+from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.launch import train
-from tune_jobs.options import JobOptions, RunOptions
 from tune_jobs.run_data import data_options
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of

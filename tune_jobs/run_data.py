@@ -9,7 +9,7 @@ from typing import Any
 from trainables.data import ImageDataset, Split, TrainingData, split
 from trainables.errors import InputError
 from trainables.sources import load_dataset
-from tune_jobs.options import DataOptions
+from tune_jobs.command_line.options import DataOptions
 
 SMOKE_TRAIN, SMOKE_VALIDATION = 512, 256
 

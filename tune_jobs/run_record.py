@@ -13,7 +13,7 @@ from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from trainables.models.weights import Weights, fingerprint
 from tune_jobs.capacity import node_types
-from tune_jobs.options import JobOptions
+from tune_jobs.command_line.options import JobOptions
 from tune_jobs.run_folder.provenance import command_line, git_commit, now, versions
 from tune_jobs.run_folder.schema import FORMAT
 

@@ -15,7 +15,7 @@ from ray.tune.schedulers import (
 from ray.tune.schedulers.hyperband import _Bracket
 
 from trainables.metrics import TARGET
-from tune_jobs.options import JobOptions
+from tune_jobs.command_line.options import JobOptions
 
 REDUCTION = 3
 """One of so many trials goes on at each rung."""

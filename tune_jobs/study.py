@@ -27,7 +27,7 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
-from tune_jobs.options import SEEDS, started
+from tune_jobs.command_line.options import SEEDS, started
 from tune_jobs.optuna_search import StudyOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name

@@ -21,7 +21,7 @@ from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from tune_jobs.analysis.curves import curves_info, plot_curves
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.analysis.results import load_epochs
-from tune_jobs.options import RunOptions
+from tune_jobs.command_line.options import RunOptions
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_folder.checkpoints import best_weights
 from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder

@@ -21,8 +21,8 @@ from trainables.models import build_model, parameter_count
 from trainables.models.weights import Weights
 from trainables.trainable import train_trial
 from tune_jobs.capacity import Places
+from tune_jobs.command_line.options import JobOptions
 from tune_jobs.lost_machines import LostMachines
-from tune_jobs.options import JobOptions
 from tune_jobs.progress import TerminalProgress
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_folder.folder import RunFolder

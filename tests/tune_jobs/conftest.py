@@ -14,9 +14,10 @@ from tests import nets
 from tests.tune_jobs.runs import write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
-from tune_jobs import launch, lr_grid, options, optuna_search, tuning
+from tune_jobs import launch, lr_grid, optuna_search, tuning
 from tune_jobs.analysis.results import load_epochs, load_trials
-from tune_jobs.options import DataOptions
+from tune_jobs.command_line import options
+from tune_jobs.command_line.options import DataOptions
 from tune_jobs.recorder import DriverCallback
 
 

@@ -10,7 +10,7 @@ from trainables.config import TrialConfig
 from trainables.loop import fit
 from trainables.models.weights import read_weights
 from tune_jobs import run_record
-from tune_jobs.options import DataOptions, JobOptions, RunOptions
+from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.checkpoints import keep_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder

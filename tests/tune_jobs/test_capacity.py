@@ -14,7 +14,7 @@ from tune_jobs.capacity import (
     prices,
     trials_on,
 )
-from tune_jobs.options import RunOptions
+from tune_jobs.command_line.options import RunOptions
 
 CONFIG = {
     "cluster_name": "bakeoff",

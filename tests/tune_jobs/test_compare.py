@@ -21,8 +21,8 @@ from trainables.sources import load_dataset
 from tune_jobs import evaluation, ledger
 from tune_jobs.analysis.comparison.candidates import load_runs
 from tune_jobs.analysis.results import load_comparison, load_predictions
+from tune_jobs.command_line.options import DataOptions
 from tune_jobs.compare import compare
-from tune_jobs.options import DataOptions
 from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_of

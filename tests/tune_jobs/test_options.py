@@ -11,8 +11,8 @@ from PIL import Image
 
 from trainables.config import RECIPES
 from trainables.errors import InputError
+from tune_jobs.command_line.options import checked_run, flatten, parse
 from tune_jobs.lr_grid import GridOptions, grid
-from tune_jobs.options import checked_run, flatten, parse
 
 
 def parsed(*arguments):

@@ -11,8 +11,8 @@ from trainables.config import Recipe, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.sources import load_dataset
 from tune_jobs.capacity import Prices
+from tune_jobs.command_line.options import RunOptions, started
 from tune_jobs.launch import compare_plan
-from tune_jobs.options import RunOptions, started
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.plan import (
     PLANS_FOLDER,

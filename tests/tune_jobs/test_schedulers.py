@@ -4,7 +4,7 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from tune_jobs.options import JobOptions
+from tune_jobs.command_line.options import JobOptions
 from tune_jobs.schedulers import build_scheduler
 
 

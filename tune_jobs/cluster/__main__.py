@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from trainables.errors import InputError
-from tune_jobs.options import DataOptions, main
+from tune_jobs.command_line.options import DataOptions, main
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.sources import load_dataset
-from tune_jobs.options import DataOptions, RunOptions
+from tune_jobs.command_line.options import DataOptions, RunOptions
 from tune_jobs.preflight import on_node
 from tune_jobs.ray_session import ray_session
 from tune_jobs.run_folder.folder import RunFolder

@@ -1,0 +1,1 @@
+"""What a person types: the options, how they are read and resumed, and the exit code."""
