@@ -10,7 +10,9 @@ import tyro
 
 from trainables.config import check_range
 from trainables.errors import InputError
-from tune_jobs.command_line.options import check_price, main
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.options import check_price
+from tune_jobs.command_line.parser import CommandLine, parse_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +52,8 @@ class CompareOptions:
 
 def compare() -> int:
     """The job. Returns the exit code."""
-    options = tyro.cli(CompareOptions, description=__doc__)
+    command = parse_plain(CompareOptions, description=__doc__)
+    options = command.options
     check_range("--seeds", options.seeds, 0, 1000)
     if options.seeds == 1:
         raise InputError("--seeds is 1, and one training shows no spread: give 2 or more, or none")
@@ -70,12 +73,12 @@ def compare() -> int:
         check_model(candidate, data_of(candidate, images))
     folder.make()
     with folder.lock():
-        seeds = retrain_all(chosen, runs, folder, options, console)
+        seeds = retrain_all(chosen, runs, folder, command, console)
         for candidate in chosen:
             for seed in seeds[candidate.family]:
                 check_model(seed, data_of(candidate, images))
         # Up to here nothing has looked at a test image.
-        comparison, model = open_test(runs, chosen, seeds, trials, images, options, console)
+        comparison, model = open_test(runs, chosen, seeds, trials, images, command, console)
         write(comparison, model, folder)
     print_answer(comparison, folder, console)
     return 0
@@ -164,25 +167,25 @@ def retrain_all(
     chosen: list[Candidate],
     runs: list[LoadedRun],
     folder: RunFolder,
-    options: CompareOptions,
+    command: CommandLine[CompareOptions],
     console: Console,
 ) -> dict[str, list[Candidate]]:
     """Retrainings of each winner, by family; none without --seeds."""
+    options = command.options
     if not options.seeds:
         return {candidate.family: [] for candidate in chosen}
-    from tune_jobs.command_line.options import RunOptions
-    from tune_jobs.ray_session import ray_session
+    from tune_jobs.ray_runtime.session import ray_session
     from tune_jobs.retraining import first_seed, retrain
 
     retrained = {}
-    with ray_session(RunOptions(address=options.address)):
+    with ray_session(options.address):
         for candidate in chosen:
             console.print(
                 f"\n{candidate.family}, {options.seeds} seeds", markup=False, style="bold"
             )
             retrained[candidate.family] = retrain(
                 candidate, options.seeds, first_seed(candidate, runs),
-                folder.child(SEEDS_FOLDER), options.data, options.address, console,
+                folder.child(SEEDS_FOLDER), options.data, options.address, command, console,
             )  # fmt: skip
     return retrained
 
@@ -193,7 +196,7 @@ def open_test(
     seeds: dict[str, list[Candidate]],
     trials: list[Candidate],
     images: dict[str, RunData],
-    options: CompareOptions,
+    command: CommandLine[CompareOptions],
     console: Console,
 ) -> tuple[Comparison, TrainedModel]:
     """Enter the opening into the ledger, score every model, and measure the winners.
@@ -209,7 +212,7 @@ def open_test(
     from tune_jobs.run_folder.provenance import facts_of
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    facts = facts_of(device)
+    facts = facts_of(device, command.text)
     storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
     fingerprint = data_of(chosen[0], images).dataset.source_fingerprint
     everyone = [
@@ -235,7 +238,7 @@ def open_test(
         retrained = [score(seed, "seed", data, device) for seed in seeds[candidate.family]]
         winner = score(candidate, "winner", data, device)
         contestants.append(
-            contestant(winner, retrained, runs, data, device, options.price_per_hour)
+            contestant(winner, retrained, runs, data, device, command.options.price_per_hour)
         )
     comparison = Comparison(
         runs=runs,

@@ -10,15 +10,11 @@ from typing import Literal
 
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
-from tune_jobs.command_line.options import DataOptions, main, parse
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.options import DataOptions
+from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.lr_grid import rate_names
-from tune_jobs.optuna_search import (
-    StudyOptions,
-    check_options,
-    extended,
-    given_options,
-    search_space,
-)
+from tune_jobs.optuna_search import StudyOptions, check_options, extended, search_space
 from tune_jobs.search_space.defaults import finetune_space
 
 EPOCHS = 10
@@ -78,9 +74,10 @@ class FinetuneOptions(StudyOptions):
 
 def finetune() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
-    options = parse(FinetuneOptions, description=__doc__)
-    check_finetune(options)
-    options = extended(options)
+    command = parse(FinetuneOptions, description=__doc__)
+    check_finetune(command)
+    command = extended(command)
+    options = command.options
     configs = {
         model: base_config(options, model, source) for model, source in weights_of(options).items()
     }
@@ -89,9 +86,9 @@ def finetune() -> int:
         from tune_jobs.launch import run
         from tune_jobs.tuning import Grid
 
-        return run(options.job, options, Grid(trials))
+        return run(command, Grid(trials))
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
-    space = search_space(options, base, finetune_space(options.models, options.mode))
+    space = search_space(command, base, finetune_space(options.models, options.mode))
     if options.space_print:
         from tune_jobs.search_space.space_file import space_yaml
 
@@ -104,7 +101,7 @@ def finetune() -> int:
     search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
     if options.data.image_size == "native" and not options.run.resume:
         check_one_size((base.model, *search.models()))
-    return run(options.job, options, search)
+    return run(command, search)
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:
@@ -184,8 +181,9 @@ def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str,
     return trials
 
 
-def check_finetune(options: FinetuneOptions) -> None:
+def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
     """Raise InputError where an option is out of its range, or has no effect."""
+    options = command.options
     check_options(options)
     check_positive("--seeds", options.seeds)
     for name in ("models", "lr", "mode"):
@@ -218,7 +216,7 @@ def check_finetune(options: FinetuneOptions) -> None:
                 )
         if options.scheduler == "pbt":
             raise InputError("--scheduler pbt needs --search optuna, which draws the changes")
-    elif "lr" in given_options() and len(options.lr) > 1:
+    elif "lr" in command.given and len(options.lr) > 1:
         raise InputError("--search optuna draws rates: give one --lr to fix it, or leave it out")
     elif options.seeds > 1:
         raise InputError("--seeds is an option of a grid: leave it out, or --search grid")

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 
-import tune_jobs.ray_session as session  # first of ours: it sets what Ray reads when imported
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
@@ -19,10 +18,19 @@ from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.analysis.formatting import duration
-from tune_jobs.capacity import Places, checked_resources, has_room, planned_machine, prices
-from tune_jobs.command_line.options import JobOptions, RunOptions, checked_run, started
+from tune_jobs.command_line.options import JobOptions, RunOptions, checked_run
+from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
-from tune_jobs.preflight import check_storage
+from tune_jobs.ray_runtime.capacity import (
+    TrialResources,
+    TrialSlots,
+    has_room,
+    planned_machine,
+    prices,
+    trial_resources,
+)
+from tune_jobs.ray_runtime.session import ray_session
+from tune_jobs.ray_runtime.storage_check import check_storage
 from tune_jobs.recorder import Recorder
 from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.checkpoints import keep_weights
@@ -36,12 +44,11 @@ EXAMPLES = 50
 """Trials whose models are tried to be built before a run starts."""
 
 
-def run(job: str, options: JobOptions, search: Search) -> int:
+def run(command: CommandLine[JobOptions], search: Search) -> int:
     """Train trials on Ray Tune, leave a complete run folder, and say on the terminal what it holds.
 
     Args:
-        job: name of the job, and of the run where none is given.
-        options: the command line.
+        command: the command line.
         search: what is tried.
 
     Returns:
@@ -51,27 +58,28 @@ def run(job: str, options: JobOptions, search: Search) -> int:
         InputError: something a person gave cannot be used; nothing has been started then.
     """
     console = Console(width=None if sys.stdout.isatty() else 100)  # a log has no width of its own
-    trained = train(job, options, search, console)
+    trained = train(command, search, console)
     if trained is None:
         return 0
     this, record, notes = trained
     commands = search.commands()
-    code = conclude(this.folder, this.recorder, record, options.run, console, notes, commands)
-    if not options.run.resume:
-        compare_plan(options, console)
+    code = conclude(this, record, notes, commands)
+    if not command.options.run.resume:
+        compare_plan(command, console)
     return code
 
 
 def train(
-    job: str, options: JobOptions, search: Search, console: Console
+    command: CommandLine[JobOptions], search: Search, console: Console
 ) -> tuple[Run, dict[str, Any], list[str]] | None:
     """Train trials on Ray Tune, and leave a complete run folder; args and errors as of `run`.
 
     Returns:
         The run, its run.json, and the search's lines on what was found; None after a plan.
     """
+    options = command.options
     checked_run(options.run)
-    folder = find_folder(job, options.run)
+    folder = find_folder(options.job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     images = load_data(options.data, options.training.split, options.run.smoke_test)
     dataset, parts, data = images.dataset, images.parts, images.training
@@ -80,7 +88,7 @@ def train(
         count_parameters(config, data)  # refuses what cannot be built
         input_statistics(config, data)
     weights = initial_weights(search.models(), data, examples)
-    this = Run(options, folder, Recorder(folder), data, weights, console)
+    this = Run(command, folder, Recorder(folder), data, weights, console)
     console.print(
         f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
         f"validate with, {len(parts.test):,} sealed, {len(dataset.classes)} classes",
@@ -89,13 +97,13 @@ def train(
         soft_wrap=True,
     )
     with contextlib.ExitStack() as stack:
-        stack.enter_context(session.ray_session(options.run))
-        gpus = checked_resources(options.run)
+        stack.enter_context(ray_session(options.run.address))
+        resources = trial_resources(options.run.cpus_per_trial, options.run.gpus_per_trial)
         check_storage(folder.parent)
-        record = describe_run(job, options, dataset, parts, weights)
+        record = describe_run(command, dataset, parts, weights)
         search.check(folder, record)
         if options.run.plan:
-            plan_run(this, search, examples, gpus)
+            plan_run(this, search, examples, resources)
             return None
         folder.make()
         stack.enter_context(folder.lock())
@@ -119,7 +127,7 @@ def train(
         left = search.left(left)
         this.recorder.write(force=True)
         if left or search.samples():
-            tune_trials(this, search, left, trackers, gpus)
+            tune_trials(this, search, left, trackers, resources)
         search.settle()
         this.recorder.close()
         record |= search.describe()
@@ -128,7 +136,9 @@ def train(
         return this, record, search.notes()
 
 
-def plan_run(run: Run, search: Search, examples: list[TrialConfig], gpus: float) -> None:
+def plan_run(
+    run: Run, search: Search, examples: list[TrialConfig], resources: TrialResources
+) -> None:
     """Print what the run would take, and keep that to compare the run with."""
 
     def train(
@@ -139,33 +149,37 @@ def plan_run(run: Run, search: Search, examples: list[TrialConfig], gpus: float)
         on_one = dataclasses.replace(options.run, max_concurrent=places)
         probe = dataclasses.replace(
             run,
-            options=dataclasses.replace(options, run=on_one),
+            command=dataclasses.replace(
+                run.command, options=dataclasses.replace(options, run=on_one)
+            ),
             folder=folder,
             recorder=Recorder(folder),
             data=part,
             console=Console(quiet=True),
         )
         add_trials(probe, probed)
-        tune_trials(probe, Grid(probed), dict.fromkeys(probed), [clock], gpus)
+        tune_trials(probe, Grid(probed), dict.fromkeys(probed), [clock], resources)
         return probe.recorder
 
-    options, at_once = run.options, Places(run.options.run, gpus)()
-    machine = planned_machine(options.run, gpus)
-    places = min(machine.places(options.run.cpus_per_trial, gpus), at_once)
-    cold = not has_room(options.run, gpus)
-    plan = make_plan(options, search.trials, examples, run.data, places, at_once, cold, train)
-    print_plan(plan, prices(options.run, machine), run.console)
+    options = run.options
+    at_once = TrialSlots(resources, options.run.max_concurrent)()
+    machine = planned_machine(resources)
+    places = min(machine.slots(resources), at_once)
+    cold = not has_room(resources)
+    plan = make_plan(run.command, search.trials, examples, run.data, places, at_once, cold, train)
+    print_plan(plan, prices(options.run.price_per_hour, machine), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
     kept.write_json(plan_file(options), dataclasses.asdict(plan))
 
 
-def compare_plan(options: JobOptions, console: Console) -> None:
+def compare_plan(command: CommandLine[JobOptions], console: Console) -> None:
     """Print planned against actual time, where the same run was planned before."""
+    options = command.options
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     if kept.has(plan_file(options)):
         plan = Plan(**kept.read_json(plan_file(options)))
-        planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - started()
+        planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - command.started
         console.print(
             f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
             highlight=False,

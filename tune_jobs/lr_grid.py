@@ -9,7 +9,9 @@ from typing import Literal
 
 from trainables.config import TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
-from tune_jobs.command_line.options import JobOptions, main, parse
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.options import JobOptions
+from tune_jobs.command_line.parser import parse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +63,13 @@ def rate_names(rates: Iterable[float]) -> dict[float, str]:
 
 def lr_grid() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
-    options = parse(GridOptions, description=__doc__)
-    trials = grid(options)
+    command = parse(GridOptions, description=__doc__)
+    trials = grid(command.options)
     # Torch and Ray take seconds to import, and are not needed to refuse a bad option.
     from tune_jobs.launch import run
     from tune_jobs.tuning import Grid
 
-    return run(options.job, options, Grid(trials))
+    return run(command, Grid(trials))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ import tyro
 
 from trainables.config import CHANGEABLE, TrialConfig, check_positive
 from trainables.errors import InputError
-from tune_jobs.command_line.options import JobOptions, main, parse
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.options import JobOptions
+from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import Space, without
 from tune_jobs.search_space.space_file import load_space, space_yaml
@@ -71,7 +72,8 @@ class SearchOptions(StudyOptions):
 
 def optuna_search() -> int:
     """The job: options, then a study, then Ray Tune. Returns the exit code."""
-    options = extended(parse(SearchOptions, description=__doc__))
+    command = extended(parse(SearchOptions, description=__doc__))
+    options = command.options
     check_options(options)
     base = TrialConfig(
         **vars(options.training),
@@ -79,7 +81,7 @@ def optuna_search() -> int:
         seed=options.seed,
         model=options.model,
     )
-    space = search_space(options, base, default_space(options.model))
+    space = search_space(command, base, default_space(options.model))
     if options.space_print:
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0
@@ -87,30 +89,33 @@ def optuna_search() -> int:
     from tune_jobs.launch import run
     from tune_jobs.study import StudySearch
 
-    return run(options.job, options, StudySearch(options, space, base))
+    return run(command, StudySearch(options, space, base))
 
 
 Options = TypeVar("Options", bound=StudyOptions)
 
 
-def extended(options: Options) -> Options:
-    """Options with --extend made part of --trials; raises InputError if it is below zero."""
+def extended(command: CommandLine[Options]) -> CommandLine[Options]:
+    """Make --extend part of --trials; raises InputError if it is below zero."""
+    options = command.options
     if options.extend < 0:
         raise InputError(f"--extend {options.extend} must be 1 or more: trials are not taken back")
-    return dataclasses.replace(options, trials=options.trials + options.extend, extend=0)
+    options = dataclasses.replace(options, trials=options.trials + options.extend, extend=0)
+    return dataclasses.replace(command, options=options)
 
 
-def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Space:
+def search_space(command: CommandLine[StudyOptions], base: TrialConfig, default: Space) -> Space:
     """What is searched: the space asked for, less the settings that the command line gives.
 
     Args:
-        options: the command line.
+        command: the command line.
         base: what trials have in common.
         default: the space where none is asked for.
 
     Raises:
         InputError: the space cannot be used.
     """
+    options = command.options
     if options.run.resume:
         from tune_jobs.run_folder.folder import SPACE_FILE, RunFolder
 
@@ -122,7 +127,7 @@ def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Sp
             return load_space(file, base.model)
     space = default if options.space is None else load_space(options.space, base.model)
     # --mode takes several, which are what is searched.
-    space = without(space, given_options() - {"mode"}, base)
+    space = without(space, command.given - {"mode"}, base)
     if not space:
         raise InputError("every parameter of the space is given by an option: leave one open")
     if options.scheduler == "pbt" and not set(CHANGEABLE) & set(space):
@@ -131,12 +136,6 @@ def search_space(options: StudyOptions, base: TrialConfig, default: Space) -> Sp
             "of them: add one, or take asha"
         )
     return space
-
-
-def given_options() -> set[str]:
-    """Names of the options that stand on the command line."""
-    words = [word.split("=")[0] for word in sys.argv[1:] if word.startswith("--")]
-    return {word.removeprefix("--").replace("-", "_") for word in words}
 
 
 def check_options(options: StudyOptions) -> None:

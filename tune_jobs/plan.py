@@ -22,8 +22,9 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData, part_of
 from trainables.errors import InputError
 from tune_jobs.analysis.formatting import duration
-from tune_jobs.capacity import Prices
-from tune_jobs.command_line.options import JobOptions, started
+from tune_jobs.command_line.options import JobOptions
+from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.ray_runtime.capacity import Prices
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.schedulers import REDUCTION, grace_period
@@ -89,7 +90,7 @@ class Plan:
 
 
 def make_plan(
-    options: JobOptions,
+    command: CommandLine[JobOptions],
     trials: int,
     examples: list[TrialConfig],
     data: TrainingData,
@@ -101,7 +102,7 @@ def make_plan(
     """Train a few epochs of examples on part of the images, and reckon from that.
 
     Args:
-        options: of the job.
+        command: of the job.
         trials: of the run.
         examples: configs of some of them; one of each network and mode is trained.
         data: of the run.
@@ -113,6 +114,7 @@ def make_plan(
     Raises:
         InputError: no example could be trained.
     """
+    options = command.options
     part, share = part_of(data, PROBE_IMAGES)
     probed = {
         f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
@@ -152,7 +154,7 @@ def make_plan(
         share=expected_share(options),
         places=places,
         at_once=at_once,
-        start_s=clock.reports[first][0] - started() - epochs[first] - waited + end - last,
+        start_s=clock.reports[first][0] - command.started - epochs[first] - waited + end - last,
         epoch_s=epoch_s / share,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from trainables.errors import InputError
-from tune_jobs.command_line.options import main
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.parser import parse_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ class PredictOptions:
 
 def predict() -> int:
     """The job. Returns the exit code."""
-    options = tyro.cli(PredictOptions, description=__doc__)
+    options = parse_plain(PredictOptions, description=__doc__).options
     suffix = Path(options.output).suffix if options.output else ".parquet"
     if suffix not in (".parquet", ".csv"):
         raise InputError(f"--output {options.output} must end in .parquet or .csv")

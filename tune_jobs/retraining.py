@@ -19,13 +19,20 @@ from tune_jobs.analysis.comparison.candidates import (
     family,
     load_run_folder,
 )
-from tune_jobs.capacity import has_gpus
 from tune_jobs.command_line.options import JobOptions, RunOptions
+from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.launch import train
+from tune_jobs.ray_runtime.capacity import has_gpus
 from tune_jobs.run_data import data_options
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.tuning import Grid
+
+
+class RetrainingOptions(JobOptions):
+    """Options of the run folder that a winner is trained again in."""
+
+    job = "retraining"
 
 
 class Retraining(Grid):
@@ -58,6 +65,7 @@ def retrain(
     storage: RunFolder,
     source: str | None,
     address: str | None,
+    command: CommandLine[Any],
     console: Console,
 ) -> list[Candidate]:
     """Train a winner's settings with consecutive seeds, or go on with what an earlier call began.
@@ -69,6 +77,7 @@ def retrain(
         storage: that the run folder is in.
         source: where the images are now, if not where the run had them.
         address: of a Ray cluster.
+        command: that asked for it.
         console: that shows how it goes.
 
     Raises:
@@ -88,7 +97,7 @@ def retrain(
         known = {trial: TrialConfig.from_dict(config) for trial, config in kept.items()}
     had = record["options"]["run"]
     split = winner.config.split
-    options = JobOptions(
+    options = RetrainingOptions(
         training=dataclasses.replace(JobOptions().training, split=split),
         data=data_options(record, source),
         run=RunOptions(
@@ -101,7 +110,9 @@ def retrain(
             smoke_test=had["smoke_test"],
         ),
     )
-    trained = train("retraining", options, Retraining(known | wanted, winner), console)
+    trained = train(
+        dataclasses.replace(command, options=options), Retraining(known | wanted, winner), console
+    )
     assert trained is not None  # it is no plan
     this, result, _ = trained
     if result["status"] == "interrupted":

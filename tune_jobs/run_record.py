@@ -12,27 +12,28 @@ import torch
 from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from trainables.models.weights import Weights, fingerprint
-from tune_jobs.capacity import node_types
 from tune_jobs.command_line.options import JobOptions
-from tune_jobs.run_folder.provenance import command_line, git_commit, now, versions
+from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.ray_runtime.capacity import node_types
+from tune_jobs.run_folder.provenance import git_commit, now, versions
 from tune_jobs.run_folder.schema import FORMAT
 
 
 def describe_run(
-    job: str,
-    options: JobOptions,
+    command: CommandLine[JobOptions],
     dataset: ImageDataset,
     parts: Split,
     weights: dict[str, Weights],
 ) -> dict[str, Any]:
     """What run.json holds at the start of a run."""
+    options = command.options
     nodes = [node for node in ray.nodes() if node["Alive"]]
     machines = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
     machines += [kind.resources for kind in node_types()[0]]
     return {
         "format": FORMAT,
-        "job": job,
-        "command": command_line(),
+        "job": options.job,
+        "command": command.text,
         "status": "running",
         "started": now(),
         "ended": None,

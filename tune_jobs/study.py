@@ -27,7 +27,7 @@ from trainables.errors import InputError
 from trainables.metrics import TARGET
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
-from tune_jobs.command_line.options import SEEDS, started
+from tune_jobs.command_line.options import SEEDS
 from tune_jobs.optuna_search import StudyOptions, max_seconds, objectives
 from tune_jobs.population import Population
 from tune_jobs.recorder import DriverCallback, Recorder, trial_name
@@ -138,7 +138,7 @@ class StudySearch(Search):
             run.recorder,
             max_seconds(self.options.max_time),
             self.options.max_epochs_total,
-            self.study.user_attrs.get("seconds", 0.0),
+            run.command.started - self.study.user_attrs.get("seconds", 0.0),
         )
         # An earlier driver may have been killed before it was through with this.
         if not begun and not self.options.from_:
@@ -300,7 +300,7 @@ class StudySearch(Search):
 
     def commands(self) -> list[str]:
         """The dashboard, of what it can open, and more trials."""
-        more = resume_command(self.run.folder, self.options.run, "--extend", "20")
+        more = resume_command(self.run, "--extend", "20")
         if self.storage.file and self.storage.remote:
             return [more]
         return [shlex.join(["optuna-dashboard", self.storage.url]), more]
@@ -417,7 +417,8 @@ class Budget(tune.Stopper):
         recorder: counts the epochs.
         max_seconds: of wall time, None for no limit.
         max_epochs: of all trials together, None for no limit.
-        used_seconds: what earlier drivers of the run have used.
+        begin: when it began, on the clock of time.monotonic, less what earlier drivers of the run
+            have used.
     """
 
     def __init__(
@@ -425,10 +426,10 @@ class Budget(tune.Stopper):
         recorder: Recorder,
         max_seconds: float | None,
         max_epochs: int | None,
-        used_seconds: float,
+        begin: float,
     ):
         self.recorder, self.max_seconds, self.max_epochs = recorder, max_seconds, max_epochs
-        self.begin = started() - used_seconds
+        self.begin = begin
         self.reason: str | None = None
 
     def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from safetensors.torch import save
@@ -85,13 +83,7 @@ def write_best(
 
 
 def conclude(
-    folder: RunFolder,
-    recorder: Recorder,
-    record: dict[str, Any],
-    options: RunOptions,
-    console: Console,
-    notes: Sequence[str] = (),
-    commands: Sequence[str] = (),
+    run: Run, record: dict[str, Any], notes: Sequence[str] = (), commands: Sequence[str] = ()
 ) -> int:
     """Print the table, the best trial and what to type next; returns the exit code.
 
@@ -102,6 +94,7 @@ def conclude(
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
+    folder, recorder, console = run.folder, run.recorder, run.console
     rows, best = list(recorder.rows.values()), best_row(recorder)
     say("")
     shown = rows
@@ -131,10 +124,10 @@ def conclude(
             )
     say(f"Written to {escape(folder.uri)}")
     if record["status"] == "interrupted":
-        say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(folder, options)}")
+        say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(run)}")
         return 130
     if not notes and any(row["status"] == "failed" for row in rows):
-        say(f"\nTo try again what failed:\n  {resume_command(folder, options)}")
+        say(f"\nTo try again what failed:\n  {resume_command(run)}")
     read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
     say(f'\nNext:\n  python -c "{escape(read)}"')
     for command in (shlex.join(["tensorboard", "--logdir", folder.uri]), *commands):
@@ -165,11 +158,11 @@ def trial_table(rows: list[dict[str, Any]], best: dict[str, Any] | None) -> Tabl
     return table
 
 
-def resume_command(folder: RunFolder, options: RunOptions, *how: str) -> str:
+def resume_command(run: Run, *how: str) -> str:
     """What a person types to go on with a run; its other options are remembered."""
-    words = ["python", sys.argv[0], "--name", folder.name, *(how or ("--resume",))]
+    words = ["python", run.command.script, "--name", run.folder.name, *(how or ("--resume",))]
     for option in ("storage_path", "address"):
-        value = getattr(options, option)
+        value = getattr(run.options.run, option)
         if value != getattr(RunOptions(), option):
             words += [f"--{option.replace('_', '-')}", value]
     return shlex.join(words)

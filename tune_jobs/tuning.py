@@ -20,10 +20,11 @@ from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
 from trainables.models.weights import Weights
 from trainables.trainable import train_trial
-from tune_jobs.capacity import Places
 from tune_jobs.command_line.options import JobOptions
+from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.lost_machines import LostMachines
 from tune_jobs.progress import TerminalProgress
+from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
 from tune_jobs.recorder import Recorder, trial_name
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.schedulers import build_scheduler
@@ -35,13 +36,18 @@ WORKER_RETRIES = 3
 class Run:
     """A run that is under way: what a job works with."""
 
-    options: JobOptions
+    command: CommandLine[JobOptions]
     folder: RunFolder
     recorder: Recorder
     data: TrainingData
     weights: dict[str, Weights]
     """What training starts from, by model; empty where that is random."""
     console: Console
+
+    @property
+    def options(self) -> JobOptions:
+        """The options of the job."""
+        return self.command.options
 
 
 class Search:
@@ -193,7 +199,7 @@ def tune_trials(
     search: Search,
     left: dict[str, str | None],
     trackers: list[tune.Callback],
-    gpus: float,
+    resources: TrialResources,
 ) -> None:
     """Train the trials in `left` from their checkpoints, and those that the search proposes.
 
@@ -201,15 +207,15 @@ def tune_trials(
     done is in the checkpoints and tables, so nothing depends on a state of Ray's, which a kill
     can leave behind them or empty.
     """
-    options, recorder = run.options.run, run.recorder
-    places = Places(options, gpus)
+    recorder = run.recorder
+    places = TrialSlots(resources, run.options.run.max_concurrent)
     samples = search.samples()
     arguments = search.tuner_arguments(run, left, places)
     progress = TerminalProgress(recorder, run.console, places, len(recorder.rows) + samples)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(train_trial, data=run.data, weights=run.weights),
-            {"cpu": options.cpus_per_trial, "gpu": gpus},
+            {"cpu": resources.cpus, "gpu": resources.gpus},
         ),
         param_space=arguments.pop("param_space"),
         tune_config=tune.TuneConfig(

@@ -16,7 +16,7 @@ from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from tune_jobs import launch, lr_grid, optuna_search, tuning
 from tune_jobs.analysis.results import load_epochs, load_trials
-from tune_jobs.command_line import options
+from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.recorder import DriverCallback
 
@@ -36,7 +36,7 @@ def command_line(job):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sys.argv", words)
             with pytest.raises(SystemExit) as ended:
-                options.main(job)
+                entry_point.main(job)
         return ended.value.code
 
     return run

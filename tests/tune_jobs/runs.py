@@ -1,6 +1,7 @@
 """Run folders as jobs leave them, made without Ray."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,18 @@ from trainables.loop import fit
 from trainables.models.weights import read_weights
 from tune_jobs import run_record
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
+from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.checkpoints import keep_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 from tune_jobs.tuning import count_parameters
+
+
+def typed(options):
+    """A command line of those options, typed just now."""
+    return CommandLine(options, ("tune_jobs/job.py",), time.monotonic())
+
 
 NODE = {"Alive": True, "Resources": {"CPU": 2}}
 
@@ -27,7 +35,8 @@ def write_run(
     folder = RunFolder.at(path)
     folder.make()
     first = next(iter(configs.values()))
-    options = JobOptions(data=given, run=RunOptions(name=path.name, storage_path=str(path.parent)))
+    own = type("Options", (JobOptions,), {"job": job})
+    options = own(data=given, run=RunOptions(name=path.name, storage_path=str(path.parent)))
     split = dataclasses.replace(options.training, split=first.split)
     options = dataclasses.replace(options, training=split)
     data = load_data(given, first.split, smoke_test=False)
@@ -68,7 +77,7 @@ def write_run(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_record.ray, "nodes", lambda: [NODE])
         patch.setattr(run_record, "node_types", lambda: ([], 0))
-        record = run_record.describe_run(job, options, data.dataset, data.parts, weights)
+        record = run_record.describe_run(typed(options), data.dataset, data.parts, weights)
     folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
     return path
 

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from tests.tune_jobs.runs import typed
 from trainables.config import Recipe, TrialConfig
 from trainables.data import TrainingData, split
 from trainables.sources import load_dataset
-from tune_jobs.capacity import Prices
-from tune_jobs.command_line.options import RunOptions, started
+from tune_jobs.command_line.options import RunOptions
 from tune_jobs.launch import compare_plan
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.plan import (
@@ -23,6 +23,7 @@ from tune_jobs.plan import (
     print_plan,
     to_probe,
 )
+from tune_jobs.ray_runtime.capacity import Prices
 
 PLAN = Plan(
     trials=5,
@@ -116,8 +117,10 @@ def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
     digits = load_dataset("digits")
     data = TrainingData.of(digits, split(digits))
 
+    command = typed(SearchOptions(scheduler="fifo", training=Recipe(epochs=20)))
+
     def train(folder, probed, part, clock):
-        begin = started()
+        begin = command.started
         clock.waited_s = 80.0
         clock.reports = {name: [begin + 90 + 10 * i for i in range(1, 5)] for name in probed}
         monkeypatch.setattr(time, "monotonic", lambda: begin + 130)  # at the end
@@ -126,8 +129,7 @@ def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
         row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint"}
         return SimpleNamespace(rows=dict.fromkeys(probed, row))
 
-    options = SearchOptions(scheduler="fifo", training=Recipe(epochs=20))
-    plan = make_plan(options, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
+    plan = make_plan(command, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
     assert plan.epoch_s == pytest.approx(10)
     assert plan.start_s == pytest.approx(start_s)
 
@@ -136,7 +138,7 @@ def test_a_run_on_several_machines_is_compared_with_the_plan_for_them(tmp_path, 
     options = SearchOptions(run=RunOptions(storage_path=str(tmp_path)))
     (tmp_path / PLANS_FOLDER).mkdir()
     (tmp_path / PLANS_FOLDER / plan_file(options)).write_text(json.dumps(dataclasses.asdict(PLAN)))
-    compare_plan(options, Console(width=100))
+    compare_plan(typed(options), Console(width=100))
     # A quarter of 20 epochs of 2 s, in two rounds.
     assert "planned 30 s" in capsys.readouterr().out
 

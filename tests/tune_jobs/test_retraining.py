@@ -90,7 +90,7 @@ def test_other_weights_than_those_of_the_winner_are_refused(
 
 def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(retraining, "train", lambda *_: (None, {"status": "interrupted"}, []))
-    monkeypatch.setattr("tune_jobs.ray_session.ray.is_initialized", lambda: True)
+    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 130
     assert openings(runs) == []
 
@@ -98,9 +98,10 @@ def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, mo
 def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
     runs, tmp_path, monkeypatch, assert_one_message
 ):
-    def train(job, options, search, console):
+    def train(command, search, console):
+        options = command.options
         path = tmp_path / "out" / "seeds" / options.run.name
-        write_run(path, search.known, options.data, job)
+        write_run(path, search.known, options.data, options.job)
         edit_trials(path, lambda row: row | (
             {"status": "diverged"} if row["trial"] == "seed=2" else {}))  # fmt: skip
         rows = {row["trial"]: row for row in RunFolder.at(path).read_rows(TRIALS_FILE)}
@@ -108,7 +109,7 @@ def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
         return SimpleNamespace(recorder=recorder), {"status": "finished"}, []
 
     monkeypatch.setattr(retraining, "train", train)
-    monkeypatch.setattr("tune_jobs.ray_session.ray.is_initialized", lambda: True)
+    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 2
     assert_one_message(["custom CNN", "(seed=2 diverged)", "leave --seeds out"])
     assert openings(runs) == []

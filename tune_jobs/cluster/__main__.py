@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from trainables.errors import InputError
-from tune_jobs.command_line.options import DataOptions, main
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.options import DataOptions
+from tune_jobs.ray_runtime.ray_up import dollars_by_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class Check:
         """Print the findings and the price; 2 where something is wrong."""
         from tune_jobs.cluster.check import static_findings
         from tune_jobs.cluster.config import read_config
-        from tune_jobs.cluster.prices import in_words, listed, with_spot_prices
+        from tune_jobs.cluster.prices import in_words, with_spot_prices
 
         config = read_config(self.config)
         findings = static_findings(config)
@@ -39,7 +41,7 @@ class Check:
             from tune_jobs.cluster.aws import storage_findings
 
             findings += storage_findings(self.storage_path)
-        if prices := listed(config):
+        if prices := dollars_by_type(config):
             say(f"{in_words(config, prices)}, by the prices in metadata")
             if ask_aws:
                 try:

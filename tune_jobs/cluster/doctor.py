@@ -22,9 +22,9 @@ from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.sources import load_dataset
-from tune_jobs.command_line.options import DataOptions, RunOptions
-from tune_jobs.preflight import on_node
-from tune_jobs.ray_session import ray_session
+from tune_jobs.command_line.options import DataOptions
+from tune_jobs.ray_runtime.session import ray_session
+from tune_jobs.ray_runtime.storage_check import on_node
 from tune_jobs.run_folder.folder import RunFolder
 
 SAME = {
@@ -72,7 +72,7 @@ def doctor(
     about = facts(storage) | {"data": read(data) if data else "not asked"}
     here = [Machine(f"this one ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
-    with ray_session(RunOptions(address=address)):
+    with ray_session(address):
         nodes = [examine(node, storage) for node in ray.nodes() if node["Alive"]]
     machines = [*here, *yours, *nodes]
     wrong = findings(machines)

@@ -9,12 +9,6 @@ from tune_jobs.cluster.config import Config
 from tune_jobs.cluster.nodes import is_spot, on_aws, workers, zones
 
 
-def listed(config: Config) -> dict[str, float]:
-    """Dollars an hour by node type, as the configuration's metadata has them."""
-    found: dict[str, float] = config.get("metadata", {}).get("dollars_per_hour", {})
-    return found
-
-
 def dollars_an_hour(config: Config, prices: dict[str, float]) -> tuple[float, float]:
     """At rest, and at full size.
 

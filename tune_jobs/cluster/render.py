@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs.capacity import AUTOSCALER_VARIABLE
 from tune_jobs.cluster.config import pinned
+from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE
 
 Provider: TypeAlias = Literal["aws", "gcp", "local", "kuberay"]
 Config: TypeAlias = dict[str, Any]

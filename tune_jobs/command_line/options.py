@@ -1,27 +1,15 @@
-"""The command line, as dataclasses. Imports nothing heavy, so that --help answers at once."""
+"""The options that all jobs share, as dataclasses, and what they may be.
+
+Imports nothing heavy, so that --help answers at once.
+"""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import sys
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import ClassVar, Literal
 
-import tyro
-
-from trainables.config import RECIPES, Recipe, check_range
+from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
-from tune_jobs.reminder import launched, remind
-
-_started = time.monotonic()
-
-
-def started() -> float:
-    """When this job's command line was read, on the clock of time.monotonic."""
-    return _started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,118 +78,8 @@ class JobOptions:
         return RECIPES
 
 
-# What may differ when a run is resumed, as it does not say what is trained.
-FREE_ON_RESUME = frozenset(
-    {
-        "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
-        "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
-        "max_epochs_total", "optuna_storage",
-    }
-)  # fmt: skip
-
-SMOKE_EPOCHS = 2
 SEEDS = 2**32
-"""So many seeds there are: those of NumPy's older generators, which Optuna draws with."""
-
-Options = TypeVar("Options", bound=JobOptions)
-
-
-def parse(cls: type[Options], description: str, argv: Sequence[str] | None = None) -> Options:
-    """Read the command line; on --resume, over the options that the run was started with.
-
-    Raises:
-        InputError: a value is out of its range, the run to resume is not there, or an option
-            differs from the run's.
-    """
-    global _started
-    _started = time.monotonic()
-    argv = list(sys.argv[1:] if argv is None else argv)
-    stored = None
-    first = _first_look(argv)
-    if first.resume or first.extend:
-        if not first.name:
-            raise InputError("--resume and --extend need --name, the run to go on with")
-        stored = _stored_options(cls, first.storage_path, first.name)
-    # An unknown recipe is reported by the full parser.
-    recipe = cls.recipes().get(first.recipe, Recipe())
-    options: Options = tyro.cli(
-        cls,
-        description=description,
-        args=argv,
-        default=stored or dataclasses.replace(cls(), training=recipe),
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
-    for name, value in flatten(options).items():
-        if name in ("seed", "split_seed") and not stored:
-            check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)
-    if options.run.smoke_test:
-        few = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
-        options = dataclasses.replace(options, training=few)
-    if stored:
-        _refuse_changes(flatten(stored), flatten(options))
-        options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
-    return options
-
-
-def _first_look(argv: list[str]) -> argparse.Namespace:
-    """The few options that the defaults of the others depend on."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe", default="standard")
-    parser.add_argument("--name")
-    parser.add_argument("--storage-path", default=RunOptions().storage_path)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--extend")
-    # The rest is not swallowed: tyro reads the whole line next, and refuses what it does not know.
-    return parser.parse_known_args(argv)[0]
-
-
-def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options:
-    from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
-
-    folder = RunFolder.at(storage_path).child(checked_name(name))
-    if not folder.has(RUN_FILE):
-        raise InputError(
-            f"there is no run {name!r} in {storage_path} to resume: check --name and "
-            "--storage-path, or leave --resume out to start it"
-        )
-    record = folder.read_json(RUN_FILE)
-    if record["job"] != cls.job:
-        raise InputError(
-            f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} goes on with "
-            "its own alone: resume it by the job that began it, or give another --name"
-        )
-    options: Options = _from_dict(cls, record["options"])
-    return options
-
-
-def _from_dict(cls: type[Any], values: dict[str, Any]) -> Any:
-    """The inverse of dataclasses.asdict, after a way through JSON."""
-    hints = get_type_hints(cls)
-    arguments = {}
-    for key, value in values.items():
-        if dataclasses.is_dataclass(hints[key]):
-            arguments[key] = _from_dict(hints[key], value)
-        else:
-            arguments[key] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)
-
-
-def flatten(options: JobOptions) -> dict[str, Any]:
-    """Options by the name they have on the command line."""
-    flat: dict[str, Any] = {}
-    for key, value in dataclasses.asdict(options).items():
-        flat |= value if isinstance(value, dict) else {key: value}
-    return flat
-
-
-def _refuse_changes(old: dict[str, Any], new: dict[str, Any]) -> None:
-    for key, value in old.items():
-        if key not in FREE_ON_RESUME and new[key] != value:
-            name = key.strip("_").replace("_", "-")
-            raise InputError(
-                f"--{name} {new[key]} differs from the run's {value}, and a run goes on under its "
-                "own options: leave it out, or start another run"
-            )
+"""Random seeds are below this: NumPy's older generators, which Optuna draws with, take no more."""
 
 
 def checked_name(name: str) -> str:
@@ -247,21 +125,3 @@ def checked_run(run: RunOptions) -> RunOptions:
                 f"try {nearest:.3g}"
             )
     return run
-
-
-def main(job: Callable[[], int]) -> None:
-    """Run a job's main function; what a person got wrong is one message and exit code 2."""
-    try:
-        code = job()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        remind(launched())
-        code = 2
-    except SystemExit as ended:  # of the parser
-        if ended.code:
-            remind(launched())
-        raise
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        code = 130
-    sys.exit(code)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import subprocess
-import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +15,6 @@ from trainables.costs import describe_device
 PACKAGES = ("bakeoff", "ray", "torch", "torchvision", "numpy", "pyarrow")
 
 
-def command_line() -> str:
-    """As it was typed, near enough."""
-    return shlex.join(["python", *sys.argv])
-
-
 def versions() -> dict[str, str]:
     """Of Python and of what results depend on."""
     return {
@@ -30,14 +23,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def facts_of(device: torch.device) -> dict[str, str]:
+def facts_of(device: torch.device, command: str) -> dict[str, str]:
     """Command, time, device, commit and versions.
 
     Args:
         device: that was measured on.
+        command: as it can be typed again.
     """
     return {
-        "command": command_line(),
+        "command": command,
         "when": now(),
         "device": describe_device(device),
         "commit": git_commit() or "unknown",

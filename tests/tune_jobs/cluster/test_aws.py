@@ -17,6 +17,7 @@ from tests.tune_jobs.cluster.test_check import node, run
 from tune_jobs.cluster import aws, prices, quotas
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.cluster.nodes import workers
+from tune_jobs.ray_runtime.ray_up import dollars_by_type
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -209,8 +210,8 @@ def test_spot_machines_cost_what_the_dearest_zone_asks_now(on_aws, answers):
         priced("g5.xlarge", "us-west-2a", 0.25), priced("g5.xlarge", "us-west-2b", 0.5),
         priced("g5.xlarge", "us-west-2d", 0.75),  # not one of the configured zones
     ]}  # fmt: skip
-    now = prices.with_spot_prices(on_aws, prices.listed(on_aws))
-    assert now == prices.listed(on_aws) | {"gpu": 0.5}
+    now = prices.with_spot_prices(on_aws, dollars_by_type(on_aws))
+    assert now == dollars_by_type(on_aws) | {"gpu": 0.5}
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidParameterValue"])

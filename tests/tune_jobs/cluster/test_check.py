@@ -7,7 +7,7 @@ from tune_jobs.cluster.check import static_findings
 from tune_jobs.cluster.config import pinned
 from tune_jobs.cluster.costs import ENDS, lifetime_h
 from tune_jobs.cluster.prices import dollars_an_hour, listed
-from tune_jobs.command_line.options import main
+from tune_jobs.command_line.entry_point import main
 
 pytestmark = pytest.mark.usefixtures("home")
 

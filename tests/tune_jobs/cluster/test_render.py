@@ -13,12 +13,12 @@ from ray.autoscaler._private.gcp import config as google
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.tune_jobs.cluster.test_check import node, run
-from tune_jobs import capacity
-from tune_jobs.capacity import AUTOSCALER_VARIABLE
 from tune_jobs.cluster import check
 from tune_jobs.cluster import config as configs
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
 from tune_jobs.cluster.gcp import gcp_node_config
+from tune_jobs.ray_runtime import capacity
+from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE
 
 
 def rendered(capsys, *words):

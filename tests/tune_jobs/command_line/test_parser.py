@@ -11,12 +11,13 @@ from PIL import Image
 
 from trainables.config import RECIPES
 from trainables.errors import InputError
-from tune_jobs.command_line.options import checked_run, flatten, parse
+from tune_jobs.command_line.options import checked_run
+from tune_jobs.command_line.parser import flatten, parse
 from tune_jobs.lr_grid import GridOptions, grid
 
 
 def parsed(*arguments):
-    return parse(GridOptions, "", arguments)
+    return parse(GridOptions, "", ("lr_grid.py", *arguments)).options
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -52,7 +53,9 @@ def test_rates_that_differ_late_are_trials_of_their_own():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["lr_grid", "optuna_search", "spaces", "space_files"])
+@pytest.mark.parametrize(
+    "module", ["lr_grid", "optuna_search", "search_space.defaults", "search_space.space_file"]
+)
 def test_nothing_heavy_is_imported_before_options_are_read(module):
     code = (
         f"import sys, tune_jobs.{module}\n"

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
-# Read when ray is imported. Ours are the tables, the loggers and what the terminal shows.
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial has no score
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # keeps the GPU setting, quietly
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")  # a search knows how many
-# Nothing is restored from Ray's own state, which takes longer to write the more trials there are.
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
-# glibc keeps what each thread once held, and every trial is a new thread of its worker: without
-# this a worker grew from 590 MB to 1,170 MB of its own memory over two trials.
-os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-# A batch's activations go back to the system after every step otherwise, and come back as zeroed
-# pages: 4% of the training time.
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
-
 import ray
 
 from trainables.errors import InputError
-from tune_jobs.capacity import autoscaled
-from tune_jobs.command_line.options import RunOptions
-from tune_jobs.reminder import remind
+from tune_jobs.ray_runtime.capacity import autoscaled
+from tune_jobs.ray_runtime.ray_up import remind
 
 HEAD_PORT = "6379"
 """Of `ray start --head`."""
 
 
 @contextlib.contextmanager
-def ray_session(options: RunOptions) -> Iterator[None]:
+def ray_session(address: str | None) -> Iterator[None]:
     """A local Ray of our own, or a connection to a cluster, given back in the end.
 
     Where the process is connected already, that connection is used, and kept.
+
+    Args:
+        address: of a cluster: auto, HOST or HOST:PORT. None starts a local Ray.
 
     Raises:
         InputError: no cluster answers at the address.
@@ -51,7 +35,7 @@ def ray_session(options: RunOptions) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    address = None if options.address is None else answering(options.address)
+    address = None if address is None else answering(address)
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:

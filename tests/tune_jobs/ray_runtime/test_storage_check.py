@@ -8,10 +8,11 @@ from ray.cluster_utils import Cluster
 
 from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
-from tune_jobs import lr_grid, preflight
+from tune_jobs import lr_grid
 from tune_jobs.analysis.results import load_trials
-from tune_jobs.capacity import NodeType
-from tune_jobs.preflight import check_storage, shared
+from tune_jobs.ray_runtime import storage_check as preflight
+from tune_jobs.ray_runtime.capacity import NodeType
+from tune_jobs.ray_runtime.storage_check import check_storage, shared
 from tune_jobs.run_folder.folder import RunFolder
 
 command = command_line(lr_grid.lr_grid)

@@ -3,18 +3,18 @@ import ray
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs import capacity, reminder
-from tune_jobs.capacity import (
+from tune_jobs.ray_runtime import capacity, ray_up
+from tune_jobs.ray_runtime.capacity import (
     NodeType,
-    Places,
     Prices,
-    checked_resources,
+    TrialResources,
+    TrialSlots,
     node_types,
     planned_machine,
     prices,
+    trial_resources,
     trials_on,
 )
-from tune_jobs.command_line.options import RunOptions
 
 CONFIG = {
     "cluster_name": "bakeoff",
@@ -34,7 +34,7 @@ def cluster(tmp_path, monkeypatch):
     """A head without cores, which may start workers."""
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text(yaml.safe_dump(CONFIG, sort_keys=False))
-    monkeypatch.setattr(reminder, "AUTOSCALER_FILE", file)
+    monkeypatch.setattr(ray_up, "AUTOSCALER_FILE", file)
     context = type("Context", (), {"gcs_address": "10.0.0.1:6379"})
     monkeypatch.setattr(ray, "get_runtime_context", context)
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.1")
@@ -51,7 +51,7 @@ def test_what_the_autoscaler_may_start_is_known_on_the_head_alone(cluster):
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "places"),
+    ("cpus", "gpus", "slots"),
     [
         (1, 0, 5 * 8),
         (8, 0, 5),
@@ -62,55 +62,55 @@ def test_what_the_autoscaler_may_start_is_known_on_the_head_alone(cluster):
         (4, 0, 5 * 2),
     ],
 )
-def test_a_cluster_at_rest_has_the_places_of_its_full_size(cpus, gpus, places, cluster):
-    options = RunOptions(cpus_per_trial=cpus, gpus_per_trial=gpus)
-    assert checked_resources(options) == gpus
-    assert Places(options, gpus)() == places
-    assert Places(RunOptions(max_concurrent=2), gpus)() == 2
+def test_a_cluster_at_rest_has_the_slots_of_its_full_size(cpus, gpus, slots, cluster):
+    trial = trial_resources(cpus, gpus)
+    assert trial == TrialResources(cpus, gpus)
+    assert TrialSlots(trial, None)() == slots
+    assert TrialSlots(trial, 2)() == 2
 
 
 def test_trials_get_a_gpu_where_the_autoscaler_may_start_one(cluster):
-    assert checked_resources(RunOptions()) == 1
+    assert trial_resources(1, None).gpus == 1
 
 
 def test_more_than_any_machine_may_have_is_refused(cluster):
     with pytest.raises(InputError, match="give 8 or fewer"):
-        checked_resources(RunOptions(cpus_per_trial=9))
+        trial_resources(9, None)
     with pytest.raises(InputError, match="give 1 or fewer"):
-        checked_resources(RunOptions(gpus_per_trial=2.0))
+        trial_resources(1, 2.0)
 
 
 def test_what_only_two_machines_have_together_is_refused(cluster):
     with pytest.raises(InputError, match="8 cores and 1 of a GPU together"):
-        checked_resources(RunOptions(cpus_per_trial=8))
+        trial_resources(8, None)
 
 
 def test_machines_that_joined_by_hand_count_too(cluster):
     cluster.setattr(ray, "cluster_resources", lambda: {"CPU": 100})
-    assert Places(RunOptions(), 0)() == 100
+    assert TrialSlots(TrialResources(1, 0), None)() == 100
 
 
 @pytest.mark.parametrize(("share", "trials"), [(0.25, 4), (1 / 3, 3), (0.5, 2), (1, 1)])
 def test_shares_of_a_gpu_add_up_to_it(share, trials):
-    assert trials_on({"CPU": 16, "GPU": 1}, 1, share) == trials
+    assert trials_on({"CPU": 16, "GPU": 1}, TrialResources(1, share)) == trials
 
 
-@pytest.mark.parametrize(("gpus", "places", "dollars"), [(0, 8, 0.4), (0.25, 4, 1.0)])
-def test_a_plan_is_of_one_machine_that_would_start_and_its_price(gpus, places, dollars, cluster):
-    options = RunOptions()
-    machine = planned_machine(options, gpus)
-    assert machine.places(1, gpus) == places
-    assert prices(options, machine) == Prices(dollars, head=0.1)
-    assert prices(RunOptions(price_per_hour=2.0), machine) == Prices(2.0)
+@pytest.mark.parametrize(("gpus", "slots", "dollars"), [(0, 8, 0.4), (0.25, 4, 1.0)])
+def test_a_plan_is_of_one_machine_that_would_start_and_its_price(gpus, slots, dollars, cluster):
+    trial = TrialResources(1, gpus)
+    machine = planned_machine(trial)
+    assert machine.slots(trial) == slots
+    assert prices(None, machine) == Prices(dollars, head=0.1)
+    assert prices(2.0, machine) == Prices(2.0)
 
 
 def test_a_plan_without_an_autoscaler_is_of_the_largest_machine(cluster):
     cluster.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.2")
     nodes = [{"Alive": True, "Resources": {"CPU": cores}} for cores in (0, 4, 16)]
     cluster.setattr(ray, "nodes", lambda: nodes)
-    machine = planned_machine(RunOptions(), 0)
-    assert machine.places(2, 0) == 8
-    assert prices(RunOptions(), machine) is None
+    machine = planned_machine(TrialResources(1, 0))
+    assert machine.slots(TrialResources(2, 0)) == 8
+    assert prices(None, machine) is None
 
 
 def test_machines_that_are_still_joining_are_waited_for(cluster, tmp_path):
@@ -120,8 +120,8 @@ def test_machines_that_are_still_joining_are_waited_for(cluster, tmp_path):
     seen = iter([[head], [head], [head, worker]])
     cluster.setattr(ray, "nodes", lambda: next(seen))
     cluster.setattr(capacity.time, "sleep", lambda seconds: None)
-    assert checked_resources(RunOptions(cpus_per_trial=4)) == 0
+    assert trial_resources(4, None).gpus == 0
     cluster.setattr(ray, "nodes", lambda: [head])
     cluster.setattr(capacity, "JOIN_S", 0)
     with pytest.raises(InputError, match="none has joined"):
-        checked_resources(RunOptions())
+        trial_resources(1, None)

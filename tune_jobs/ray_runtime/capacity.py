@@ -11,13 +11,22 @@ import ray
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs.command_line.options import RunOptions
-from tune_jobs.reminder import dollars_by_type, launched
+from tune_jobs.ray_runtime.ray_up import dollars_by_type, launched
 
 AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
 """Says the same as `ray up` leaves on a head where that has not been, on Kubernetes."""
 JOIN_S = 180
 """In which machines that are simply there have joined."""
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """Resources that each trial of a run reserves."""
+
+    cpus: int
+    """CPU cores, 1 or more."""
+    gpus: float
+    """GPUs: 0, or 1/k so that k trials share one."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,15 @@ class NodeType:
     dollars: float | None = None
     """An hour, by the file's metadata."""
 
-    def places(self, cpus: float, gpus: float) -> int:
-        """Trials on one of them."""
-        return trials_on(self.resources, cpus, gpus)
+    def slots(self, trial: TrialResources) -> int:
+        """Return how many trials fit on one node of this type at a time."""
+        return trials_on(self.resources, trial)
 
 
-def trials_on(resources: dict[str, float], cpus: float, gpus: float) -> int:
-    """Trials that fit on a machine, each with so many cores and so much of a GPU."""
-    places = int(resources.get("CPU", 0) // cpus)
-    return min(places, int(resources.get("GPU", 0) / gpus + 1e-9)) if gpus else places
+def trials_on(resources: dict[str, float], trial: TrialResources) -> int:
+    """Return how many trials fit on a node at a time."""
+    slots = int(resources.get("CPU", 0) // trial.cpus)
+    return min(slots, int(resources.get("GPU", 0) / trial.gpus + 1e-9)) if trial.gpus else slots
 
 
 def autoscaled() -> dict[str, Any]:
@@ -98,14 +107,13 @@ def machines_with_cores() -> list[dict[str, float]]:
         time.sleep(1)
 
 
-def planned_machine(options: RunOptions, gpus: float) -> NodeType:
-    """What trials would run on: what the autoscaler starts for them, else the largest machine."""
-    cpus = options.cpus_per_trial
-    kinds = [kind for kind in node_types()[0] if kind.most and kind.places(cpus, gpus)]
+def planned_machine(trial: TrialResources) -> NodeType:
+    """Return the node type that the autoscaler starts for a trial, else the largest node."""
+    kinds = [kind for kind in node_types()[0] if kind.most and kind.slots(trial)]
     if kinds:
         # No GPU is started for a trial that needs none.
         return min(kinds, key=lambda kind: kind.resources.get("GPU", 0))
-    return NodeType(max(machines(), key=lambda machine: trials_on(machine, cpus, gpus)), 1)
+    return NodeType(max(machines(), key=lambda machine: trials_on(machine, trial)), 1)
 
 
 @dataclass(frozen=True)
@@ -118,10 +126,10 @@ class Prices:
     """Of one more, that is there as long as the run lasts."""
 
 
-def prices(options: RunOptions, machine: NodeType) -> Prices | None:
-    """What --price-per-hour says, else the cluster's own file; None where neither does."""
-    if options.price_per_hour is not None:
-        return Prices(options.price_per_hour)
+def prices(price_per_hour: float | None, machine: NodeType) -> Prices | None:
+    """Return --price-per-hour, else the prices in the cluster's own file; None without either."""
+    if price_per_hour is not None:
+        return Prices(price_per_hour)
     config = autoscaled()
     head = dollars_by_type(config).get(config.get("head_node_type", ""))
     if machine.dollars is None or head is None:
@@ -129,74 +137,78 @@ def prices(options: RunOptions, machine: NodeType) -> Prices | None:
     return Prices(machine.dollars, head)
 
 
-def has_room(options: RunOptions, gpus: float) -> bool:
-    """Whether a machine that runs now is large enough for a trial."""
-    cpus = options.cpus_per_trial
-    return any(trials_on(machine, cpus, gpus) for machine in running_machines())
+def has_room(trial: TrialResources) -> bool:
+    """Return whether a node that runs now is large enough for a trial."""
+    return any(trials_on(machine, trial) for machine in running_machines())
 
 
 def has_gpus() -> bool:
-    """Whether a machine of the cluster, or one that it may start, has a GPU."""
+    """Return whether a node of the cluster, or one that it may start, has a GPU."""
     return any(machine.get("GPU", 0) for machine in machines())
 
 
-def checked_resources(options: RunOptions) -> float:
-    """GPUs a trial gets.
+def trial_resources(cpus: int, gpus: float | None) -> TrialResources:
+    """Return what each trial reserves, checked against the nodes of the cluster.
+
+    Args:
+        cpus: CPU cores of a trial.
+        gpus: GPUs of a trial; None for 1 where there are GPUs, else 0.
 
     Raises:
-        InputError: no machine that the cluster has or may start is large enough for a trial.
+        InputError: no node that the cluster has or may start is large enough for a trial.
     """
     known = machines_with_cores()
     most_gpus = max(machine.get("GPU", 0) for machine in known)
-    gpus = options.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
     for name, asked, most in (
-        ("cpus", options.cpus_per_trial, max(machine.get("CPU", 0) for machine in known)),
+        ("cpus", cpus, max(machine.get("CPU", 0) for machine in known)),
         ("gpus", gpus, most_gpus),
     ):
         if asked > most:
             raise InputError(
-                f"--{name}-per-trial {asked:g} is more than any machine of the cluster has: "
+                f"--{name}-per-trial {asked:g} is more than any node of the cluster has: "
                 f"give {most:g} or fewer"
             )
-    if not any(trials_on(machine, options.cpus_per_trial, gpus) for machine in known):
+    trial = TrialResources(cpus, gpus)
+    if not any(trials_on(machine, trial) for machine in known):
         raise InputError(
-            f"no machine of the cluster has {options.cpus_per_trial} cores and {gpus:g} of a GPU "
-            "together: give fewer --cpus-per-trial, or another --gpus-per-trial, 0 for none"
+            f"no node of the cluster has {cpus} cores and {gpus:g} of a GPU together: give fewer "
+            "--cpus-per-trial, or another --gpus-per-trial, 0 for none"
         )
-    return gpus
+    return trial
 
 
-class Places:
-    """How many trials can run at a time, as machines come and go; it is asked for often.
+class TrialSlots:
+    """How many trials may run at a time, as nodes join and leave; it is asked often.
 
-    Machines that the autoscaler may start count: it starts them for trials that wait.
+    Nodes that the autoscaler may start count: it starts them for trials that wait.
+
+    Args:
+        trial: what each trial reserves.
+        max_concurrent: the number to answer whatever the cluster has room for; None for no limit.
     """
 
     LOOK_EVERY_S = 2.0
 
-    def __init__(self, options: RunOptions, gpus: float):
-        self.options, self.gpus = options, gpus
+    def __init__(self, trial: TrialResources, max_concurrent: int | None):
+        self.trial, self.max_concurrent = trial, max_concurrent
         self.seen, self.next_look = 0, 0.0
 
     def __call__(self) -> int:
-        """Trials that --max-concurrent allows, else those that there is room for."""
-        if self.options.max_concurrent is not None:
-            return self.options.max_concurrent
+        """Return the number of trials that may run at a time."""
+        if self.max_concurrent is not None:
+            return self.max_concurrent
         if time.monotonic() >= self.next_look:
             self.next_look = time.monotonic() + self.LOOK_EVERY_S
-            self.seen = max(self._now(), self._at_full_size())
+            self.seen = max(trials_on(ray.cluster_resources(), self.trial), self._at_full_size())
         return self.seen
-
-    def _now(self) -> int:
-        return trials_on(ray.cluster_resources(), self.options.cpus_per_trial, self.gpus)
 
     def _at_full_size(self) -> int:
         types, left = node_types()
-        cpus, places = self.options.cpus_per_trial, 0
-        for kind in sorted(types, key=lambda kind: -kind.places(cpus, self.gpus)):
+        slots = 0
+        for kind in sorted(types, key=lambda kind: -kind.slots(self.trial)):
             count = min(left, kind.most)
-            places += count * kind.places(cpus, self.gpus)
+            slots += count * kind.slots(self.trial)
             left -= count
-        return places
+        return slots

@@ -11,7 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.errors import InputError
-from tune_jobs.capacity import node_types
+from tune_jobs.ray_runtime.capacity import node_types
 from tune_jobs.run_folder.folder import RunFolder
 
 NETWORK_FILE_SYSTEMS = ("afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre",

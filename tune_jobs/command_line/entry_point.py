@@ -1,0 +1,32 @@
+"""From a job's function to the exit code of its process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from trainables.errors import InputError
+from tune_jobs.ray_runtime.environment import configure_ray
+from tune_jobs.ray_runtime.ray_up import launched, remind
+
+
+def main(job: Callable[[], int]) -> None:
+    """Run a job and exit with its code.
+
+    Bad input is one message on stderr and exit code 2, an interruption is exit code 130.
+    """
+    configure_ray()
+    try:
+        code = job()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        remind(launched())
+        code = 2
+    except SystemExit as ended:  # of the parser
+        if ended.code:
+            remind(launched())
+        raise
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        code = 130
+    sys.exit(code)
