@@ -162,10 +162,11 @@ def bakeoff(folder: Path, options: argparse.Namespace, start: float) -> dict[str
 OURS = """
 import sys
 from benchmarks.search_peers import load
-from tune_jobs import launch, optuna_search
+from trainables.data import TrainingData
+from tune_jobs import optuna_search
 data = load(sys.argv[1], int(sys.argv[2]))
 del sys.argv[1:3]
-launch.TrainingData.of = staticmethod(lambda dataset, parts: data)
+TrainingData.of = staticmethod(lambda dataset, parts: data)
 optuna_search.optuna_search()
 """
 

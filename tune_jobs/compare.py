@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
     from tune_jobs.analysis.comparison.comparison import Comparison
-    from tune_jobs.evaluation import TrainedModel
-    from tune_jobs.run_data import RunData
     from tune_jobs.run_folder.folder import RunFolder
+    from tune_jobs.test_set.evaluation import TrainedModel
+    from tune_jobs.tuning.data import RunData
 
 MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
@@ -115,7 +115,7 @@ def read_images(runs: list[LoadedRun], source: str | None) -> dict[str, RunData]
         InputError: they cannot be read, or are not the same images, cut alike.
     """
     from tune_jobs.analysis.comparison.candidates import check_same
-    from tune_jobs.run_data import load_data_again
+    from tune_jobs.tuning.data import load_data_again
 
     images: dict[str, RunData] = {}
     read: dict[str, RunData] = {}
@@ -158,7 +158,7 @@ def check_model(candidate: Candidate, data: RunData) -> None:
     Raises:
         InputError: its weights are missing or altered, or its network cannot be built.
     """
-    from tune_jobs.evaluation import load_trained
+    from tune_jobs.test_set.evaluation import load_trained
 
     load_trained(candidate, data)
 
@@ -175,7 +175,7 @@ def retrain_all(
     if not options.seeds:
         return {candidate.family: [] for candidate in chosen}
     from tune_jobs.ray_runtime.session import ray_session
-    from tune_jobs.retraining import first_seed, retrain
+    from tune_jobs.test_set.retraining import first_seed, retrain
 
     retrained = {}
     with ray_session(options.address):
@@ -206,10 +206,10 @@ def open_test(
     """
     import torch
 
-    from tune_jobs import ledger
     from tune_jobs.analysis.comparison.comparison import Comparison
-    from tune_jobs.evaluation import contestant, load_trained, open_test_part, score
     from tune_jobs.run_folder.provenance import facts_of
+    from tune_jobs.test_set import ledger
+    from tune_jobs.test_set.evaluation import contestant, load_trained, open_test_part, score
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts = facts_of(device, command.text)

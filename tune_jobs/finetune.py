@@ -83,8 +83,8 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
-        from tune_jobs.launch import run
-        from tune_jobs.tuning import Grid
+        from tune_jobs.tuning.job import run
+        from tune_jobs.tuning.tuner import Grid
 
         return run(command, Grid(trials))
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
@@ -94,8 +94,8 @@ def finetune() -> int:
 
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0
-    from tune_jobs.launch import run
-    from tune_jobs.study import StudySearch
+    from tune_jobs.search.optuna_strategy import StudySearch
+    from tune_jobs.tuning.job import run
 
     # The first network, at the lowest rate, is no better guess than any other.
     search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))

@@ -66,8 +66,8 @@ def lr_grid() -> int:
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
     # Torch and Ray take seconds to import, and are not needed to refuse a bad option.
-    from tune_jobs.launch import run
-    from tune_jobs.tuning import Grid
+    from tune_jobs.tuning.job import run
+    from tune_jobs.tuning.tuner import Grid
 
     return run(command, Grid(trials))
 

@@ -86,8 +86,8 @@ def optuna_search() -> int:
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0
     # Ray and Optuna take seconds to import, and are not needed to refuse a bad option.
-    from tune_jobs.launch import run
-    from tune_jobs.study import StudySearch
+    from tune_jobs.search.optuna_strategy import StudySearch
+    from tune_jobs.tuning.job import run
 
     return run(command, StudySearch(options, space, base))
 

@@ -14,17 +14,18 @@ from tests import nets
 from tests.tune_jobs.runs import write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
-from tune_jobs import launch, lr_grid, optuna_search, tuning
+from tune_jobs import lr_grid, optuna_search
 from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
-from tune_jobs.recorder import DriverCallback
+from tune_jobs.tuning import job
+from tune_jobs.tuning.recorder import DriverCallback
 
 
 @pytest.fixture(scope="module")
 def local_ray():
     """One local Ray for a test module; jobs use it as they find it."""
-    tuning.torch.set_num_threads(1)
+    torch.set_num_threads(1)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
@@ -85,7 +86,7 @@ class KillWorker(DriverCallback):
 def kill_worker(monkeypatch):
     """Kills one worker of the next run; says in `killed` which."""
     killer = KillWorker()
-    monkeypatch.setattr(launch, "tracking_callbacks", lambda *_: [killer])
+    monkeypatch.setattr(job, "tracking_callbacks", lambda *_: [killer])
     return killer
 
 

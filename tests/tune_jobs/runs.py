@@ -10,14 +10,14 @@ from trainables.checkpoint import save_checkpoint
 from trainables.config import TrialConfig
 from trainables.loop import fit
 from trainables.models.weights import read_weights
-from tune_jobs import run_record
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.checkpoints import keep_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
-from tune_jobs.tuning import count_parameters
+from tune_jobs.tuning import run_json
+from tune_jobs.tuning.data import load_data
+from tune_jobs.tuning.tuner import count_parameters
 
 
 def typed(options):
@@ -75,9 +75,9 @@ def write_run(
     folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
     folder.write_rows(EPOCHS_FILE, epoch_rows, EPOCH_SCHEMA)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_record.ray, "nodes", lambda: [NODE])
-        patch.setattr(run_record, "node_types", lambda: ([], 0))
-        record = run_record.describe_run(typed(options), data.dataset, data.parts, weights)
+        patch.setattr(run_json.ray, "nodes", lambda: [NODE])
+        patch.setattr(run_json, "node_types", lambda: ([], 0))
+        record = run_json.describe_run(typed(options), data.dataset, data.parts, weights)
     folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
     return path
 

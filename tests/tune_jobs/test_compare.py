@@ -18,14 +18,14 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
 from trainables.sources import load_dataset
-from tune_jobs import evaluation, ledger
 from tune_jobs.analysis.comparison.candidates import load_runs
 from tune_jobs.analysis.results import load_comparison, load_predictions
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.compare import compare
-from tune_jobs.run_data import load_data
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_of
+from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.tuning.data import load_data
 
 run = command_line(compare)
 WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}

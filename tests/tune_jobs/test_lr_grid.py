@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,11 +28,12 @@ from trainables.precision import Autocast
 from trainables.prediction import predict
 from trainables.preparation import Preparation
 from trainables.sources import load_dataset
-from tune_jobs import launch
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
+from tune_jobs.cluster.config import ROOT
 from tune_jobs.lr_grid import lr_grid
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import TRIAL_SCHEMA
+from tune_jobs.tuning import job
 
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
@@ -188,8 +188,8 @@ def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(
         run.write_json("run.json", {"status": "finished"})
         return load_data(*given)
 
-    load_data = launch.load_data
-    monkeypatch.setattr(launch, "load_data", slowly)
+    load_data = job.load_data
+    monkeypatch.setattr(job, "load_data", slowly)
     assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 2
     assert "another job has begun" in capfd.readouterr().err
     assert RunFolder.at(tmp_path / "lr-grid").read_json("run.json") == {"status": "finished"}
@@ -256,7 +256,7 @@ def test_asha_stops_what_falls_behind(local_ray, command, tmp_path):
 
 def start_grid(storage, *arguments):
     """The job as a process of its own."""
-    script = Path(launch.__file__).parent / "lr_grid.py"
+    script = ROOT / "tune_jobs" / "lr_grid.py"
     options = f"--name grid --lr 1e-3 1e-4 --storage-path {storage}".split()
     return subprocess.Popen(
         [sys.executable, script, *options, *map(str, arguments)],

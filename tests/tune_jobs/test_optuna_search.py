@@ -17,11 +17,11 @@ from trainables.config import TrialConfig
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.search.optuna_strategy import build_sampler
+from tune_jobs.search.study_storage import StudyStorage
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import suggest, to_config
 from tune_jobs.search_space.space_file import load_space
-from tune_jobs.study import build_sampler
-from tune_jobs.study_storage import StudyStorage
 
 WIDTHS = "model.widths: {choices: [[4, 8], [8, 16]]}\n"
 TRIALS = 9
@@ -453,7 +453,7 @@ def test_a_search_killed_before_it_has_a_study_still_begins_with_the_recipe(
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tune_jobs.study.StudySearch.open", killed)
+        patch.setattr("tune_jobs.search.optuna_strategy.StudySearch.open", killed)
         assert tiny(tmp_path, "--trials", 1) == 130
     assert search("--name", "tiny", "--storage-path", tmp_path, "--resume") == 0
     assert [trial.params["lr"] for trial in study_of(tmp_path / "tiny").trials] == [1e-3]

@@ -28,7 +28,7 @@ class Check:
 
     def __call__(self) -> int:
         """Print the findings and the price; 2 where something is wrong."""
-        from tune_jobs.cluster.check import static_findings
+        from tune_jobs.cluster.checks.static import static_findings
         from tune_jobs.cluster.config import read_config
         from tune_jobs.cluster.prices import in_words, with_spot_prices
 
@@ -38,7 +38,7 @@ class Check:
         if ask_aws:
             findings += ask_account(config)
         if self.storage_path is not None:
-            from tune_jobs.cluster.aws import storage_findings
+            from tune_jobs.cluster.checks.aws import storage_findings
 
             findings += storage_findings(self.storage_path)
         if prices := dollars_by_type(config):
@@ -89,7 +89,7 @@ class Render:
         if self.provider == "aws":
             text = CLUSTER_FILE.read_text()
             if self.pin:
-                from tune_jobs.cluster.aws import with_images_of_today
+                from tune_jobs.cluster.checks.aws import with_images_of_today
 
                 text = with_images_of_today(text, read_config(CLUSTER_FILE))
             print(text, end="")  # noqa: T201
@@ -156,8 +156,8 @@ class Versions:
 
 def ask_account(config: dict[str, Any]) -> list[str]:
     """What AWS says is wrong; what else it says is printed."""
-    from tune_jobs.cluster import aws
-    from tune_jobs.cluster.quotas import quota_findings
+    from tune_jobs.cluster.checks import aws
+    from tune_jobs.cluster.checks.quotas import quota_findings
 
     region = config["provider"]["region"]
     try:

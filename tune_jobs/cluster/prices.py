@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from tune_jobs.cluster.aws import ask
+from tune_jobs.cluster.checks.aws import ask
+from tune_jobs.cluster.checks.ec2 import is_spot, on_aws, workers, zones
 from tune_jobs.cluster.config import Config
-from tune_jobs.cluster.nodes import is_spot, on_aws, workers, zones
 
 
 def dollars_an_hour(config: Config, prices: dict[str, float]) -> tuple[float, float]:

@@ -13,10 +13,10 @@ from ray.autoscaler._private.gcp import config as google
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.tune_jobs.cluster.test_check import node, run
-from tune_jobs.cluster import check
 from tune_jobs.cluster import config as configs
+from tune_jobs.cluster.checks import static
+from tune_jobs.cluster.checks.gcp import gcp_node_config
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
-from tune_jobs.cluster.gcp import gcp_node_config
 from tune_jobs.ray_runtime import capacity
 from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE
 
@@ -70,7 +70,7 @@ def test_ray_takes_the_variants(words, capsys, tmp_path):
     assert "cluster.yaml" in text.splitlines()[0]
     file = tmp_path / "made.yaml"
     file.write_text(text)
-    assert not [f for f in check.static_findings(read_config(file)) if "auth_token" not in f
+    assert not [f for f in static.static_findings(read_config(file)) if "auth_token" not in f
                 and "ssh_private_key" not in f]  # fmt: skip
 
 

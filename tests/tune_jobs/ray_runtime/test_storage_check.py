@@ -10,7 +10,7 @@ from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
 from tune_jobs import lr_grid
 from tune_jobs.analysis.results import load_trials
-from tune_jobs.ray_runtime import storage_check as preflight
+from tune_jobs.ray_runtime import storage_check
 from tune_jobs.ray_runtime.capacity import NodeType
 from tune_jobs.ray_runtime.storage_check import check_storage, shared
 from tune_jobs.run_folder.folder import RunFolder
@@ -42,9 +42,9 @@ def test_a_storage_that_a_machine_does_not_see_is_refused(
     cluster, tmp_path, monkeypatch, assert_one_message
 ):
     blind = ray.nodes()[1]["NodeID"]
-    real = preflight.reads
+    real = storage_check.reads
     monkeypatch.setattr(
-        preflight, "reads",
+        storage_check, "reads",
         lambda node, uri, name: real(node, "/nowhere" if node == blind else uri, name),
     )  # fmt: skip
     assert command("--smoke-test", "--storage-path", tmp_path) == 2
@@ -55,10 +55,10 @@ def test_a_storage_that_a_machine_does_not_see_is_refused(
 def test_a_folder_of_the_head_is_refused_where_machines_are_yet_to_start(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "nodes", lambda: [
         {"Alive": True, "NodeID": "1", "NodeManagerHostname": "head"}])  # fmt: skip
-    monkeypatch.setattr(preflight, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
+    monkeypatch.setattr(storage_check, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
     with pytest.raises(InputError, match="do not see"):
         check_storage(RunFolder.at(tmp_path))
-    monkeypatch.setattr(preflight, "node_types", lambda: ([], 0))
+    monkeypatch.setattr(storage_check, "node_types", lambda: ([], 0))
     check_storage(RunFolder.at(tmp_path))
 
 
@@ -68,7 +68,7 @@ def test_folders_of_the_network_are_known_by_their_mount(tmp_path, monkeypatch):
         "/dev/sda / ext4 rw 0 0\nhost:/export /mnt/my\\040share nfs4 rw 0 0\n"
         "/dev/sdb /mnt/my\\040share/disk xfs rw 0 0\n"
     )
-    monkeypatch.setattr(preflight, "MOUNTS", mounts)
+    monkeypatch.setattr(storage_check, "MOUNTS", mounts)
     assert shared(Path("/mnt/my share/runs"))
     assert not shared(Path("/mnt/my share/disk/runs"))
     assert not shared(Path("/home/runs"))

@@ -1,0 +1,55 @@
+import dataclasses
+
+import optuna
+import pytest
+
+from tests.tune_jobs.runs import edit_record, edit_trials
+from tune_jobs.analysis.results import load_run
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import config_of
+from tune_jobs.search.warm_start import warm_start
+from tune_jobs.search_space.space import Parameter
+
+SPACE = {"lr": Parameter(name="lr", kind="float", low=1e-4, high=1e-2, log=True)}
+
+
+@pytest.fixture
+def earlier(runs):
+    return runs / "lr-grid"
+
+
+@pytest.fixture
+def take_over(earlier):
+    """Start a study from the earlier run, which has three rates; returns it and what is said."""
+
+    def start(record):
+        study = optuna.create_study(direction="maximize")
+        base = config_of(RunFolder.at(earlier).read_rows(TRIALS_FILE)[0])
+        base = dataclasses.replace(base, lr=0.5)
+        (line,) = warm_start(study, [str(earlier)], SPACE, base, ["accuracy"], record, False)
+        return study.trials, line
+
+    return start
+
+
+def test_a_run_under_shares_of_ones_own_is_taken_over(earlier, take_over):
+    shares, split = (0.6, 0.2, 0.2), load_run(earlier)["split"]
+    edit_record(earlier, split=split | {"shares": shares})  # a list from now on
+    trials, line = take_over(load_run(earlier) | {"split": split | {"shares": shares}})
+    assert "3 trials taken over, 0 settings" in line
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}
+
+
+def test_the_scores_of_another_cut_are_not(earlier, take_over):
+    record = load_run(earlier)
+    _, line = take_over(record | {"split": record["split"] | {"fingerprint": "another"}})
+    assert "0 trials taken over, 3 settings" in line
+
+
+def test_a_copy_did_not_earn_its_score_and_its_settings_are_tried(earlier, take_over):
+    edit_trials(earlier, lambda row: row | (
+        {"copied": "lr=0.003 after epoch 2"} if row["trial"] == "lr=0.001" else {}))  # fmt: skip
+    trials, line = take_over(load_run(earlier))
+    assert "2 trials taken over, 1 settings" in line
+    (waiting,) = [trial for trial in trials if trial.state.name == "WAITING"]
+    assert waiting.system_attrs["fixed_params"] == {"lr": 0.001}

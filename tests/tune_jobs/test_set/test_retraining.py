@@ -1,0 +1,140 @@
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from tests import nets
+from tests.tune_jobs.conftest import command_line
+from tests.tune_jobs.runs import edit_trials, write_run
+from trainables.config import TrialConfig
+from tune_jobs.analysis.comparison.candidates import load_runs, winners
+from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
+from tune_jobs.compare import compare
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import config_of
+from tune_jobs.test_set import ledger, retraining
+from tune_jobs.test_set.retraining import first_seed, run_name
+
+run = command_line(compare)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("trainables.costs.LATENCY_RUNS", 5)
+    monkeypatch.setattr("trainables.costs.THROUGHPUT_BATCH", 8)
+
+
+def chosen(runs):
+    return winners(load_runs([str(runs / "lr-grid"), str(runs / "finetune")]))
+
+
+def openings(runs):
+    record = load_runs([str(runs / "lr-grid")])[0].record
+    return ledger.openings([RunFolder.at(runs)], record["dataset"]["source_fingerprint"])
+
+
+def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_path):
+    out = tmp_path / "out"
+    edit_trials(runs / "finetune", lambda row: row | (
+        {"status": "failed"} if row["trial"] == "tiny,scratch" else {}))  # fmt: skip
+    assert run(runs / "lr-grid", runs / "finetune", "--output", out, "--seeds", 2) == 0
+    frame = load_comparison(out)
+    for model, rows in frame.groupby("model"):
+        winner, seeds = (rows[rows["role"] == role] for role in ("winner", "seed"))
+        assert seeds["seed"].tolist() == [1, 2]  # no trial had those
+        (winner,) = winner.to_dict("records")
+        assert winner["seeds/count"] == 2
+        assert winner["seeds/mean"] == pytest.approx(seeds["accuracy"].mean())
+        assert winner["seeds/deviation"] == pytest.approx(seeds["accuracy"].std())
+        settings = [name for name in rows if name.startswith("config/") and name != "config/seed"]
+        assert len(rows[settings].astype(str).drop_duplicates()) == 1, model
+    assert len(openings(runs)[0]["models"]) == 6
+    # More seeds train what is missing, and nothing twice.
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("seeds/*/seed=*/*/*")}
+    before = load_predictions(out).query("seed == 1 and model == 'custom CNN'")
+    assert run(runs / "lr-grid", "--output", out, "--seeds", 3) == 0
+    assert (
+        trained.items()
+        <= {path: path.stat().st_mtime_ns for path in out.glob("seeds/*/seed=*/*/*")}.items()
+    )
+    assert load_comparison(out).query("role == 'seed'")["seed"].tolist() == [1, 2, 3]
+    after = load_predictions(out).query("seed == 1")
+    np.testing.assert_array_equal(np.stack(before["logits"]), np.stack(after["logits"]))
+    assert "3 retrainings with other seeds" in (out / "report.md").read_text()
+    # A retrained model is the one that the run with that seed would have trained.
+    (name,) = (path.name for path in (out / "seeds").glob("custom-CNN-*"))
+    rows = load_trials(out / "seeds" / name).to_dict("records")
+    winner = next(c for c in chosen(runs) if c.family == "custom CNN")
+    assert [config_of(row) for row in rows] == [
+        dataclasses.replace(winner.config, seed=seed) for seed in (1, 2, 3)
+    ]
+
+
+def test_other_weights_than_those_of_the_winner_are_refused(
+    local_ray, trained_runs, runs, tmp_path, assert_one_message
+):
+    file = trained_runs / "tiny.safetensors"
+    content = file.read_bytes()
+    torch.manual_seed(1)
+    try:
+        file.write_bytes(save(nets.tiny(5).state_dict()))
+        assert run(runs / "finetune", "--seeds", 2, "--output", tmp_path / "out") == 2
+    finally:
+        file.write_bytes(content)
+    assert_one_message(["tiny.safetensors", "leave --seeds out"])
+    assert openings(runs) == []
+
+
+def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(retraining, "train", lambda *_: (None, {"status": "interrupted"}, []))
+    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
+    assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 130
+    assert openings(runs) == []
+
+
+def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
+    runs, tmp_path, monkeypatch, assert_one_message
+):
+    def train(command, search, console):
+        options = command.options
+        path = tmp_path / "out" / "seeds" / options.run.name
+        write_run(path, search.known, options.data, options.job)
+        edit_trials(path, lambda row: row | (
+            {"status": "diverged"} if row["trial"] == "seed=2" else {}))  # fmt: skip
+        rows = {row["trial"]: row for row in RunFolder.at(path).read_rows(TRIALS_FILE)}
+        recorder = SimpleNamespace(rows=rows)
+        return SimpleNamespace(recorder=recorder), {"status": "finished"}, []
+
+    monkeypatch.setattr(retraining, "train", train)
+    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
+    assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 2
+    assert_one_message(["custom CNN", "(seed=2 diverged)", "leave --seeds out"])
+    assert openings(runs) == []
+
+
+def test_seeds_begin_above_those_that_were_tried(runs):
+    (winner, *_) = found = load_runs([str(runs / "lr-grid")])
+    candidate = winners(found)[0]
+    assert first_seed(candidate, found) == 1
+    winner.trials.loc[0, "config/seed"] = 41
+    assert first_seed(candidate, found) == 42
+
+
+def test_the_folder_is_of_the_settings(runs):
+    candidate = chosen(runs)[0]
+    other_seed = dataclasses.replace(candidate.config, seed=9)
+    assert run_name(dataclasses.replace(candidate, config=other_seed)) == run_name(candidate)
+    other = dataclasses.replace(candidate, config=TrialConfig(lr=0.5))
+    assert run_name(other) != run_name(candidate)
+
+
+def test_models_of_another_cut_are_in_another_folder(runs):
+    """What one cut trains on another may score on."""
+    candidate = chosen(runs)[0]
+    record = candidate.run.record
+    cut = record | {"split": record["split"] | {"seed": 1, "fingerprint": "another"}}
+    other = dataclasses.replace(candidate, run=dataclasses.replace(candidate.run, record=cut))
+    assert run_name(other) != run_name(candidate)

@@ -1,0 +1,1 @@
+"""Optuna as the strategy that proposes trials."""

@@ -1,0 +1,1 @@
+"""Training trials on Ray Tune, whatever proposes them, into a complete run folder."""
