@@ -42,6 +42,18 @@ def limited(num_classes: int = 5) -> nn.Module:
     return Limited(*tiny(num_classes))
 
 
+class Fails(nn.Sequential):
+    """Can be built, and not trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("this network fails\nin every forward pass")
+
+
+def fails(num_classes: int = 5) -> nn.Module:
+    """As `tiny`, with an error in every forward pass."""
+    return Fails(*tiny(num_classes))
+
+
 def watched() -> nn.Module:
     """As `tiny`; says in a file of the folder $SEEN which GPUs the process that builds it sees."""
     file = Path(os.environ["SEEN"], str(os.getpid()))

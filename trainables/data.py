@@ -82,6 +82,15 @@ class Split:
     validation: Ints
     test: Ints
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of images in each split, by its name."""
+        return {
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of what models are chosen and scored on: the validation and the test indices."""

@@ -19,6 +19,7 @@ from trainables.errors import DivergedError
 from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights
+from trainables.status import TrialStatus
 
 
 def train_trial(
@@ -51,7 +52,7 @@ def train_trial(
                 {
                     **metrics,
                     **facts,
-                    "status": "running",
+                    "status": TrialStatus.RUNNING.value,
                     "precision": state["precision"],
                     "weights_sha256": digest,
                     "training_iteration": metrics["epoch"],
@@ -67,13 +68,22 @@ def train_trial(
         resume = state_to_resume(trial["resume"])
         if resume is not None:
             # A trial that was killed after its last epoch has no other report to say this in.
-            tune.report({**facts, "status": "running", "precision": resume["precision"]})
+            running = TrialStatus.RUNNING.value
+            tune.report({**facts, "status": running, "precision": resume["precision"]})
         start = None if config.weights == "none" else weights[config.model]
         fit(config, data, report, device=device, resume=resume, weights=start)
     except DivergedError as error:
-        tune.report({**facts, "status": "diverged", "error": str(error)})
-    except Exception:
-        tune.report({**facts, "status": "failed", "error": traceback.format_exc()})
+        tune.report({**facts, "status": TrialStatus.DIVERGED.value, "error": str(error)})
+    except Exception as error:
+        first_line = next(iter(str(error).strip().splitlines()), "")
+        tune.report(
+            {
+                **facts,
+                "status": TrialStatus.FAILED.value,
+                "error": f"{type(error).__name__}: {first_line}",
+                "traceback": traceback.format_exc(),
+            }
+        )
 
 
 def state_to_resume(path: str | None) -> TrainingState | None:

@@ -13,8 +13,8 @@ from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.parser import CommandLine, parse
-from tune_jobs.lr_grid import rate_names
-from tune_jobs.optuna_search import StudyOptions, check_options, extended, search_space
+from tune_jobs.command_line.trial_names import lr_labels
+from tune_jobs.search.options import StudyOptions, check_options, extended, search_space
 from tune_jobs.search_space.defaults import finetune_space
 
 EPOCHS = 10
@@ -83,8 +83,8 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
+        from tune_jobs.tuning.grid import Grid
         from tune_jobs.tuning.job import run
-        from tune_jobs.tuning.tuner import Grid
 
         return run(command, Grid(trials))
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
@@ -94,11 +94,11 @@ def finetune() -> int:
 
         print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
         return 0
-    from tune_jobs.search.optuna_strategy import StudySearch
+    from tune_jobs.search.optuna_strategy import OptunaStrategy
     from tune_jobs.tuning.job import run
 
     # The first network, at the lowest rate, is no better guess than any other.
-    search = StudySearch(options, space, base, undecided=("model", "mode", "lr"))
+    search = OptunaStrategy(options, space, base, undecided=("model", "mode", "lr"))
     if options.data.image_size == "native" and not options.run.resume:
         check_one_size((base.model, *search.models()))
     return run(command, search)
@@ -167,12 +167,12 @@ def check_one_size(models: Iterable[str]) -> None:
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:
     """The trials of a grid by name, in the order they start."""
-    trials, called = {}, rate_names(options.lr)
+    trials, labels = {}, lr_labels(options.lr)
     for seed in range(options.seed, options.seed + options.seeds):
         for model, config in configs.items():
             for mode in options.mode:
                 for lr in options.lr:
-                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={called[lr]}"]
+                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={labels[lr]}"]
                     parts += [mode] if len(options.mode) > 1 else []
                     parts += [f"seed={seed}"] if options.seeds > 1 else []
                     trials[",".join(parts)] = dataclasses.replace(

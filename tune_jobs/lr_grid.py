@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.trial_names import lr_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,9 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     if not options.lr:
         raise InputError("--lr is empty: give one rate or more, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
-    called = rate_names(options.lr)
+    labels = lr_labels(options.lr)
     return {
-        f"lr={called[lr]}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
+        f"lr={labels[lr]}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
             **vars(options.training), lr=lr, seed=seed
         )
         for seed in range(options.seed, options.seed + options.seeds)
@@ -54,20 +54,13 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     }
 
 
-def rate_names(rates: Iterable[float]) -> dict[float, str]:
-    """What each rate is called in the name of a trial: in short, where no other is called so."""
-    short = {lr: f"{lr:g}" for lr in rates}
-    times = Counter(short.values())
-    return {lr: name if times[name] == 1 else repr(lr) for lr, name in short.items()}
-
-
 def lr_grid() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
     # Torch and Ray take seconds to import, and are not needed to refuse a bad option.
+    from tune_jobs.tuning.grid import Grid
     from tune_jobs.tuning.job import run
-    from tune_jobs.tuning.tuner import Grid
 
     return run(command, Grid(trials))
 

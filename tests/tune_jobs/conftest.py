@@ -18,8 +18,7 @@ from tune_jobs import lr_grid, optuna_search
 from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
-from tune_jobs.tuning import job
-from tune_jobs.tuning.recorder import DriverCallback
+from tune_jobs.tuning.tracking import TensorBoard
 
 
 @pytest.fixture(scope="module")
@@ -70,24 +69,27 @@ def assert_one_message(capfd):
     return check
 
 
-class KillWorker(DriverCallback):
-    """Kills the worker process that reports epoch 2, once."""
+def on_each_result(patch, hook):
+    """Have the driver call `hook(trial, result)` after the tables have a result."""
 
-    def __init__(self):
-        self.killed = 0
+    def call(self, iteration, trials, trial, result, **info):
+        hook(trial, result)
 
-    def on_trial_result(self, iteration, trials, trial, result, **info):
-        if result.get("epoch") == 2 and not self.killed:
-            self.killed = result["pid"]
-            os.kill(self.killed, signal.SIGKILL)
+    patch.setattr(TensorBoard, "on_trial_result", call)
 
 
 @pytest.fixture
-def kill_worker(monkeypatch):
-    """Kills one worker of the next run; says in `killed` which."""
-    killer = KillWorker()
-    monkeypatch.setattr(job, "tracking_callbacks", lambda *_: [killer])
-    return killer
+def killed_worker(monkeypatch):
+    """Kill the worker process that reports epoch 2, once; its id is in the list then."""
+    killed = []
+
+    def kill(trial, result):
+        if result.get("epoch") == 2 and not killed:
+            killed.append(result["pid"])
+            os.kill(result["pid"], signal.SIGKILL)
+
+    on_each_result(monkeypatch, kill)
+    return killed
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 
 from trainables.checkpoint import save_checkpoint
 from trainables.config import TrialConfig
@@ -12,6 +13,7 @@ from trainables.loop import fit
 from trainables.models.weights import read_weights
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.ray_runtime import capacity
 from tune_jobs.run_folder.checkpoints import keep_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
@@ -75,9 +77,9 @@ def write_run(
     folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
     folder.write_rows(EPOCHS_FILE, epoch_rows, EPOCH_SCHEMA)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_json.ray, "nodes", lambda: [NODE])
-        patch.setattr(run_json, "node_types", lambda: ([], 0))
-        record = run_json.describe_run(typed(options), data.dataset, data.parts, weights)
+        patch.setattr(ray, "nodes", lambda: [NODE])
+        patch.setattr(capacity, "node_types", lambda: ([], 0))
+        record = run_json.describe_run(typed(options), data, weights)
     folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
     return path
 

@@ -86,8 +86,8 @@ def test_predictions_are_those_of_the_weights_in_the_run(compared):
     predictions = load_predictions(compared / "out")
     data = load_data(DataOptions(image_size=8), None, smoke_test=False)
     mine = predictions[predictions["trial"] == "lr=0.001"]
-    assert mine["image"].tolist() == data.parts.test.tolist()
-    assert mine["label"].astype(int).tolist() == data.dataset.labels[data.parts.test].tolist()
+    assert mine["image"].tolist() == data.split.test.tolist()
+    assert mine["label"].astype(int).tolist() == data.dataset.labels[data.split.test].tolist()
     logits = np.stack(mine["logits"])
     assert (logits.argmax(1) == mine["predicted"].astype(int)).all()
     row = next(row for row in load_runs([str(compared / "runs/lr-grid")])[0].rows
@@ -95,7 +95,7 @@ def test_predictions_are_those_of_the_weights_in_the_run(compared):
     weights = (compared / "runs/lr-grid" / row["checkpoint"] / BEST_FILE).read_bytes()
     about = describe_model(config_of(row), data.training, weights)
     expected = rebuild(about, weights, torch.device("cpu")).logits(
-        data.dataset.images[data.parts.test]
+        data.dataset.images[data.split.test]
     )
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 

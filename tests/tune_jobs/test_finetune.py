@@ -100,14 +100,14 @@ def test_best_holds_a_whole_network(run):
 
 @pytest.mark.faults
 def test_a_worker_that_dies_is_replaced_with_the_same_result(
-    run, finetune, weights, kill_worker, tmp_path
+    run, finetune, weights, killed_worker, tmp_path
 ):
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
         "--lr", 1e-3, 1e-1, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
-    assert kill_worker.killed
+    assert killed_worker
     columns = ["trial", "best/val_accuracy", "last/val_loss", "last/train_loss"]
     again, before = load_trials(tmp_path / "finetune"), load_trials(run)
     assert again[columns].equals(before[columns])

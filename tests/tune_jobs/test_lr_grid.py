@@ -17,6 +17,7 @@ from ray import tune
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.tune_jobs.conftest import command_line
 from trainables.checkpoint import load_checkpoint
 from trainables.config import TrialConfig
 from trainables.data import TrainingData, split
@@ -30,10 +31,13 @@ from trainables.preparation import Preparation
 from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
-from tune_jobs.lr_grid import lr_grid
+from tune_jobs.command_line.parser import parse
+from tune_jobs.finetune import finetune
+from tune_jobs.lr_grid import GridOptions, grid, lr_grid
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import TRIAL_SCHEMA
 from tune_jobs.tuning import job
+from tune_jobs.tuning.grid import Grid
 
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
@@ -179,18 +183,18 @@ def test_two_drivers_cannot_write_one_run(finished, command, capfd):
     assert "another process" in capfd.readouterr().err
 
 
-def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(
-    local_ray, command, monkeypatch, tmp_path, capfd
-):
-    def slowly(*given):
-        run = RunFolder.at(tmp_path / "lr-grid")
-        run.make()
-        run.write_json("run.json", {"status": "finished"})
-        return load_data(*given)
+def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(local_ray, tmp_path, capfd):
+    class Overtaken(Grid):
+        def check(self, folder, record):
+            folder.make()
+            folder.write_json("run.json", {"status": "finished"})
 
-    load_data = job.load_data
-    monkeypatch.setattr(job, "load_data", slowly)
-    assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 2
+    def overtaken():
+        typed = parse(GridOptions, None)
+        return job.run(typed, Overtaken(grid(typed.options)))
+
+    arguments = ("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path)
+    assert command_line(overtaken)(*arguments) == 2
     assert "another job has begun" in capfd.readouterr().err
     assert RunFolder.at(tmp_path / "lr-grid").read_json("run.json") == {"status": "finished"}
 
@@ -217,30 +221,30 @@ def test_images_are_read_from_the_object_store_without_a_copy(local_ray):
 
 @pytest.mark.faults
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    local_ray, command, kill_worker, tmp_path, expected
+    local_ray, command, killed_worker, tmp_path, expected
 ):
     assert command("--lr", "1e-3", "--epochs", 4, "--storage-path", tmp_path) == 0
-    assert kill_worker.killed
+    assert killed_worker
     history, weights = expected(4)
     same_training(load_epochs(tmp_path / "lr-grid"), history)
     same_weights(last_state(tmp_path / "lr-grid", "lr=0.001")["model"], weights)
 
 
-def test_a_failing_trial_keeps_its_row_and_the_others_go_on(
-    local_ray, command, monkeypatch, tmp_path, capfd
-):
-    class TooLarge(TrialConfig):
-        def to_dict(self):
-            values = super().to_dict()
-            # The layer is only made in the worker: 10 ** 13 weights fit no memory.
-            return values | {"model_args": {"widths": [10**6, 10**6]}} if self.lr > 1 else values
-
-    monkeypatch.setattr("tune_jobs.lr_grid.TrialConfig", TooLarge)
-    assert command("--lr", "1e-3", "2", "--smoke-test", "--storage-path", tmp_path) == 0
-    trials = load_trials(tmp_path / "lr-grid").set_index("trial")
-    assert trials["status"].to_dict() == {"lr=0.001": "finished", "lr=2": "failed"}
-    assert "memory" in trials.loc["lr=2", "error"]
-    assert "--resume" in capfd.readouterr().out
+def test_a_failing_trial_keeps_its_row_and_the_others_continue(local_ray, tmp_path, capfd):
+    networks = ["--models", "tests.nets:tiny", "tests.nets:fails", "--weights", "none"]
+    arguments = ["--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path]
+    assert command_line(finetune)(*networks, *arguments) == 0
+    trials = load_trials(tmp_path / "finetune")
+    assert trials["status"].tolist() == ["finished", "failed"]
+    failed = trials.iloc[1]
+    assert failed["error"] == "RuntimeError: this network fails"
+    text = (tmp_path / "finetune" / failed["trial"] / "traceback.txt").read_text()
+    assert text.startswith("Traceback")
+    assert "nets.py" in text
+    assert text.endswith("RuntimeError: this network fails\nin every forward pass\n")
+    printed = capfd.readouterr().out
+    assert "--resume" in printed
+    assert "Traceback" not in printed
 
 
 def test_asha_stops_what_falls_behind(local_ray, command, tmp_path):

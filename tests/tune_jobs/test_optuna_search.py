@@ -15,9 +15,8 @@ from PIL import Image
 
 from trainables.config import TrialConfig
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
-from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.search.optuna_strategy import build_sampler
+from tune_jobs.search.samplers import build_sampler
 from tune_jobs.search.study_storage import StudyStorage
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import suggest, to_config
@@ -201,9 +200,7 @@ def test_samplers_and_schedulers_run_to_the_end(sampler, scheduler, tiny, tmp_pa
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "qmc"])
 def test_samplers_learn_from_trials_of_every_kind(sampler):
     # More trials than a sampler draws at random, without training them.
-    study = optuna.create_study(
-        sampler=build_sampler(SearchOptions(sampler=sampler), 0), direction="maximize"
-    )
+    study = optuna.create_study(sampler=build_sampler(sampler, 0), direction="maximize")
     base, space = TrialConfig(lr=1e-3), default_space()
     open_trial = study.ask()
     suggest(space, open_trial)
@@ -244,10 +241,10 @@ def test_the_front_is_that_of_optuna(costs, sampler, tiny, tmp_path, study_of, c
 
 @pytest.mark.faults
 def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
-    tiny, kill_worker, tmp_path, study_of, earlier
+    tiny, killed_worker, tmp_path, study_of, earlier
 ):
     assert tiny(tmp_path, "--trials", 2, "--scheduler", "fifo") == 0
-    assert kill_worker.killed
+    assert killed_worker
     study = study_of(tmp_path / "tiny")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
     trials = load_trials(tmp_path / "tiny")
@@ -453,7 +450,7 @@ def test_a_search_killed_before_it_has_a_study_still_begins_with_the_recipe(
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tune_jobs.search.optuna_strategy.StudySearch.open", killed)
+        patch.setattr("tune_jobs.search.optuna_strategy.OptunaStrategy.open", killed)
         assert tiny(tmp_path, "--trials", 1) == 130
     assert search("--name", "tiny", "--storage-path", tmp_path, "--resume") == 0
     assert [trial.params["lr"] for trial in study_of(tmp_path / "tiny").trials] == [1e-3]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.errors import InputError
+from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import FORMAT, objective_column
 from tune_jobs.search_space.space import Space, is_among
@@ -101,7 +102,7 @@ def load_front(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path} is no search but a grid, which has no objectives: check the path")
     columns = {objective_column(name): mode for name, mode in objectives.items()}
     trials = load_trials(path)
-    return pareto_front(trials[trials["status"] == "finished"], columns)
+    return pareto_front(trials[trials["status"] == TrialStatus.FINISHED], columns)
 
 
 def load_comparison(path: str | Path) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import yaml
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.exceptions import best_match
-from ray.autoscaler._private.util import prepare_config, validate_config
 
 from trainables.errors import InputError
 from tune_jobs.cluster.schema import SCHEMA
+from tune_jobs.ray_runtime.ray_internals import check_autoscaler_config
 
 Config: TypeAlias = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def read_config(path: str | Path) -> Config:
         raise InputError(f"{_place(path, wrong)}: {_reason(wrong)}")
     try:
         # Mounts apart: Ray warns of each that is a file.
-        validate_config(prepare_config(copy.deepcopy(config) | {"file_mounts": {}}))
+        check_autoscaler_config(copy.deepcopy(config) | {"file_mounts": {}})
     except ValidationError as error:
         raise InputError(f"{_place(path, error)} is refused by Ray: {_reason(error)}") from error
     except RAY_REFUSES as error:

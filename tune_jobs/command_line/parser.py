@@ -58,6 +58,10 @@ class CommandLine(Generic[OptionsOf]):
         words = [word.split("=")[0] for word in self.words[1:] if word.startswith("--")]
         return frozenset(word.removeprefix("--").replace("-", "_") for word in words)
 
+    def with_options(self, options: AnyOptions) -> CommandLine[AnyOptions]:
+        """Return the same command line with other options."""
+        return CommandLine(options, self.words, self.started)
+
 
 def parse_plain(cls: type[AnyOptions], description: str | None) -> CommandLine[AnyOptions]:
     """Read the command line of a job that is not resumed."""

@@ -11,7 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables.errors import InputError
-from tune_jobs.ray_runtime.capacity import node_types
+from tune_jobs.ray_runtime import capacity
 from tune_jobs.run_folder.folder import RunFolder
 
 NETWORK_FILE_SYSTEMS = ("afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre",
@@ -27,7 +27,7 @@ def check_storage(storage: RunFolder) -> None:
     A cluster of one machine that cannot grow has nothing to check.
     """
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-    grows = bool(node_types()[0])
+    grows = bool(capacity.node_types()[0])
     if len(nodes) == 1 and not grows:
         return
     if storage.is_local and len(nodes) == 1 and not shared(Path(storage.path)):

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from trainables.errors import InputError
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
+TRACEBACK_FILE = "traceback.txt"
 BEST_FOLDER = "best"
 WEIGHTS_FOLDER = "weights"
 CURVES_FILE = "curves.png"
@@ -190,7 +191,7 @@ class RunFolder:
             raise self._damaged(name, error) from error
         return content
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file, readable for people."""
         self.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
@@ -210,7 +211,7 @@ class RunFolder:
             raise self._damaged(name, error) from error
         return rows
 
-    def write_rows(self, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
         """Write rows as parquet; columns a row lacks are null."""
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)

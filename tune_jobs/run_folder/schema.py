@@ -5,33 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, get_args, get_type_hints
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast, get_args, get_type_hints
 
 import pyarrow as pa
 
 from trainables.config import TrialConfig
-from trainables.metrics import EPOCH_METRICS, TARGET
+from trainables.metrics import EPOCH_METRICS
+from tune_jobs.run_folder.records import EpochRow, TrialRow
 
 FORMAT = 1
 """Of run.json and the two tables; a reader refuses what is newer than it knows."""
 
-STATUSES = {
-    "pending": "not started",
-    "running": "training, or cut off by a kill of the driver",
-    "interrupted": "stopped by Ctrl-C; --resume goes on with it",
-    "finished": "trained for all its epochs",
-    "stopped": "ended early by the scheduler",
-    "diverged": "its loss stopped being a finite number",
-    "failed": "an error, or its worker died too often; --resume tries again",
-}
-ENDED = ("finished", "stopped", "diverged")
-"""Statuses that --resume leaves alone."""
-OPEN = ("pending", "running", "interrupted")
-"""Statuses of trials that have no end yet."""
+SCORE: Final = "best/val_accuracy"
+"""Column of trials.parquet by which trials are compared."""
 
-SCORE = f"best/{TARGET}"
-"""Column of the trials that they are compared by."""
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
     int: pa.int64(),
@@ -49,6 +37,8 @@ def _config_type(name: str, hint: Any) -> pa.DataType:
     return pa.string()
 
 
+SPLIT_METRICS = [name for name in EPOCH_METRICS if name.startswith(("train_", "val_"))]
+"""Metrics of which trials.parquet has the best and the last epoch's."""
 CONFIG_TYPES = {
     field.name: _config_type(field.name, get_type_hints(TrialConfig)[field.name])
     for field in dataclasses.fields(TrialConfig)
@@ -71,8 +61,7 @@ TRIAL_SCHEMA = pa.schema(
         *(
             (f"{which}/{name}", pa.float64())
             for which in ("best", "last")
-            for name in EPOCH_METRICS
-            if name.startswith(("train_", "val_"))
+            for name in SPLIT_METRICS
         ),
         ("seconds", pa.float64()),
         ("images_per_second", pa.float64()),
@@ -91,7 +80,6 @@ TRIAL_SCHEMA = pa.schema(
 
 # Made once, as every row of a run has them.
 _CONFIG = {name: f"config/{name}" for name in CONFIG_TYPES}
-_BEST, _LAST = ({name: f"{which}/{name}" for name in EPOCH_METRICS} for which in ("best", "last"))
 
 
 def config_columns(config: TrialConfig) -> dict[str, Any]:
@@ -116,7 +104,7 @@ def _setting(value: Any, type_: pa.DataType) -> Any:
     return int(value) if type_ == pa.int64() and value is not None else value
 
 
-def merit(row: Mapping[str, Any]) -> tuple[float, float]:
+def merit(row: Mapping[str, Any] | TrialRow) -> tuple[float, float]:
     """What trials are chosen by; higher is better, and of equals the one with the lower loss."""
     return row[SCORE], -row["best/val_loss"]
 
@@ -126,20 +114,21 @@ def objective_column(objective: str) -> str:
     return SCORE if objective == "accuracy" else objective
 
 
-def summary_columns(epochs: list[dict[str, Any]]) -> dict[str, Any]:
+def summary_columns(epochs: Sequence[EpochRow]) -> TrialRow:
     """What trials.parquet says of a trial's epochs; the best is the first of the highest."""
     if not epochs:
         return {"epochs": 0, "seconds": 0.0}
-    best, last = max(epochs, key=lambda row: row[TARGET]), epochs[-1]
+    best, last = max(epochs, key=lambda row: row["val_accuracy"]), epochs[-1]
     seconds = sum(row["seconds"] for row in epochs)
     images = sum(row["seconds"] * row["images_per_second"] for row in epochs)
-    return {
+    columns: dict[str, Any] = {
         "epochs": len(epochs),
         "best/epoch": best["epoch"],
-        **{column: best[name] for name, column in _BEST.items()},
-        **{column: last[name] for name, column in _LAST.items()},
+        **{f"best/{name}": best[name] for name in SPLIT_METRICS},  # type: ignore[literal-required]
+        **{f"last/{name}": last[name] for name in SPLIT_METRICS},  # type: ignore[literal-required]
         "seconds": seconds,
         "images_per_second": images / seconds,
         "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
         "micro_batch": last["micro_batch"],
     }
+    return cast("TrialRow", columns)

@@ -15,10 +15,14 @@ from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trainables.errors import InputError
+from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
 
 SQLITE_TIMEOUT_S = 60
-STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+STATES = {
+    TrialStatus.FINISHED: TrialState.COMPLETE,
+    TrialStatus.STOPPED: TrialState.PRUNED,
+}
 """Of Optuna, for statuses of trials that have ended; the others are FAIL."""
 SOURCE = "source"
 """User attribute of a trial that this run has not trained: where it is from."""

@@ -15,7 +15,9 @@ from trainables.metrics import TARGET
 from trainables.models import model_arguments
 from tune_jobs.analysis.results import load_run
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import SCORE, config_of, objective_column
+from tune_jobs.search.study import Study
 from tune_jobs.search.study_storage import SOURCE, STATES
 from tune_jobs.search_space.space import Space, distributions, params_of, suggest, to_config
 
@@ -23,15 +25,7 @@ BEST = 3
 """Settings of each run that are tried again where the study cannot be told how they went."""
 
 
-def warm_start(
-    study: optuna.Study,
-    paths: Sequence[str],
-    space: Space,
-    base: TrialConfig,
-    objectives: Sequence[str],
-    record: dict[str, Any],
-    force: bool,
-) -> list[str]:
+def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: bool) -> list[str]:
     """Tell a study of the trials of earlier runs, or put their best settings first in line.
 
     It is told of trials that were trained as its own will be, from their first epoch on, on the
@@ -40,9 +34,6 @@ def warm_start(
     Args:
         study: of which no trial has begun; what it was told already it is not told again.
         paths: of the runs' folders.
-        space: of the study.
-        base: what its trials have beside the space.
-        objectives: of the study.
         record: run.json of the new run.
         force: take settings from runs on other images too.
 
@@ -53,7 +44,7 @@ def warm_start(
         InputError: there is no run at a path, or it is on other images and `force` is not set.
     """
     lines = []
-    known = {trial.user_attrs.get(SOURCE) for trial in study.get_trials(deepcopy=False)}
+    known = {trial.user_attrs.get(SOURCE) for trial in study.optuna.get_trials(deepcopy=False)}
     for path in paths:
         alike = same_images(path, record, force)
         folder = RunFolder.at(path)
@@ -64,30 +55,30 @@ def warm_start(
         told = queued = 0
         for row in sorted(rows, key=lambda row: -row[SCORE]):
             config = config_of(row)
-            params = params_of(config, space)
-            values = [row[objective_column(objective)] for objective in objectives]
+            params = params_of(config, study.space)
+            values = [row[objective_column(objective)] for objective in study.objectives]
             if (
                 alike
                 # The settings of a copy did not earn its score alone.
                 and row.get("copied") is None
                 and row["status"] in STATES
                 and None not in values
-                and same_training(config, params, space, base)
+                and same_training(config, params, study.space, study.base)
             ):
-                trial = as_trial(row, params, space, values, curves[row["trial"]])
+                trial = as_trial(row, params, study.space, values, curves[row["trial"]])
                 source = f"{path}: {row['trial']}"
                 trial.set_user_attr(SOURCE, source)
                 if source not in known:
-                    study.add_trial(trial)
+                    study.optuna.add_trial(trial)
                 told += 1
             elif queued < BEST and params:
-                study.enqueue_trial(params, skip_if_exists=True)
+                study.optuna.enqueue_trial(params, skip_if_exists=True)
                 queued += 1
         lines.append(f"{path}: {told} trials taken over, {queued} settings to try first")
     return lines
 
 
-def same_images(path: str, record: dict[str, Any], force: bool) -> bool:
+def same_images(path: str, record: RunRecord, force: bool) -> bool:
     """Whether a run is on the images of this one, cut alike.
 
     Raises:

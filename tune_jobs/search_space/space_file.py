@@ -26,7 +26,7 @@ from tune_jobs.search_space.space import (
 )
 
 HEADER = """\
-# What is searched. Give your own as a file like this one, in YAML or TOML.
+# What is searched. Give your own as a file like this one, in YAML.
 #   low, high  a range, both ends included
 #   log: true  search the range on a logarithmic scale
 #   step       only low, low + step, low + 2 * step, ...
@@ -48,7 +48,7 @@ def space_yaml(space: Space) -> str:
 
 
 def load_space(path: str | Path, model: str = "cnn") -> Space:
-    """The space that a .yaml, .yml or .toml file describes.
+    """The space that a .yaml or .yml file describes.
 
     The line that an error names is the one where the parameter begins.
 
@@ -61,8 +61,6 @@ def load_space(path: str | Path, model: str = "cnn") -> Space:
     try:
         for entry in entries:
             _check_name(entry.name, model, defaults)
-            if entry.name in space:  # in TOML, model.ARG can be written in two ways
-                raise InputError(f"{entry.name} is given twice: leave one out")
             default = defaults[entry.name]
             space[entry.name] = _parameter(entry.name, entry.value, default, space)
     except InputError as error:

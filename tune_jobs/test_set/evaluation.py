@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.costs import measure
 from trainables.errors import InputError
+from trainables.models import build_for
 from trainables.precision import exact_convolutions
 from trainables.saved_model import Classifier, describe_model, rebuild
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
-from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestPart
+from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.tuning.data import RunData
@@ -27,60 +29,86 @@ LAYER_DEPTH = 2
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A candidate's model, ready to use and to be written."""
+    """A candidate's model, ready to be scored and written."""
 
+    candidate: Candidate
+    """The trial that trained it."""
     about: dict[str, Any]
-    """model.json."""
+    """Content of model.json."""
     weights: bytes
-    """model.safetensors."""
-
-    def classifier(self, device: torch.device) -> Classifier:
-        """The model on a device."""
-        return rebuild(self.about, self.weights, device)
+    """Content of model.safetensors."""
+    classifier: Classifier
+    """The model on its device."""
 
 
-def load_trained(candidate: Candidate, data: RunData) -> TrainedModel:
-    """Read a candidate's weights.
+def load_trained(candidate: Candidate, data: RunData, device: torch.device) -> TrainedModel:
+    """Read a candidate's weights and build its model.
 
     Args:
-        candidate: of a run.
-        data: of the run.
+        candidate: a trial of a run.
+        data: images of the run.
+        device: that the model is to be on.
 
     Raises:
         InputError: its weights are missing or altered, or do not fit its network.
     """
+    with _explained(candidate):
+        weights = save({n: t.contiguous() for n, t in _read_weights(candidate, data).items()})
+        about = describe_model(candidate.config, data.training, weights)
+        return TrainedModel(candidate, about, weights, rebuild(about, weights, device))
+
+
+def check_model(candidate: Candidate, data: RunData) -> None:
+    """Raise InputError if a candidate's weights are missing or altered, or do not fit its network.
+
+    Nothing is kept, as a comparison of every trial may have hundreds.
+    """
+    with _explained(candidate):
+        weights = _read_weights(candidate, data)
+        with torch.device("meta"):
+            model = build_for(candidate.config, data.training)
+        model.load_state_dict(weights, assign=True)
+
+
+def _read_weights(candidate: Candidate, data: RunData) -> dict[str, Tensor]:
+    """Read the state dict of a candidate's best epoch."""
     folder, row, config = candidate.run.folder, candidate.row, candidate.config
     sha256 = row.get("weights_sha256")
     check_weights(folder, row["checkpoint"], sha256 if isinstance(sha256, str) else None)
-    started_from = candidate.run.record.get("weights", {}).get(config.model)
-    seen = data.training
+    return best_weights(
+        folder,
+        row["checkpoint"],
+        config,
+        len(data.training.classes),
+        data.training.image_size,
+        candidate.run.record.get("weights", {}).get(config.model),
+    )
+
+
+@contextlib.contextmanager
+def _explained(candidate: Candidate) -> Iterator[None]:
+    """Raise InputError where a model cannot be rebuilt."""
     try:
-        state = best_weights(
-            folder, row["checkpoint"], config, len(seen.classes), seen.image_size, started_from
-        )
-        weights = save({name: tensor.contiguous() for name, tensor in state.items()})
-        model = TrainedModel(describe_model(config, seen, weights), weights)
-        model.classifier(torch.device("cpu"))
+        yield
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"the model of {candidate.trial} in {folder.uri} cannot be rebuilt ({reason}): take "
-            "its files from a backup, or train it again"
+            f"the model of {candidate.trial} in {candidate.run.folder.uri} cannot be rebuilt "
+            f"({reason}): take its files from a backup, or train it again"
         ) from error
-    return model
 
 
-def open_test_part(datasets: Sequence[RunData]) -> TestPart:
+def open_test_set(datasets: Sequence[RunData]) -> TestSet:
     """The sealed images.
 
     Args:
         datasets: the same images, cut alike, in one size or more.
     """
     data = max(datasets, key=lambda each: each.dataset.images.shape[1])
-    dataset, parts = data.dataset, data.parts
+    dataset, parts = data.dataset, data.split
     seen = {digest.tobytes() for part in (parts.train, parts.validation)
             for digest in dataset.digests[part]}  # fmt: skip
-    return TestPart(
+    return TestSet(
         images=dataset.images[parts.test],
         labels=dataset.labels[parts.test],
         indices=parts.test,
@@ -91,20 +119,18 @@ def open_test_part(datasets: Sequence[RunData]) -> TestPart:
     )
 
 
-def score(candidate: Candidate, role: Role, data: RunData, device: torch.device) -> Scored:
-    """Have a candidate's model classify the test images of its run."""
-    test = data.parts.test
-    classifier = load_trained(candidate, data).classifier(device)
-    logits = classifier.logits(data.dataset.images[test]).numpy()
-    return Scored(role, candidate, data.dataset.labels[test], logits)
+def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
+    """Have a model classify the test images of its run."""
+    test = data.split.test
+    logits = model.classifier.logits(data.dataset.images[test]).numpy()
+    return Scored(role, model.candidate, data.dataset.labels[test], logits)
 
 
 def contestant(
     winner: Scored,
     seeds: list[Scored],
     runs: Sequence[LoadedRun],
-    data: RunData,
-    device: torch.device,
+    classifier: Classifier,
     price_per_hour: float | None,
 ) -> Contestant:
     """The winner of a family with what it costs.
@@ -113,11 +139,9 @@ def contestant(
         winner: on the test images.
         seeds: its retrainings.
         runs: that are compared.
-        data: of the winner's run.
-        device: to measure on.
+        classifier: the winner's model, on the device to measure on.
         price_per_hour: dollars of one machine.
     """
-    classifier = load_trained(winner.candidate, data).classifier(device)
     searched = [
         (run, row)
         for run in runs
@@ -125,7 +149,7 @@ def contestant(
         if family(config_of(row)) == winner.candidate.family
     ]
     with exact_convolutions():  # as it predicts
-        costs = measure(classifier.model, classifier.input_size, device)
+        costs = measure(classifier.model, classifier.input_size, classifier.device)
     hours = sum(machine_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(
         winner=winner,

@@ -6,12 +6,12 @@ import dataclasses
 import hashlib
 import json
 import re
-from typing import Any
 
 from rich.console import Console
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.candidates import (
     Candidate,
     LoadedRun,
@@ -23,10 +23,12 @@ from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import has_gpus
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import config_of
+from tune_jobs.test_set.options import CompareOptions
+from tune_jobs.tuning import job
 from tune_jobs.tuning.data import data_options
-from tune_jobs.tuning.job import train
-from tune_jobs.tuning.tuner import Grid
+from tune_jobs.tuning.grid import Grid
 
 
 class RetrainingOptions(JobOptions):
@@ -42,7 +44,7 @@ class Retraining(Grid):
         super().__init__(known)
         self.winner = winner
 
-    def check(self, folder: RunFolder, record: dict[str, Any]) -> None:
+    def check(self, folder: RunFolder, record: RunRecord) -> None:
         """Raise InputError if the weights are others by now."""
         model, before = self.winner.config.model, self.winner.run.record["weights"]
         if self.winner.config.weights != "none" and record["weights"][model] != before[model]:
@@ -63,9 +65,7 @@ def retrain(
     count: int,
     start: int,
     storage: RunFolder,
-    source: str | None,
-    address: str | None,
-    command: CommandLine[Any],
+    command: CommandLine[CompareOptions],
     console: Console,
 ) -> list[Candidate]:
     """Train a winner's settings with consecutive seeds, or go on with what an earlier call began.
@@ -75,9 +75,7 @@ def retrain(
         count: of seeds.
         start: the first of them.
         storage: that the run folder is in.
-        source: where the images are now, if not where the run had them.
-        address: of a Ray cluster.
-        command: that asked for it.
+        command: command line of the comparison.
         console: that shows how it goes.
 
     Raises:
@@ -99,28 +97,25 @@ def retrain(
     split = winner.config.split
     options = RetrainingOptions(
         training=dataclasses.replace(JobOptions().training, split=split),
-        data=data_options(record, source),
+        data=data_options(record, command.options.data),
         run=RunOptions(
             name=name,
             storage_path=storage.uri,
             resume=bool(known),
-            address=address,
+            address=command.options.address,
             cpus_per_trial=had["cpus_per_trial"],
             gpus_per_trial=had["gpus_per_trial"] if has_gpus() else None,
             smoke_test=had["smoke_test"],
         ),
     )
-    trained = train(
-        dataclasses.replace(command, options=options), Retraining(known | wanted, winner), console
-    )
+    trained = job.train(command.with_options(options), Retraining(known | wanted, winner), console)
     assert trained is not None  # it is no plan
-    this, result, _ = trained
-    if result["status"] == "interrupted":
+    if trained.record["status"] == "interrupted":
         raise KeyboardInterrupt
     found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}
-    status = {trial: this.recorder.rows[trial]["status"] for trial in wanted}
+    status = {trial: trained.run.recorder.rows[trial]["status"] for trial in wanted}
     # One that diverged may have left weights before it did.
-    lacking = {trial: how for trial, how in status.items() if how != "finished"}
+    lacking = {trial: how for trial, how in status.items() if how != TrialStatus.FINISHED}
     if lacking:
         told = ", ".join(f"{trial} {how}" for trial, how in lacking.items())
         raise InputError(

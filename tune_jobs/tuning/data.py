@@ -19,7 +19,7 @@ class RunData:
     """A dataset, how it is cut, and what trials see of it."""
 
     dataset: ImageDataset
-    parts: Split
+    split: Split
     training: TrainingData
 
 
@@ -40,10 +40,10 @@ def load_data(
     dataset = load_dataset(given.data, size, given.image_column, given.label_column)
     parts = split(dataset, shares, given.split_seed)
     if smoke_test:
-        parts = Split(
-            parts.train[:: -(-len(parts.train) // SMOKE_TRAIN)],
-            parts.validation[:: -(-len(parts.validation) // SMOKE_VALIDATION)],
-            parts.test,
+        parts = dataclasses.replace(
+            parts,
+            train=parts.train[:: -(-len(parts.train) // SMOKE_TRAIN)],
+            validation=parts.validation[:: -(-len(parts.validation) // SMOKE_VALIDATION)],
         )
     return RunData(dataset, parts, TrainingData.of(dataset, parts))
 
@@ -71,7 +71,7 @@ def load_data_again(record: dict[str, Any], source: str | None = None) -> RunDat
     data = load_data(given, tuple(shares) if shares else None, options["run"]["smoke_test"])
     for what, before, after in (
         ("fingerprint", record["dataset"]["fingerprint"], data.dataset.fingerprint),
-        ("split fingerprint", record["split"].get("fingerprint"), data.parts.fingerprint),
+        ("split fingerprint", record["split"].get("fingerprint"), data.split.fingerprint),
     ):
         if before not in (None, after):
             raise InputError(

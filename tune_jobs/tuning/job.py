@@ -1,12 +1,10 @@
-"""From options and trials to a finished run folder: data, Ray, Ray Tune, tables, best model."""
+"""From options and a strategy to a complete run folder."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
-import time
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -17,173 +15,135 @@ from trainables.features import linear_head
 from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
-from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions, RunOptions, checked_run
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.ray_runtime.capacity import (
-    TrialResources,
-    TrialSlots,
-    has_room,
-    planned_machine,
-    prices,
-    trial_resources,
-)
+from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import check_storage
 from tune_jobs.run_folder.checkpoints import keep_weights
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
-from tune_jobs.tuning.data import load_data
-from tune_jobs.tuning.plan import PLANS_FOLDER, Clock, Plan, make_plan, plan_file, print_plan
+from tune_jobs.run_folder.records import RunRecord
+from tune_jobs.tuning.best_model import finish
+from tune_jobs.tuning.data import RunData, load_data
+from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
-from tune_jobs.tuning.run_json import continued, describe_run
-from tune_jobs.tuning.summary import conclude, finish
+from tune_jobs.tuning.run_json import describe_run, resumed_record
+from tune_jobs.tuning.strategy import Findings, Run, Strategy
+from tune_jobs.tuning.summary import print_summary
 from tune_jobs.tuning.tracking import tracking_callbacks
-from tune_jobs.tuning.tuner import Grid, Run, Search, add_trials, count_parameters, tune_trials
+from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
 EXAMPLES = 50
 """Trials whose models are tried to be built before a run starts."""
 
 
-def run(command: CommandLine[JobOptions], search: Search) -> int:
-    """Train trials on Ray Tune, leave a complete run folder, and say on the terminal what it holds.
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose trials have ended, or were interrupted."""
+
+    run: Run
+    """The run."""
+    record: RunRecord
+    """Its run.json."""
+    findings: Findings
+    """What its strategy found."""
+
+
+def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
+    """Train trials on Ray Tune, leave a complete run folder, and print what it holds.
 
     Args:
         command: the command line.
-        search: what is tried.
+        strategy: proposes the trials.
 
     Returns:
         The exit code: 0, 1 if no trial was trained to an end, 130 after Ctrl-C.
 
     Raises:
-        InputError: something a person gave cannot be used; nothing has been started then.
+        InputError: bad input; nothing has been started then.
     """
     console = Console(width=None if sys.stdout.isatty() else 100)  # a log has no width of its own
-    trained = train(command, search, console)
-    if trained is None:
+    finished = train(command, strategy, console)
+    if finished is None:
         return 0
-    this, record, notes = trained
-    commands = search.commands()
-    code = conclude(this, record, notes, commands)
+    code = print_summary(finished.run, finished.record, finished.findings)
     if not command.options.run.resume:
         compare_plan(command, console)
     return code
 
 
 def train(
-    command: CommandLine[JobOptions], search: Search, console: Console
-) -> tuple[Run, dict[str, Any], list[str]] | None:
-    """Train trials on Ray Tune, and leave a complete run folder; args and errors as of `run`.
+    command: CommandLine[JobOptions], strategy: Strategy, console: Console
+) -> FinishedRun | None:
+    """Train trials on Ray Tune and leave a complete run folder; None after --plan.
 
-    Returns:
-        The run, its run.json, and the search's lines on what was found; None after a plan.
+    Args and errors are those of `run`.
     """
     options = command.options
     checked_run(options.run)
     folder = find_folder(options.job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     images = load_data(options.data, options.training.split, options.run.smoke_test)
-    dataset, parts, data = images.dataset, images.parts, images.training
-    examples = search.examples(min(search.trials, EXAMPLES))
+    examples = strategy.examples(min(strategy.trials, EXAMPLES))
     for config in examples:
-        count_parameters(config, data)  # refuses what cannot be built
-        input_statistics(config, data)
-    weights = initial_weights(search.models(), data, examples)
-    this = Run(command, folder, Recorder(folder), data, weights, console)
-    console.print(
-        f"{dataset.name}: {len(parts.train):,} images to train on, {len(parts.validation):,} to "
-        f"validate with, {len(parts.test):,} sealed, {len(dataset.classes)} classes",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+        count_parameters(config, images.training)  # refuses what cannot be built
+        input_statistics(config, images.training)
+    weights = initial_weights(strategy.models(), images.training, examples)
+    run = Run(command, folder, Recorder(folder), images.training, weights, console)
+    console.print(describe_data(images), highlight=False, markup=False, soft_wrap=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ray_session(options.run.address))
         resources = trial_resources(options.run.cpus_per_trial, options.run.gpus_per_trial)
         check_storage(folder.parent)
-        record = describe_run(command, dataset, parts, weights)
-        search.check(folder, record)
+        record = describe_run(command, images, weights)
+        strategy.check(folder, record)
         if options.run.plan:
-            plan_run(this, search, examples, resources)
+            plan_run(run, strategy.trials, examples, resources)
             return None
         folder.make()
         stack.enter_context(folder.lock())
         if options.run.resume:
-            record = continued(folder.read_json(RUN_FILE), record)
+            record = resumed_record(folder, record)
         elif folder.has(RUN_FILE):
             raise InputError(
                 f"another job has begun {folder.uri} in the meantime: start this one again, with "
                 "another --name if it has one"
             )
         else:
-            search.begin(folder)
+            strategy.prepare(folder)
             keep_weights(folder, weights, examples)
         folder.write_json(RUN_FILE, record)
-        known = search.open(this, record)
-        stack.callback(search.close)
-        add_trials(this, known)
-        record |= search.describe()
+        known = strategy.open(run, record)
+        stack.callback(strategy.close)
+        add_trials(run, known)
+        update(record, strategy)
         folder.write_json(RUN_FILE, record)
-        left = this.recorder.restore(search.changes) if options.run.resume else dict.fromkeys(known)
-        left = search.left(left)
-        this.recorder.write(force=True)
-        if left or search.samples():
-            tune_trials(this, search, left, trackers, resources)
-        search.settle()
-        this.recorder.close()
-        record |= search.describe()
-        finish(this, record)
-        search.draw()
-        return this, record, search.notes()
+        unfinished: dict[str, str | None] = dict.fromkeys(known)
+        if options.run.resume:
+            unfinished = run.recorder.restore(strategy.changes_settings)
+        unfinished, proposals = strategy.remaining(unfinished)
+        run.recorder.write(force=True)
+        if unfinished or proposals:
+            tune_trials(run, strategy, unfinished, proposals, trackers, resources)
+        strategy.settle()
+        run.recorder.close()
+        update(record, strategy)
+        finish(run, record)
+        return FinishedRun(run, record, strategy.conclude())
 
 
-def plan_run(
-    run: Run, search: Search, examples: list[TrialConfig], resources: TrialResources
-) -> None:
-    """Print what the run would take, and keep that to compare the run with."""
-
-    def train(
-        folder: RunFolder, probed: dict[str, TrialConfig], part: TrainingData, clock: Clock
-    ) -> Recorder:
-        folder.make()
-        # On one machine, or the autoscaler would start as many as there are trials for.
-        on_one = dataclasses.replace(options.run, max_concurrent=places)
-        probe = dataclasses.replace(
-            run,
-            command=dataclasses.replace(
-                run.command, options=dataclasses.replace(options, run=on_one)
-            ),
-            folder=folder,
-            recorder=Recorder(folder),
-            data=part,
-            console=Console(quiet=True),
-        )
-        add_trials(probe, probed)
-        tune_trials(probe, Grid(probed), dict.fromkeys(probed), [clock], resources)
-        return probe.recorder
-
-    options = run.options
-    at_once = TrialSlots(resources, options.run.max_concurrent)()
-    machine = planned_machine(resources)
-    places = min(machine.slots(resources), at_once)
-    cold = not has_room(resources)
-    plan = make_plan(run.command, search.trials, examples, run.data, places, at_once, cold, train)
-    print_plan(plan, prices(options.run.price_per_hour, machine), run.console)
-    kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
-    kept.make()
-    kept.write_json(plan_file(options), dataclasses.asdict(plan))
+def update(record: RunRecord, strategy: Strategy) -> None:
+    """Bring run.json up to date with what the strategy says of itself."""
+    record |= strategy.describe()  # type: ignore[typeddict-item]
 
 
-def compare_plan(command: CommandLine[JobOptions], console: Console) -> None:
-    """Print planned against actual time, where the same run was planned before."""
-    options = command.options
-    kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
-    if kept.has(plan_file(options)):
-        plan = Plan(**kept.read_json(plan_file(options)))
-        planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - command.started
-        console.print(
-            f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
-            highlight=False,
-        )
+def describe_data(images: RunData) -> str:
+    """Return one line on the dataset and its splits."""
+    sizes = images.split.sizes
+    return (
+        f"{images.dataset.name}: {sizes['train']:,} images to train on, {sizes['validation']:,} to "
+        f"validate with, {sizes['test']:,} sealed, {len(images.dataset.classes)} classes"
+    )
 
 
 def find_folder(job: str, options: RunOptions) -> RunFolder:

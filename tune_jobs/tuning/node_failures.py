@@ -9,13 +9,13 @@ from ray import cloudpickle
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 from ray.tune.experiment import Trial
 
-from tune_jobs.tuning.recorder import DriverCallback
+from tune_jobs.tuning.callbacks import DriverCallback
 
 NODE_DIED = "its node has died"
 """In the message of Ray's ActorDiedError, which has no other sign of it."""
 
 
-class LostMachines(DriverCallback):
+class NodeFailures(DriverCallback):
     """Takes the loss of a machine off the retries of a trial.
 
     Ray itself spares those alone that were drained before, which the spot market and a power cut

@@ -12,21 +12,28 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from trainables.metrics import TARGET
+from trainables.status import TrialStatus
 from tune_jobs.analysis.formatting import duration
-from tune_jobs.tuning.recorder import DriverCallback, Recorder, trial_name
+from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.tuning.callbacks import DriverCallback, trial_name
+from tune_jobs.tuning.recorder import Recorder
 
 LOG_EVERY_S = 60.0
 """Between lines on how far a run is, where bars cannot be drawn."""
-BAD = {"diverged": "red", "failed": "red", "stopped": "yellow", "interrupted": "yellow"}
+COLOURS = {
+    TrialStatus.DIVERGED: "red",
+    TrialStatus.FAILED: "red",
+    TrialStatus.STOPPED: "yellow",
+    TrialStatus.INTERRUPTED: "yellow",
+}
+"""Colours of the statuses that are not green."""
 
 
 class TerminalProgress(DriverCallback):
     """Reads the recorder's rows, so it comes after it in the list of callbacks."""
 
-    def __init__(
-        self, recorder: Recorder, console: Console, places: Callable[[], int], trials: int
-    ):
-        self.recorder, self.console, self.places, self.trials = recorder, console, places, trials
+    def __init__(self, recorder: Recorder, console: Console, slots: Callable[[], int], trials: int):
+        self.recorder, self.console, self.slots, self.trials = recorder, console, slots, trials
         self.width = max(map(len, ("trial-000", *recorder.rows)))
         self.live = Progress(
             TextColumn("{task.description}"),
@@ -92,7 +99,7 @@ class TerminalProgress(DriverCallback):
         if self.live.disable and time.monotonic() < self.next_line:  # it looks at every trial
             return
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
-        open_ = [name for name, row in rows.items() if row["status"] in ("pending", "running")]
+        open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
         ended = [name for name in rows if name not in open_ and epochs[name]]
         planned = sum(configs[name].epochs for name in ended)
         # A scheduler stops trials early: the rest is expected to go as far as those that ended.
@@ -106,7 +113,7 @@ class TerminalProgress(DriverCallback):
         note = f"{len(self.bars)} running" if self.bars else "starting workers"
         if self.seconds:
             recent = self.seconds[-20:]
-            lanes = max(1, min(self.places(), len(open_) + unseen))
+            lanes = max(1, min(self.slots(), len(open_) + unseen))
             note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
         self.live.update(self.total, completed=done, total=done + left, note=note, refresh=True)
         if self.live.disable:
@@ -115,10 +122,10 @@ class TerminalProgress(DriverCallback):
             self.console.print(line, highlight=False, markup=False)
 
 
-def describe(row: dict[str, Any], width: int) -> str:
+def describe(row: TrialRow, width: int) -> str:
     """One line on a trial that has ended."""
-    status = row["status"]
-    colour = BAD.get(status, "green")
+    status = TrialStatus(row["status"])
+    colour = COLOURS.get(status, "green")
     line = (
         f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row['epochs']:>3} epochs"
     )
@@ -126,5 +133,5 @@ def describe(row: dict[str, Any], width: int) -> str:
         line += f"  best accuracy {row['best/val_accuracy']:7.2%} in epoch {row['best/epoch']}"
         line += f"  {duration(row['seconds'])}"
     if row.get("error"):
-        line += f"  {escape(row['error'].strip().splitlines()[-1])}"
+        line += f"  {escape(row['error'] or '')}"
     return line

@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from typing import Any, cast
 
 from pyarrow.fs import FileSelector
-from ray import tune
-from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.tune.experiment import Trial
 
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
+from trainables.status import TrialStatus
+from tune_jobs.ray_runtime.ray_internals import release_trial
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
-from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.folder import EPOCHS_FILE, TRACEBACK_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.records import EpochRow, TrialRow
 from tune_jobs.run_folder.schema import (
-    ENDED,
     EPOCH_SCHEMA,
     TRIAL_SCHEMA,
     config_columns,
     config_of,
     summary_columns,
 )
+from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
 REPORTED = ("status", "error", "device", "precision", "latency_ms")
 """Columns of trials.parquet that a trial reports as they are."""
+WEIGHTS = ("checkpoint", "weights_sha256")
+"""Columns of trials.parquet on the weights of the best epoch."""
 WRITE_EVERY_S = 2.0
 # Of the driver's time, at most, goes into writing tables.
 WRITE_SHARE = 0.05
-
-
-class DriverCallback(tune.Callback):
-    """A callback that stays with its driver.
-
-    Ray pickles all callbacks into a file to restore them from. We never do, and terminals and
-    open files cannot be pickled.
-    """
-
-    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        return tune.Callback, ()
 
 
 class Recorder(DriverCallback):
@@ -53,9 +45,9 @@ class Recorder(DriverCallback):
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.configs: dict[str, TrialConfig] = {}
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, TrialRow] = {}
         """Of trials.parquet, without the settings, which `configs` has."""
-        self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
+        self.epochs: dict[str, dict[int, EpochRow]] = {}
         self._next_write = 0.0
         self._first: Trial | None = None
 
@@ -65,7 +57,7 @@ class Recorder(DriverCallback):
         self.epochs[name] = {}
         self.rows[name] = {
             "trial": name,
-            "status": "pending",
+            "status": TrialStatus.PENDING,
             **summary_columns([]),
             "parameters": parameters,
         }
@@ -85,10 +77,10 @@ class Recorder(DriverCallback):
         copy = f"{donor} after epoch {len(history)}"
         row |= {
             "copied": f"{row['copied']}, {copy}" if row.get("copied") else copy,
-            **self._weights(f"{name}/{checkpoint}"),
             "parameters": given["parameters"],
             "latency_ms": given.get("latency_ms"),
         }
+        row |= self._weights(f"{name}/{checkpoint}")
         self._summarise(name)
         self.write(force=True)
 
@@ -104,18 +96,18 @@ class Recorder(DriverCallback):
             once, here, and the tables agree with it.
         """
         if self.folder.has(TRIALS_FILE):
-            for row in self.folder.read_rows(TRIALS_FILE):
-                name = row["trial"]
-                self.rows[name] |= {"copied": row.get("copied"), "parameters": row["parameters"]}
-                if row["status"] in ENDED:
-                    self.configs[name] = config_of(row)
-                    for key in (*REPORTED, "checkpoint", "weights_sha256"):
-                        self.rows[name][key] = row.get(key)
-            for row in self.folder.read_rows(EPOCHS_FILE):
-                self.epochs[row["trial"]][row["epoch"]] = row
+            for kept in self.folder.read_rows(TRIALS_FILE):
+                name = kept["trial"]
+                self.rows[name] |= {"copied": kept.get("copied"), "parameters": kept["parameters"]}
+                if TrialStatus(kept["status"]).is_ended:
+                    self.configs[name] = config_of(kept)
+                    ended = {key: kept.get(key) for key in (*REPORTED, *WEIGHTS)}
+                    self.rows[name] |= cast("TrialRow", ended)
+            for kept in self.folder.read_rows(EPOCHS_FILE):
+                self.epochs[kept["trial"]][kept["epoch"]] = cast("EpochRow", kept)
         left: dict[str, str | None] = {}
         for name, row in self.rows.items():
-            if row["status"] not in ENDED:
+            if not TrialStatus(row["status"]).is_ended:
                 left[name] = None
                 self.epochs[name] = {}
                 own = self.folder.child(name)
@@ -134,7 +126,7 @@ class Recorder(DriverCallback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial has a worker."""
-        self._row(trial)["status"] = "running"
+        self._row(trial)["status"] = TrialStatus.RUNNING
         self.write()
 
     def on_trial_result(
@@ -144,7 +136,9 @@ class Recorder(DriverCallback):
         row, name = self._row(trial), trial_name(trial)
         for key in REPORTED:
             if key in result:
-                row[key] = result[key]
+                row[key] = result[key]  # type: ignore[literal-required]
+        if "traceback" in result:
+            self._write_traceback(trial, result["traceback"])
         # One that is paused by now went on as a copy of another, and this epoch is not of the copy.
         if "epoch" in result and trial.status != Trial.PAUSED:
             self.epochs[name][result["epoch"]] = self._epoch_row(name, result)
@@ -171,18 +165,23 @@ class Recorder(DriverCallback):
     ) -> None:
         """A trial has ended, by itself or by the scheduler."""
         row, name = self._row(trial), trial_name(trial)
-        if row["status"] == "running":
+        if row["status"] == TrialStatus.RUNNING:
             done = len(self.epochs[name]) >= self.configs[name].epochs
-            row["status"] = "finished" if done else "stopped"
-        self._release(trial)
+            row["status"] = TrialStatus.FINISHED if done else TrialStatus.STOPPED
+        self._first = self._first or trial
+        last = {"epoch": len(self.epochs[trial_name(trial)])}
+        release_trial(trial, self._first, last)
+        trial.config["trial"] = {"name": trial_name(trial)}
         self.write()
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A trial's worker has died more often than it is replaced."""
-        row = self._row(trial)
-        row["status"], row["error"] = "failed", f"its worker died too often: {trial.get_error()}"
+        row, error = self._row(trial), str(trial.get_error()).strip()
+        row["status"] = TrialStatus.FAILED
+        row["error"] = f"its worker process died too often: {error.splitlines()[0]}"
+        self._write_traceback(trial, error)
         self.write()
 
     # Tables
@@ -190,8 +189,8 @@ class Recorder(DriverCallback):
     def close(self) -> None:
         """Write the tables for good; what still runs is interrupted."""
         for row in self.rows.values():
-            if row["status"] == "running":
-                row["status"] = "interrupted"
+            if row["status"] == TrialStatus.RUNNING:
+                row["status"] = TrialStatus.INTERRUPTED
         self.write(force=True)
 
     def write(self, force: bool = False) -> None:
@@ -207,51 +206,28 @@ class Recorder(DriverCallback):
         end = time.monotonic()
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
 
-    def _weights(self, checkpoint: str) -> dict[str, str]:
-        """Where a trial's weights are, and their hash."""
+    def _weights(self, checkpoint: str) -> TrialRow:
+        """Return the columns on a trial's weights."""
         content = self.folder.read(f"{checkpoint}/{BEST_FILE}")
         return {"checkpoint": checkpoint, "weights_sha256": hashlib.sha256(content).hexdigest()}
 
-    def _release(self, trial: Trial) -> None:
-        """Let go of what Ray keeps of a trial until the run ends: 30 KB and more."""
-        metadata = trial.run_metadata
-        # Of a trial that has no result Ray prints a line, whatever its verbosity.
-        metadata.last_result = {"epoch": len(self.epochs[trial_name(trial)])}
-        metadata.metric_analysis, metadata.metric_n_steps = {}, {}
-        metadata.checkpoint_manager = _CheckpointManager(None)
-        # The worker's first answer, which holds the call itself too. The result above replaces it.
-        trial._default_result_or_future = None
-        trial.evaluated_params = {}
-        trial.config["trial"] = {"name": trial_name(trial)}
-        trial.set_experiment_tag("")
-        # Of these all trials have the same, each in an object of its own.
-        first = self._first = self._first or trial
-        trial.placement_group_factory = first.placement_group_factory
-        assert trial.storage is not None  # as it has run
-        assert first.storage is not None
-        trial.storage.syncer = first.storage.syncer
-        trial.storage.sync_config = first.storage.sync_config
+    def _write_traceback(self, trial: Trial, text: str) -> None:
+        """Write what the one line in the tables leaves out into the trial's folder."""
+        folder = self.folder.child(trial_name(trial))
+        folder.fs.create_dir(folder.path)
+        folder.write(TRACEBACK_FILE, (text.rstrip() + "\n").encode())
 
-    def _row(self, trial: Trial) -> dict[str, Any]:
+    def _row(self, trial: Trial) -> TrialRow:
         return self.rows[trial_name(trial)]
 
     def _summarise(self, name: str) -> None:
         epochs = [row for _, row in sorted(self.epochs[name].items())]
         self.rows[name] |= summary_columns(epochs)
 
-    def _epoch_rows(self, name: str, history: list[dict[str, float]]) -> dict[int, dict[str, Any]]:
+    def _epoch_rows(self, name: str, history: list[dict[str, float]]) -> dict[int, EpochRow]:
         return {int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history}
 
     @staticmethod
-    def _epoch_row(name: str, result: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "trial": name,
-            "epoch": int(result["epoch"]),
-            **{metric: float(result[metric]) for metric in EPOCH_METRICS},
-        }
-
-
-def trial_name(trial: Trial) -> str:
-    """Our name of a trial, which is Ray's and its folder's too."""
-    name: str = trial.config["trial"]["name"]
-    return name
+    def _epoch_row(name: str, result: dict[str, Any]) -> EpochRow:
+        metrics = {metric: float(result[metric]) for metric in EPOCH_METRICS}
+        return cast("EpochRow", {"trial": name, "epoch": int(result["epoch"]), **metrics})

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from typing import Any
 
 import ray
 import torch
 
-from trainables.data import ImageDataset, Split
 from trainables.errors import InputError
 from trainables.models.weights import Weights, fingerprint
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.ray_runtime.capacity import node_types
+from tune_jobs.ray_runtime import capacity
+from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.provenance import git_commit, now, versions
+from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import FORMAT
+from tune_jobs.tuning.data import RunData
 
 
 def describe_run(
     command: CommandLine[JobOptions],
-    dataset: ImageDataset,
-    parts: Split,
+    images: RunData,
     weights: dict[str, Weights],
-) -> dict[str, Any]:
-    """What run.json holds at the start of a run."""
-    options = command.options
+) -> RunRecord:
+    """Return run.json as it is at the start of a run."""
+    options, dataset = command.options, images.dataset
     nodes = [node for node in ray.nodes() if node["Alive"]]
     machines = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
-    machines += [kind.resources for kind in node_types()[0]]
+    machines += [kind.resources for kind in capacity.node_types()[0]]
     return {
         "format": FORMAT,
         "job": options.job,
@@ -50,10 +50,8 @@ def describe_run(
         "split": {
             "seed": options.data.split_seed,
             "shares": options.training.split,
-            "fingerprint": parts.fingerprint,
-            "train": len(parts.train),
-            "validation": len(parts.validation),
-            "test": len(parts.test),
+            "fingerprint": images.split.fingerprint,
+            **images.split.sizes,  # type: ignore[typeddict-item]
         },
         "scheduler": options.scheduler,
         "weights": {model: fingerprint(given) for model, given in weights.items()},
@@ -74,29 +72,35 @@ def describe_run(
     }
 
 
-def continued(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The record of a resumed run: the old one, and when it was resumed.
+def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
+    """Return run.json of a resumed run: as it was, and when it was resumed.
+
+    Args:
+        folder: of the run.
+        new: run.json as it would be if the run started now.
 
     Raises:
-        InputError: the images, their cut or the weights are not those that the run was started
-            with.
+        InputError: the images, their split or the initial weights are not those that the run was
+            started with.
     """
+    old: RunRecord = folder.read_json(RUN_FILE)  # type: ignore[assignment]
     before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
+    name = new["dataset"]["name"]
     if before != after:
         raise InputError(
-            f"{new['dataset']['name']} has fingerprint {after}, and the run was started on "
-            f"{before}: give it the images it began with, or start another run"
+            f"{name} has fingerprint {after}, and the run was started on {before}: give it the "
+            "images it began with, or start another run"
         )
-    before, after = old["split"].get("fingerprint"), new["split"]["fingerprint"]
-    if before not in (None, after):  # runs of earlier versions do not say
+    before, after = old["split"].get("fingerprint", ""), new["split"]["fingerprint"]
+    if before and before != after:  # runs of earlier versions do not say
         raise InputError(
-            f"{new['dataset']['name']} is cut with fingerprint {after}, and the run was started on "
-            f"{before}: give it the parts it began with, or start another run"
+            f"the split of {name} has fingerprint {after}, and the run was started on {before}: "
+            "give it the split it began with, or start another run"
         )
     if old.get("weights", {}) != new["weights"]:
         raise InputError(
-            "the weights are not those that the run was started with: put them back, or start "
-            "another run"
+            "the initial weights are not those that the run was started with: put them back, or "
+            "start another run"
         )
     resumed = [*old["resumed"], new["started"]]
     return {**old, "options": new["options"], "status": "running", "resumed": resumed}

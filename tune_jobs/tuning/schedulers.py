@@ -5,17 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import (
-    ASHAScheduler,
-    FIFOScheduler,
-    HyperBandScheduler,
-    TrialScheduler,
-)
-from ray.tune.schedulers.hyperband import _Bracket
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from trainables.metrics import TARGET
 from tune_jobs.command_line.options import JobOptions
+from tune_jobs.ray_runtime.ray_internals import HyperBand
+from tune_jobs.run_folder.records import EpochRow
 
 REDUCTION = 3
 """One of so many trials goes on at each rung."""
@@ -24,7 +19,7 @@ NO_CONTROLLER: Any = None
 
 
 def build_scheduler(
-    options: JobOptions, epochs_before: dict[str, dict[int, dict[str, Any]]]
+    options: JobOptions, epochs_before: dict[str, dict[int, EpochRow]]
 ) -> TrialScheduler:
     """FIFO, or successive halving with a third of the trials going on at each rung.
 
@@ -47,7 +42,9 @@ def build_scheduler(
             trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
             asha.on_trial_add(NO_CONTROLLER, trial)
             for epoch, row in sorted(rows.items()):
-                asha.on_trial_result(NO_CONTROLLER, trial, {"epoch": epoch, TARGET: row[TARGET]})
+                asha.on_trial_result(
+                    NO_CONTROLLER, trial, {"epoch": epoch, TARGET: row["val_accuracy"]}
+                )
         return asha
     if options.scheduler == "hyperband":
         return HyperBand(**common)
@@ -57,29 +54,3 @@ def build_scheduler(
 def grace_period(epochs: int) -> int:
     """Epochs before the first rung, for three rungs where there are enough."""
     return max(1, epochs // REDUCTION**2)
-
-
-class HyperBand(HyperBandScheduler):
-    """Ray's, with the ends of trials that it does not expect."""
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Pause, stop or go on; a trial that says how it ended ends by itself."""
-        if self._time_attr not in result:
-            return TrialScheduler.CONTINUE
-        action: str = super().on_trial_result(tune_controller, trial, result)
-        return action
-
-    def _create_bracket(self, s: int) -> Bracket:
-        bracket: Bracket = super()._create_bracket(s)  # type: ignore[no-untyped-call]
-        bracket.__class__ = Bracket
-        return bracket
-
-
-class Bracket(_Bracket):
-    """Ray's, which forgets a trial on its way into a pause when all are done: it never ended."""
-
-    def cleanup_full(self, tune_controller: Any) -> None:
-        """Stop the trials that wait."""
-        for trial in self.current_trials():
-            if trial.status == Trial.PAUSED or trial.is_saving:
-                tune_controller.stop_trial(trial)

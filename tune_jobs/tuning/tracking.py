@@ -18,7 +18,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.tuning.recorder import DriverCallback, trial_name
+from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
 # What TensorBoard calls our metrics: a chart of a quantity shows all its parts.
 TAGS = {

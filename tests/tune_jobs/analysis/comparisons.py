@@ -9,7 +9,7 @@ from trainables.config import TrialConfig
 from trainables.costs import Costs
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
-from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored, TestPart
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns, summary_columns
@@ -87,7 +87,7 @@ def make_comparison(
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
     images that it has right; the first is the best on validation."""
     generator = np.random.default_rng(0)
-    test = TestPart(
+    test = TestSet(
         images=generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8),
         labels=np.arange(IMAGES) % len(classes),
         indices=np.arange(1000, 1000 + IMAGES),

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from tests.tune_jobs.cluster.test_check import run
+from tests.tune_jobs.cluster.checks.test_static import run
 from trainables.errors import InputError
 from tune_jobs.cluster.config import read_config
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from tests.tune_jobs.cluster.test_check import run
+from tests.tune_jobs.cluster.checks.test_static import run
 from tune_jobs.cluster import doctor
 from tune_jobs.cluster.doctor import Machine, facts, findings, table, versions
 

@@ -12,7 +12,7 @@ from moto import mock_aws
 from ray.autoscaler._private.gcp import config as google
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.tune_jobs.cluster.test_check import node, run
+from tests.tune_jobs.cluster.checks.test_static import node, run
 from tune_jobs.cluster import config as configs
 from tune_jobs.cluster.checks import static
 from tune_jobs.cluster.checks.gcp import gcp_node_config

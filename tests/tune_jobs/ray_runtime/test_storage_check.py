@@ -10,7 +10,7 @@ from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
 from tune_jobs import lr_grid
 from tune_jobs.analysis.results import load_trials
-from tune_jobs.ray_runtime import storage_check
+from tune_jobs.ray_runtime import capacity, storage_check
 from tune_jobs.ray_runtime.capacity import NodeType
 from tune_jobs.ray_runtime.storage_check import check_storage, shared
 from tune_jobs.run_folder.folder import RunFolder
@@ -55,10 +55,10 @@ def test_a_storage_that_a_machine_does_not_see_is_refused(
 def test_a_folder_of_the_head_is_refused_where_machines_are_yet_to_start(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "nodes", lambda: [
         {"Alive": True, "NodeID": "1", "NodeManagerHostname": "head"}])  # fmt: skip
-    monkeypatch.setattr(storage_check, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
+    monkeypatch.setattr(capacity, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
     with pytest.raises(InputError, match="do not see"):
         check_storage(RunFolder.at(tmp_path))
-    monkeypatch.setattr(storage_check, "node_types", lambda: ([], 0))
+    monkeypatch.setattr(capacity, "node_types", lambda: ([], 0))
     check_storage(RunFolder.at(tmp_path))
 
 

@@ -6,14 +6,13 @@ import signal
 
 import pytest
 
+from tests.tune_jobs.conftest import on_each_result
 from trainables.checkpoint import load_checkpoint
 from trainables.config import CHANGEABLE, TrialConfig
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.search.pbt import FACTORS, explore
 from tune_jobs.search_space.space import Parameter
-from tune_jobs.tuning import job
-from tune_jobs.tuning.recorder import DriverCallback
 
 TRIALS, EPOCHS = 4, 10
 SPACE = """\
@@ -27,16 +26,16 @@ DROPOUT = Parameter(name="dropout", kind="float", low=0.0, high=0.5)
 SMOOTHING = Parameter(name="label_smoothing", kind="categorical", choices=(0.0, 0.1))
 
 
-class InterruptAfterCopy(DriverCallback):
-    """Ctrl-C in the epoch after the first copy has been made."""
+def interrupt_after_copy(run):
+    """Return a hook that presses Ctrl-C in the epoch after the first copy has been made."""
+    pressed = []
 
-    def __init__(self, run):
-        self.run, self.done = run, False
-
-    def on_trial_result(self, iteration, trials, trial, result, **info):
-        if not self.done and load_trials(self.run)["copied"].notna().any():
-            self.done = True
+    def hook(trial, result):
+        if not pressed and load_trials(run)["copied"].notna().any():
+            pressed.append(True)
             os.kill(os.getpid(), signal.SIGINT)
+
+    return hook
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def population(local_ray, search, tmp_path_factory):
     named = ["--name", "population", "--storage-path", storage]
     options = f"--scheduler pbt --sampler qmc --trials {TRIALS} --epochs {EPOCHS}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "tracking_callbacks", lambda *_: [InterruptAfterCopy(run)])
+        on_each_result(patch, interrupt_after_copy(run))
         assert search(*named, *options.split(), "--space", storage / "space.yaml") == 130
     before = load_trials(run), load_epochs(run)
     assert search(*named, "--resume") == 0

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -26,7 +27,8 @@ def take_over(earlier):
         study = optuna.create_study(direction="maximize")
         base = config_of(RunFolder.at(earlier).read_rows(TRIALS_FILE)[0])
         base = dataclasses.replace(base, lr=0.5)
-        (line,) = warm_start(study, [str(earlier)], SPACE, base, ["accuracy"], record, False)
+        own = SimpleNamespace(optuna=study, space=SPACE, base=base, objectives={"accuracy": "max"})
+        (line,) = warm_start(own, [str(earlier)], record, False)
         return study.trials, line
 
     return start

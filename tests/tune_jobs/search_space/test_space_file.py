@@ -19,28 +19,6 @@ momentum: {choices: [0.9, .95], when: {optimizer: sgd}}
 model.widths: {choices: [[8, 16], [8]]}
 model.kernel_size: {low: 1, high: 5, step: 2, when: {model.widths: [[8]], optimizer: [adam, sgd]}}
 """
-TOML = """
-lr = {low = 1e-5, high = 0.1, log = true}  # comment
-"batch_size" = {low = 16, high = 64, step = 16}
-[dropout]
-low = 0
-high = 0.5
-[optimizer]
-choices = ["adam", "sgd"]
-[momentum]
-choices = [0.9, 0.95]
-when.optimizer = "sgd"
-[model.widths]
-choices = [
-  [8, 16],
-  [8],
-]
-["model.kernel_size"]
-low = 1
-high = 5
-step = 2
-when = {model.widths = [[8]], optimizer = ["adam", "sgd"]}
-"""
 SPACE = {
     parameter.name: parameter
     for parameter in [
@@ -74,7 +52,7 @@ def written(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("s.yaml", YAML), ("s.yml", YAML), ("s.toml", TOML), ("S.YAML", YAML.replace("\n", "\r\n"))],
+    [("s.yaml", YAML), ("s.yml", YAML), ("S.YAML", YAML.replace("\n", "\r\n"))],
 )
 def test_a_file_is_read_as_the_space_it_describes(name, text, written):
     space = load_space(written(name, text))
@@ -95,21 +73,6 @@ def test_the_printed_space_has_a_parameter_a_line():
     assert lines[0] == "lr: {low: 0.0001, high: 0.1, log: true}"
     assert lines[3] == "momentum: {low: 0.8, high: 0.99, when: {optimizer: [sgd]}}"
     assert len(lines) == len(default_space())
-
-
-def test_a_toml_table_is_in_the_order_it_is_written(written):
-    text = """
-        [model]
-        kernel_size = {low = 1, high = 5}
-        [lr]
-        low = 0.1
-        high = 1
-        [model.hidden_units]
-        choices = [8]
-        when = {lr = 1}
-    """
-    with pytest.raises(InputError, match=r"line 7: model\.hidden_units depends on lr"):
-        load_space(written("s.toml", text))
 
 
 @pytest.fixture
@@ -149,9 +112,9 @@ RANGE = "{low: 1, high: 2}"
         (2, f"epochs: {RANGE}", ["epochs", "same for every trial", "option"]),
         (2, f"seed: {RANGE}", ["seed", "same for every trial"]),
         (2, "split: {choices: [[0.6, 0.2, 0.2]]}", ["split", "same for every trial"]),
-        (4, f"lr: {RANGE}\n\nlr: {RANGE}", ["lr", "line 2", "leave one out"]),
-        (2, "lr: {low: 0.1, low: 0.2, high: 0.3}", ["low", "line 2", "leave one out"]),
-        (2, "[lr]: 3", ["plain text"]),
+        (4, f"lr: {RANGE}\n\nlr: {RANGE}", ["duplicate key \"lr\"", "correct it"]),
+        (2, "lr: {low: 0.1, low: 0.2, high: 0.3}", ["duplicate key \"low\"", "correct it"]),
+        (2, "[lr]: 3", ["('lr',) is not a parameter"]),
         # shapes
         (2, "lr: 0.1", ["lr is 0.1", "choices"]),
         (2, "lr:", ["lr", "choices"]),
@@ -197,7 +160,6 @@ RANGE = "{low: 1, high: 2}"
         (2, "augment: {choices: [no]}", ["augment is False", "text"]),
         (2, "momentum: {choices: [0]}", ["momentum is 0", "Nesterov"]),
         (2, "dropout: {choices: [null]}", ["dropout is None", "finite number"]),
-        (2, "model.kernel_size: {choices: [0x_]}", ["'0x_'", "whole number"]),
         (2, "model.kernel_size: {choices: [2020-13-45]}", ["'2020-13-45'", "whole number"]),
         (2, "model.kernel_size: {choices: [big]}", ["'big'", "whole number"]),
         (2, "model.widths: {choices: [8]}", ["model.widths is 8", "list"]),
@@ -236,40 +198,14 @@ def test_an_error_names_the_line(line, entry, words, written):
 
 
 @pytest.mark.parametrize(
-    ("line", "text", "words"),
-    [
-        (2, "[lr]\nlow = \n", ["not TOML", "correct it"]),
-        (2, "[lr]\nlow = {", ["not TOML"]),
-        (4, "[lr]\nlow = 0.1\nhigh = 1\n[lr]\n", ["not TOML", "lr"]),
-        (1, "[dropout]\nlr = {low = 1, high = 0.1}", ["dropout has lr"]),
-        (4, "dropout.low = 0\ndropout.high = 0.1\n\nlr.low = 0.1\nlr.high = 0.01", ["below high"]),
-        (3, "[model]\nwidths = {choices = [[8]]}\nkernel_size = 3", ["model.kernel_size is 3"]),
-        (2, "# model\nmodel = {depth = 3}", ["model.depth", "model.widths"]),
-        (1, "model = 'cnn'", ["model", "same for every trial"]),
-        (1, "'model.widths' = {choices = [[8]]}\nmodel.widths = {choices = [[8]]}", ["twice"]),
-        (1, "lr = {low = 0.1, high = inf}", ["inf", "finite"]),
-        (1, "lr = {choices = [2020-01-01]}", ["lr is", "finite number"]),
-    ],
-)
-def test_an_error_in_toml_names_the_line(line, text, words, written):
-    path = written("space.toml", text)
-    with pytest.raises(InputError) as caught:
-        load_space(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path} line {line}: ")
-    for word in words:
-        assert word in message
-
-
-@pytest.mark.parametrize(
     ("name", "text", "words"),
     [
         ("s.yaml", "", ["empty", "one parameter"]),
         ("s.yaml", "# nothing\n", ["empty"]),
         ("s.yaml", "{}", ["empty"]),
-        ("s.toml", "# nothing", ["empty"]),
-        ("s.json", "{}", [".yaml, .yml, .toml"]),
-        ("s", "lr: 1", [".yaml, .yml, .toml"]),
+        ("s.yaml", "model.kernel_size: {choices: [0x_]}", ["not YAML", "correct it"]),
+        ("s.json", "{}", [".yaml, .yml"]),
+        ("s", "lr: 1", [".yaml, .yml"]),
     ],
 )
 def test_an_error_in_the_whole_file_names_it(name, text, words, written):

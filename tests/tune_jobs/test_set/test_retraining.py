@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ray
 import torch
 from safetensors.torch import save
 
@@ -15,8 +16,9 @@ from tune_jobs.analysis.results import load_comparison, load_predictions, load_t
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.test_set import ledger, retraining
+from tune_jobs.test_set import ledger
 from tune_jobs.test_set.retraining import first_seed, run_name
+from tune_jobs.tuning import job
 
 run = command_line(compare)
 
@@ -89,8 +91,9 @@ def test_other_weights_than_those_of_the_winner_are_refused(
 
 
 def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(retraining, "train", lambda *_: (None, {"status": "interrupted"}, []))
-    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
+    interrupted = SimpleNamespace(record={"status": "interrupted"})
+    monkeypatch.setattr(job, "train", lambda *_: interrupted)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 130
     assert openings(runs) == []
 
@@ -105,11 +108,11 @@ def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
         edit_trials(path, lambda row: row | (
             {"status": "diverged"} if row["trial"] == "seed=2" else {}))  # fmt: skip
         rows = {row["trial"]: row for row in RunFolder.at(path).read_rows(TRIALS_FILE)}
-        recorder = SimpleNamespace(rows=rows)
-        return SimpleNamespace(recorder=recorder), {"status": "finished"}, []
+        this = SimpleNamespace(recorder=SimpleNamespace(rows=rows))
+        return SimpleNamespace(run=this, record={"status": "finished"})
 
-    monkeypatch.setattr(retraining, "train", train)
-    monkeypatch.setattr("tune_jobs.ray_runtime.session.ray.is_initialized", lambda: True)
+    monkeypatch.setattr(job, "train", train)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 2
     assert_one_message(["custom CNN", "(seed=2 diverged)", "leave --seeds out"])
     assert openings(runs) == []

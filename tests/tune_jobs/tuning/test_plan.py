@@ -2,7 +2,6 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -14,22 +13,14 @@ from trainables.sources import load_dataset
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.ray_runtime.capacity import Prices
-from tune_jobs.tuning.job import compare_plan
-from tune_jobs.tuning.plan import (
-    PLANS_FOLDER,
-    Plan,
-    expected_share,
-    make_plan,
-    plan_file,
-    print_plan,
-    to_probe,
-)
+from tune_jobs.tuning.plan import PLANS_FOLDER, compare_plan, plan_file, print_plan
+from tune_jobs.tuning.probe import Plan, expected_share, make_plan, to_probe
 
 PLAN = Plan(
     trials=5,
     epochs=20,
     share=0.25,
-    places=2,
+    slots=2,
     at_once=4,
     start_s=10,
     epoch_s=2,
@@ -95,7 +86,7 @@ def test_dollars_are_of_all_machines_and_the_head(capsys):
 
 
 @pytest.mark.parametrize(
-    ("models", "places", "trials", "probed"),
+    ("models", "slots", "trials", "probed"),
     [
         ("a", 2, 1, "a"),
         ("aaa", 2, 3, "aa"),
@@ -107,9 +98,9 @@ def test_dollars_are_of_all_machines_and_the_head(capsys):
         ("abc", 8, 9, "abcabcab"),
     ],
 )
-def test_each_network_is_probed_while_all_places_are_taken(models, places, trials, probed):
+def test_each_network_is_probed_while_all_slots_are_taken(models, slots, trials, probed):
     examples = [TrialConfig(lr=lr, model=model) for lr, model in enumerate(models, start=1)]
-    assert "".join(config.model for config in to_probe(examples, places, trials)) == probed
+    assert "".join(config.model for config in to_probe(examples, slots, trials)) == probed
 
 
 @pytest.mark.parametrize(("cold", "start_s"), [(False, 90), (True, 10)])
@@ -127,7 +118,7 @@ def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
         Path(folder.path, "checkpoint").mkdir(parents=True)
         Path(folder.path, "checkpoint", "weights").touch()
         row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint"}
-        return SimpleNamespace(rows=dict.fromkeys(probed, row))
+        return dict.fromkeys(probed, row)
 
     plan = make_plan(command, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
     assert plan.epoch_s == pytest.approx(10)

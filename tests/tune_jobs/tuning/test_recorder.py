@@ -3,7 +3,6 @@ import pytest
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import ENDED
 from tune_jobs.tuning.recorder import Recorder
 
 CONFIG = TrialConfig(lr=1e-3, epochs=1)
@@ -51,4 +50,4 @@ def test_a_trial_that_has_ended_in_the_tables_has_all_its_epochs_there(folder):
     write_and_be_killed_between_the_tables(recorder)
     restored = begun(folder)
     restored.restore()
-    assert restored.rows["lr=0.001"]["status"] not in ENDED or restored.epochs["lr=0.001"]
+    assert not restored.rows["lr=0.001"]["status"].is_ended or restored.epochs["lr=0.001"]

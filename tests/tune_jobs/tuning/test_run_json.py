@@ -3,7 +3,8 @@ import copy
 import pytest
 
 from trainables.errors import InputError
-from tune_jobs.tuning.run_json import continued
+from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.tuning.run_json import resumed_record
 
 RECORD = {
     "started": "2026-01-01T00:00:00+00:00",
@@ -16,6 +17,12 @@ RECORD = {
 }
 
 
+def written(path, record):
+    folder = RunFolder.at(path)
+    folder.write_json(RUN_FILE, record)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("part", "change"),
     [
@@ -24,11 +31,14 @@ RECORD = {
         ("weights", {"resnet18": "others"}),
     ],
 )
-def test_a_run_goes_on_with_the_images_the_cut_and_the_weights_it_began_with(part, change):
-    assert continued(RECORD, copy.deepcopy(RECORD))["status"] == "running"
+def test_a_run_is_resumed_with_the_images_the_split_and_the_weights_it_began_with(
+    part, change, tmp_path
+):
+    folder = written(tmp_path, RECORD)
+    assert resumed_record(folder, copy.deepcopy(RECORD))["status"] == "running"
     with pytest.raises(InputError, match="start another run"):
-        continued(RECORD, RECORD | {part: RECORD[part] | change})
+        resumed_record(folder, RECORD | {part: RECORD[part] | change})
 
 
-def test_a_run_that_does_not_say_how_it_is_cut_goes_on():
-    continued(RECORD | {"split": {}}, RECORD)
+def test_a_run_that_has_no_fingerprint_of_its_split_is_resumed(tmp_path):
+    resumed_record(written(tmp_path, RECORD | {"split": {}}), RECORD)

@@ -15,9 +15,10 @@ import pyarrow as pa
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import is_registered
+from trainables.status import TrialStatus
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import ENDED, OPEN, SCORE, config_of, merit
+from tune_jobs.run_folder.schema import SCORE, config_of, merit
 
 NEEDED = ("trial", "status", "checkpoint", SCORE, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet without which nothing can be compared."""
@@ -43,7 +44,7 @@ class LoadedRun:
     @property
     def unfinished(self) -> list[str]:
         """Trials without an end."""
-        return [str(name) for name in self.trials.loc[self.trials["status"].isin(OPEN), "trial"]]
+        return [row["trial"] for row in self.rows if TrialStatus(row["status"]).is_open]
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def candidates(run: LoadedRun) -> list[Candidate]:
     return [
         Candidate(run, row, config_of(row))
         for row in run.rows
-        if row["status"] in ENDED and isinstance(row["checkpoint"], str)
+        if TrialStatus(row["status"]).is_ended and isinstance(row["checkpoint"], str)
     ]
 
 

@@ -34,7 +34,7 @@ Role: TypeAlias = Literal["winner", "seed", "trial"]
 
 
 @dataclass(frozen=True)
-class TestPart:
+class TestSet:
     """The images that were sealed until now."""
 
     images: Images
@@ -172,12 +172,12 @@ class Pair:
 
     first: Contestant
     second: Contestant
-    test: PairedTest
+    paired: PairedTest
 
     @property
     def discordant(self) -> float:
         """Share of the images that one of the two alone has right."""
-        return (self.test.only_first + self.test.only_second) / len(self.first.winner.right)
+        return (self.paired.only_first + self.paired.only_second) / len(self.first.winner.right)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Comparison:
     """All that the report is made of."""
 
     runs: list[LoadedRun]
-    test: TestPart
+    test_set: TestSet
     contestants: list[Contestant]
     """The best on validation first, which is the one that is chosen."""
     trials: list[Scored]

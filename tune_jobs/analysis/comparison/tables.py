@@ -93,7 +93,7 @@ def predictions_table(comparison: Comparison) -> pa.Table:
     `image` is the image's index in the dataset, `label` and `predicted` are class names, and
     `logits` are in the order of the classes.
     """
-    test = comparison.test
+    test = comparison.test_set
     parts = []
     for scored in comparison.scored:
         n, candidate = len(scored.right), scored.candidate

@@ -33,7 +33,7 @@ def headline(comparison: Comparison) -> str:
         return (
             f"{chosen.name} was chosen, but {better[0].second.name} did better on the test images"
         )
-    equal = [pair.second.name for pair in rivals if not pair.test.separable]
+    equal = [pair.second.name for pair in rivals if not pair.paired.separable]
     if not equal:
         return f"Use the {chosen.name}"
     return f"Use the {chosen.name}; {_named(equal)} cannot be told apart from it"
@@ -62,19 +62,19 @@ def custom_or_pretrained(comparison: Comparison) -> str:
         return f"Custom or pretrained stays open, as no {missing[0]} model was compared."
     sides = {best["custom"].name, best["pretrained"].name}
     pair = next(p for p in comparison.pairs if {p.first.name, p.second.name} == sides)
-    difference = abs(pair.test.difference)
-    numbers = f"{100 * difference:.2f} points ({p_value(pair.test.adjusted_p)})"
-    if not pair.test.separable:
+    difference = abs(pair.paired.difference)
+    numbers = f"{100 * difference:.2f} points ({p_value(pair.paired.adjusted_p)})"
+    if not pair.paired.separable:
         return (
             f"Custom or pretrained: not separable, {pair.first.name} and {pair.second.name} differ "
             f"by {numbers}."
         )
-    winner = pair.first if pair.test.difference > 0 else pair.second
+    winner = pair.first if pair.paired.difference > 0 else pair.second
     return f"Custom or pretrained: {winner.name}, by {numbers}."
 
 
 def _chosen(comparison: Comparison) -> str:
-    chosen, images = comparison.chosen, len(comparison.test.labels)
+    chosen, images = comparison.chosen, len(comparison.test_set.labels)
     return (
         f"Chosen on validation images: {chosen.name}. It is right on "
         f"{percent(chosen.winner.accuracy)} of the {images:,} sealed test images (95% interval "
@@ -84,10 +84,10 @@ def _chosen(comparison: Comparison) -> str:
 
 def _differences(comparison: Comparison) -> list[str]:
     """What tells the chosen one from the others, one sentence a kind of outcome."""
-    rivals, images = comparison.rivals, len(comparison.test.labels)
-    ahead = [p for p in rivals if p.test.separable and p.test.difference > 0]
+    rivals, images = comparison.rivals, len(comparison.test_set.labels)
+    ahead = [p for p in rivals if p.paired.separable and p.paired.difference > 0]
     behind = [p for p in rivals if _second_wins(p)]
-    equal = [p for p in rivals if not p.test.separable]
+    equal = [p for p in rivals if not p.paired.separable]
     sentences = []
     if ahead:
         sentences.append(f"It is better than {_with_numbers(ahead)}.")
@@ -109,10 +109,10 @@ def _with_numbers(pairs: list[Pair], other_way: bool = False) -> str:
     sign = -1 if other_way else 1
     texts = []
     for pair in pairs[:MOST_NAMED]:
-        low, high = sorted(sign * bound for bound in pair.test.interval)
+        low, high = sorted(sign * bound for bound in pair.paired.interval)
         texts.append(
-            f"{pair.second.name} ({points(sign * pair.test.difference)} points, "
-            f"{points_interval((low, high))}, {p_value(pair.test.adjusted_p)})"
+            f"{pair.second.name} ({points(sign * pair.paired.difference)} points, "
+            f"{points_interval((low, high))}, {p_value(pair.paired.adjusted_p)})"
         )
     return _named(texts, len(pairs) - len(texts))
 
@@ -137,7 +137,7 @@ def _costs(comparison: Comparison) -> str:
 def _cheaper(comparison: Comparison) -> str:
     """What is as good as far as the test images can tell, and costs less."""
     chosen = comparison.chosen
-    equal = [pair.second for pair in comparison.rivals if not pair.test.separable]
+    equal = [pair.second for pair in comparison.rivals if not pair.paired.separable]
     latency = chosen.costs.latency_p50_ms
     faster = [c for c in equal if c.costs.latency_p50_ms < LESS * latency]
     if not faster:
@@ -182,7 +182,7 @@ def _openings(comparison: Comparison) -> str:
 
 
 def _duplicates(comparison: Comparison) -> str:
-    copies = comparison.test.duplicates
+    copies = comparison.test_set.duplicates
     if not copies:
         return ""
     return (
@@ -192,4 +192,4 @@ def _duplicates(comparison: Comparison) -> str:
 
 
 def _second_wins(pair: Pair) -> bool:
-    return pair.test.separable and pair.test.difference < 0
+    return pair.paired.separable and pair.paired.difference < 0

@@ -157,7 +157,7 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 def answers(comparison: Comparison) -> Table:
     """A row a contestant, for the page's first screen and the terminal."""
-    against = {pair.second.name: pair.test for pair in comparison.rivals}
+    against = {pair.second.name: pair.paired for pair in comparison.rivals}
     rows = []
     for contestant in comparison.contestants:
         test = against.get(contestant.name)

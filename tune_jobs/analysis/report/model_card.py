@@ -13,7 +13,7 @@ from tune_jobs.run_folder.schema import SCORE
 
 def model_card(comparison: Comparison) -> str:
     """The card of the chosen model, as Markdown."""
-    chosen, test = comparison.chosen, comparison.test
+    chosen, test = comparison.chosen, comparison.test_set
     winner, config = chosen.winner, chosen.winner.candidate.config
     record = winner.candidate.run.record
     size = record["dataset"]["image_size"]

@@ -7,6 +7,7 @@ from itertools import combinations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from trainables.status import TrialStatus
 from tune_jobs.analysis.search_figures.history import (
     Mode,
     history_info,
@@ -48,6 +49,6 @@ def draw_search(
     }
     for pair in combinations(objectives, 2):
         two = {columns[name]: objectives[name] for name in pair}
-        finished = trials[trials["status"] == "finished"]  # as Optuna's front
+        finished = trials[trials["status"] == TrialStatus.FINISHED]  # as Optuna's front
         figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(finished, two))
     return figures

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS, TARGET
+from trainables.status import TrialStatus
 from tune_jobs.analysis.curves import Curve
 from tune_jobs.analysis.style import (
     COLOURS,
@@ -26,19 +27,19 @@ from tune_jobs.analysis.style import (
     message_figure,
     whole_numbers,
 )
-from tune_jobs.run_folder.schema import SCORE, STATUSES
+from tune_jobs.run_folder.schema import SCORE
 
 Mode = Literal["min", "max"]
-SCORED = ("finished", "stopped")
+SCORED = (TrialStatus.FINISHED, TrialStatus.STOPPED)
 """Statuses of the trials whose scores tell about their parameters."""
 STATUS_STYLES = {
-    "finished": (COLOURS[0], "o"),
-    "stopped": (GREY, "x"),
-    "diverged": (COLOURS[1], "v"),
-    "failed": (COLOURS[3], "s"),
-    "interrupted": (COLOURS[4], "D"),
-    "running": (COLOURS[5], "^"),
-    "pending": (COLOURS[2], "P"),
+    TrialStatus.FINISHED: (COLOURS[0], "o"),
+    TrialStatus.STOPPED: (GREY, "x"),
+    TrialStatus.DIVERGED: (COLOURS[1], "v"),
+    TrialStatus.FAILED: (COLOURS[3], "s"),
+    TrialStatus.INTERRUPTED: (COLOURS[4], "D"),
+    TrialStatus.RUNNING: (COLOURS[5], "^"),
+    TrialStatus.PENDING: (COLOURS[2], "P"),
 }
 """Status -> colour and marker, so that they differ without colour too; black is for the best."""
 _LABELS = {
@@ -54,7 +55,7 @@ _LABELS = {
 class HistoryInfo:
     """Scores in the order of the trials, and the best so far."""
 
-    points: dict[str, Points]
+    points: dict[TrialStatus, Points]
     """Status -> trial number and score."""
     best: Points
     """The best of a trial and all before it, whatever their status."""
@@ -78,7 +79,7 @@ def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max
     y, x = scores(trials, objective), trial_numbers(trials)
     scored = np.isfinite(y)
     points = {}
-    for status in STATUSES:
+    for status in TrialStatus:
         rows = scored & (trials["status"] == status).to_numpy(bool)
         if rows.any():
             points[status] = Points(x[rows].tolist(), y[rows].tolist())
@@ -112,7 +113,7 @@ def plot_history(info: HistoryInfo) -> Figure:
 class PruningInfo:
     """Validation accuracy by epoch, a curve a trial, and where the scheduler stopped trials."""
 
-    curves: dict[str, list[Curve]]
+    curves: dict[TrialStatus, list[Curve]]
     """Status -> the curves of its trials."""
     crosses: Points
     """Last epoch and accuracy of the stopped trials."""
@@ -129,11 +130,11 @@ def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
         for trial, rows in measured.groupby("trial", sort=False)
     }
     curves = {}
-    for status in STATUSES:
+    for status in TrialStatus:
         names = trials.loc[trials["status"] == status, "trial"]
         if drawn := [lines[name] for name in names if name in lines]:
             curves[status] = drawn
-    stopped = trials.loc[trials["status"] == "stopped", "trial"]
+    stopped = trials.loc[trials["status"] == TrialStatus.STOPPED, "trial"]
     ends = measured[measured["trial"].isin(stopped)].groupby("trial", sort=False).last()
     crosses = Points(ends["epoch"].tolist(), ends[TARGET].tolist())
     ranked = measured.sort_values([TARGET, "val_loss"], ascending=[False, True])
@@ -148,7 +149,7 @@ def plot_pruning(info: PruningInfo) -> Figure:
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
     # What was stopped lies below what went on.
-    for status in sorted(info.curves, key=lambda status: status != "stopped"):
+    for status in sorted(info.curves, key=lambda status: status != TrialStatus.STOPPED):
         for i, curve in enumerate(info.curves[status]):
             label = f"{status} ({len(info.curves[status])})" if i == 0 else None
             _draw_curve(ax, curve, status, label)
@@ -164,13 +165,13 @@ def plot_pruning(info: PruningInfo) -> Figure:
     return figure
 
 
-def _draw_curve(ax: Axes, curve: Curve, status: str, label: str | None) -> None:
+def _draw_curve(ax: Axes, curve: Curve, status: TrialStatus, label: str | None) -> None:
     colour = STATUS_STYLES[status][0]
-    style = "-" if status in ("finished", "stopped") else ":"
+    style = "-" if status in (TrialStatus.FINISHED, TrialStatus.STOPPED) else ":"
     # A single epoch is a point, which a line does not show; a stopped one has its cross.
-    marker = "o" if len(curve.epochs) == 1 and status != "stopped" else None
+    marker = "o" if len(curve.epochs) == 1 and status != TrialStatus.STOPPED else None
     ax.plot(curve.epochs, curve.values, style, color=colour, label=label, marker=marker,
-            linewidth=0.8 if status == "stopped" else 1.2, alpha=0.6)  # fmt: skip
+            linewidth=0.8 if status == TrialStatus.STOPPED else 1.2, alpha=0.6)  # fmt: skip
 
 
 def check_mode(objective: str, mode: str) -> None:
@@ -211,7 +212,7 @@ def axis_label(column: str) -> str:
     return f"{words} of the {which} epoch ({EPOCH_METRICS[metric].unit})"
 
 
-def draw_markers(ax: Axes, x: list[float], y: list[float], status: str) -> None:
+def draw_markers(ax: Axes, x: list[float], y: list[float], status: TrialStatus) -> None:
     """Draw trials of one status, with its entry in the legend."""
     colour, marker = STATUS_STYLES[status]
     ax.plot(x, y, marker, color=colour, markersize=5, alpha=0.85, label=status)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+from trainables.status import TrialStatus
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.search_figures.history import axis_label, scores
 from tune_jobs.analysis.style import COLOURS, finish_axes, message_figure
@@ -48,7 +49,8 @@ def importance_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) 
 
     Args and errors are those of `parameter_axes` and `history_info`.
     """
-    finished = trials[(trials["status"] == "finished") & np.isfinite(scores(trials, objective))]
+    finished = trials[trials["status"] == TrialStatus.FINISHED]
+    finished = finished[np.isfinite(scores(finished, objective))]
     axes = parameter_axes(finished, space)
     assessed = [a for a in axes if not np.isnan(a.positions).any() and len(set(a.positions)) > 1]
     score = scores(finished, objective)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from trainables.status import TrialStatus
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.search_figures.history import (
     SCORED,
@@ -28,7 +29,7 @@ from tune_jobs.analysis.search_figures.history import (
     scores,
 )
 from tune_jobs.analysis.style import finish_axes, message_figure
-from tune_jobs.run_folder.schema import SCORE, STATUSES
+from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Space
 
 NOT_USED = -0.12
@@ -179,7 +180,7 @@ def plot_slices(info: SlicesInfo) -> Figure:
 def _draw_slice(ax: Axes, axis: ParameterAxis, info: SlicesInfo) -> None:
     x, y = np.array(axis.positions), np.array(info.scores)
     has = ~np.isnan(x)
-    for status in STATUSES:
+    for status in TrialStatus:
         rows = has & (np.array(info.statuses) == status)
         if rows.any():
             draw_markers(ax, x[rows].tolist(), y[rows].tolist(), status)

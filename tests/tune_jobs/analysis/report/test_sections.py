@@ -116,7 +116,7 @@ def test_a_model_has_its_colour_in_every_figure():
 
 def test_mistakes_are_the_surest_ones(comparison):
     winner = comparison.chosen.winner
-    mistakes = error_analysis.mistakes_info(winner, comparison.test)
+    mistakes = error_analysis.mistakes_info(winner, comparison.test_set)
     assert len(mistakes) == error_analysis.MISTAKES
     sure = [mistake.confidence for mistake in mistakes]
     assert sure == sorted(sure, reverse=True)
@@ -124,7 +124,7 @@ def test_mistakes_are_the_surest_ones(comparison):
     for mistake in mistakes:
         image = mistake.index - 1000
         assert not winner.right[image]
-        assert (mistake.image == comparison.test.images[image]).all()
+        assert (mistake.image == comparison.test_set.images[image]).all()
         follower = (CIFAR10.index(mistake.label) + 1) % 10
         assert mistake.taken_for == CIFAR10[follower]
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from trainables.errors import InputError
+from trainables.status import TrialStatus
 from tune_jobs.analysis.results import search_frame
 from tune_jobs.analysis.search_figures.axes import parameter_axes
 from tune_jobs.analysis.search_figures.history import (
@@ -25,7 +26,7 @@ from tune_jobs.analysis.search_figures.parameters import (
     slices_info,
 )
 from tune_jobs.analysis.search_figures.pareto import pareto_front, pareto_info, plot_pareto
-from tune_jobs.run_folder.schema import SCORE, STATUSES
+from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Parameter
 
 
@@ -106,8 +107,8 @@ def test_every_figure_draws_without_a_warning(figure, count):
 
 
 def test_every_status_has_a_colour_and_a_marker_of_its_own():
-    assert set(STATUS_STYLES) == set(STATUSES)
-    assert len({*STATUS_STYLES.values()}) == len(STATUSES)
+    assert set(STATUS_STYLES) == set(TrialStatus)
+    assert len({*STATUS_STYLES.values()}) == len(TrialStatus)
 
 
 def test_the_best_so_far_never_gets_worse_and_ends_at_the_best():

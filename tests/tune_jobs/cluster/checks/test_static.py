@@ -6,8 +6,9 @@ from tune_jobs.cluster.checks import versions
 from tune_jobs.cluster.checks.spending import ENDS, lifetime_h
 from tune_jobs.cluster.checks.static import static_findings
 from tune_jobs.cluster.config import pinned
-from tune_jobs.cluster.prices import dollars_an_hour, listed
+from tune_jobs.cluster.prices import dollars_an_hour
 from tune_jobs.command_line.entry_point import main
+from tune_jobs.ray_runtime.ray_up import dollars_by_type
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -229,7 +230,7 @@ def test_a_token_that_others_can_read_is_found(config, home):
 
 
 def test_dollars_are_those_of_the_dearest_machines(config):
-    prices = listed(config)
+    prices = dollars_by_type(config)
     assert dollars_an_hour(config, prices) == pytest.approx((0.1008, 0.1008 + 8 * 1.006))
     config["available_node_types"]["gpu"]["max_workers"] = 3
     full = dollars_an_hour(config, prices)[1]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trainables.data import Images
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored, TestPart
+from tune_jobs.analysis.comparison.comparison import Comparison, Scored, TestSet
 from tune_jobs.analysis.comparison.statistics import class_scores
 from tune_jobs.analysis.formatting import percent, shortened
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
@@ -42,7 +42,7 @@ def class_info(comparison: Comparison) -> ClassInfo:
     order = there[np.argsort(scores[0, there], kind="stable")][:MOST_CLASSES]
     return ClassInfo(
         [contestant.name for contestant in comparison.contestants],
-        [comparison.test.classes[i] for i in order],
+        [comparison.test_set.classes[i] for i in order],
         scores[:, order],
     )
 
@@ -79,7 +79,7 @@ class Mistake:
     """Probability of what it was taken for."""
 
 
-def mistakes_info(scored: Scored, test: TestPart) -> list[Mistake]:
+def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
     """The mistakes that a model is most sure of, the surest first."""
     wrong = np.flatnonzero(~scored.right)
     surest = wrong[np.argsort(-scored.confidence[wrong], kind="stable")[:MISTAKES]]
@@ -153,7 +153,7 @@ def class_table(scored: Scored, classes: Sequence[str]) -> Table:
 def section(comparison: Comparison) -> Section:
     """Overlap of errors, classes, confused pairs, and the mistakes themselves."""
     winners = [contestant.winner for contestant in comparison.contestants]
-    classes, right = comparison.test.classes, np.stack([w.right for w in winners])
+    classes, right = comparison.test_set.classes, np.stack([w.right for w in winners])
     blocks: list[Block] = []
     if len(winners) > 1:
         all_wrong, any_right = int((~right).all(axis=0).sum()), right.any(axis=0).mean()
@@ -181,7 +181,7 @@ def section(comparison: Comparison) -> Section:
                   "second taken for first")  # fmt: skip
         blocks.append(Table(header, confused, left=frozenset({0, 1, 2})))
     for i, winner in enumerate(winners):
-        mistakes = mistakes_info(winner, comparison.test)
+        mistakes = mistakes_info(winner, comparison.test_set)
         if mistakes:
             picture = Picture(
                 f"mistakes-{i + 1}",

@@ -12,7 +12,7 @@ MOST_NAMED = 8
 
 def section(comparison: Comparison) -> Section:
     """Runs, images, the ledger of openings, and the facts of this comparison."""
-    record, test = comparison.runs[0].record, comparison.test
+    record, test = comparison.runs[0].record, comparison.test_set
     cut, times = record["split"], len(comparison.openings)
     opened = "once, for this comparison" if times == 1 else f"{times} times, this one included"
     runs = [

@@ -107,7 +107,7 @@ def plot_confusion(info: ConfusionInfo) -> Figure:
 
 def section(comparison: Comparison) -> Section:
     """Scores of the contestants, then of every other trial that was scored."""
-    images, classes = len(comparison.test.labels), comparison.test.classes
+    images, classes = len(comparison.test_set.labels), comparison.test_set.classes
     winners = [contestant.winner for contestant in comparison.contestants]
     blocks: list[Block] = [
         Text(

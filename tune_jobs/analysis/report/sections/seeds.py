@@ -7,6 +7,7 @@ from itertools import combinations
 
 from matplotlib.figure import Figure
 
+from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.statistics import Interval, probability_better
 from tune_jobs.analysis.formatting import listed, percent, percent_interval, shortened
@@ -65,7 +66,7 @@ def exceptions(retrained: list[Contestant]) -> str:
         c.name
         for c in retrained
         if isinstance(c.winner.candidate.row.get("copied"), str)
-        or c.winner.candidate.row["status"] != "finished"
+        or c.winner.candidate.row["status"] != TrialStatus.FINISHED
     ]
     if not odd:
         return ""

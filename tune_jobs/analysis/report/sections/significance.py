@@ -32,9 +32,9 @@ def differences_info(comparison: Comparison) -> DifferencesInfo:
     pairs = comparison.pairs[:MOST_PAIRS]
     return DifferencesInfo(
         [(pair.first.name, pair.second.name) for pair in pairs],
-        [pair.test.difference for pair in pairs],
-        [pair.test.interval for pair in pairs],
-        [pair.test.separable for pair in pairs],
+        [pair.paired.difference for pair in pairs],
+        [pair.paired.interval for pair in pairs],
+        [pair.paired.separable for pair in pairs],
     )
 
 
@@ -60,7 +60,7 @@ def plot_differences(info: DifferencesInfo) -> Figure:
 
 def section(comparison: Comparison) -> Section | None:
     """A row a pair; nothing where there is one contestant."""
-    pairs, images = comparison.pairs, len(comparison.test.labels)
+    pairs, images = comparison.pairs, len(comparison.test_set.labels)
     if not pairs:
         return None
     info = differences_info(comparison)
@@ -68,13 +68,13 @@ def section(comparison: Comparison) -> Section | None:
         (
             pair.first.name,
             pair.second.name,
-            f"{points(pair.test.difference)} ({points_interval(pair.test.interval)})",
-            f"{pair.test.only_first:,}",
-            f"{pair.test.only_second:,}",
-            p_number(pair.test.p),
-            p_number(pair.test.adjusted_p),
+            f"{points(pair.paired.difference)} ({points_interval(pair.paired.interval)})",
+            f"{pair.paired.only_first:,}",
+            f"{pair.paired.only_second:,}",
+            p_number(pair.paired.p),
+            p_number(pair.paired.adjusted_p),
             f"{100 * smallest_difference(pair.discordant, images, len(pairs)):.2f}",
-            "yes" if pair.test.separable else "no",
+            "yes" if pair.paired.separable else "no",
         )
         for pair in pairs
     ]

@@ -49,7 +49,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
         for row in trained[:MOST_ROWS]
     ]
     of_many = f" of the best {MOST_CURVES}" if len(trained) > MOST_CURVES else ""
-    info = run_curves(run, [row["trial"] for row in trained], comparison.test.classes)
+    info = run_curves(run, [row["trial"] for row in trained], comparison.test_set.classes)
     header = ("trial", "epochs", "training loss", "validation loss",
               "best validation accuracy (epoch)", "test accuracy", "time", "status")  # fmt: skip
     ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES]]
@@ -92,7 +92,7 @@ def run_curves(run: LoadedRun, trials: Sequence[str], classes: Sequence[str]) ->
 
 def published_blocks(comparison: Comparison) -> list[Block]:
     """Our figures beside the report's; nothing where it has no training like these."""
-    classes, scored = comparison.test.classes, comparison.scored
+    classes, scored = comparison.test_set.classes, comparison.scored
     tests = {(s.candidate.run.name, s.candidate.trial): s for s in scored}
     rows = [
         line

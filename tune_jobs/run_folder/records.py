@@ -1,0 +1,180 @@
+"""Types of what run folders hold: rows of the two tables, and run.json."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+class EpochRow(TypedDict):
+    """A row of epochs.parquet."""
+
+    trial: str
+    """Name of the trial."""
+    epoch: int
+    """Number of the epoch, from 1."""
+    train_loss: float
+    """Mean loss over the training images, in nats."""
+    train_accuracy: float
+    """Accuracy on the training images, 0 to 1."""
+    val_loss: float
+    """Mean loss over the validation images, in nats."""
+    val_accuracy: float
+    """Accuracy on the validation images, 0 to 1."""
+    val_precision: float
+    """Precision on the validation images, weighted by class, 0 to 1."""
+    val_recall: float
+    """Recall on the validation images, weighted by class, 0 to 1."""
+    learning_rate: float
+    """Learning rate of the last step of the epoch."""
+    seconds: float
+    """Wall time of the epoch, validation included, in seconds."""
+    images_per_second: float
+    """Training images per second."""
+    peak_memory_mb: float
+    """Peak memory of the trial up to the end of the epoch, in MB."""
+    micro_batch: float
+    """Images per micro-batch; the batch size where batches fit into memory."""
+
+
+# A row of trials.parquet without the trial's settings, which are its columns config/*.
+TrialRow = TypedDict(
+    "TrialRow",
+    {
+        "trial": str,
+        "status": str,  # a value of TrialStatus
+        "error": str | None,  # one line; the traceback is a file in the trial's folder
+        "epochs": int,
+        "best/epoch": int,
+        "best/train_loss": float,
+        "best/train_accuracy": float,
+        "best/val_loss": float,
+        "best/val_accuracy": float,
+        "best/val_precision": float,
+        "best/val_recall": float,
+        "last/train_loss": float,
+        "last/train_accuracy": float,
+        "last/val_loss": float,
+        "last/val_accuracy": float,
+        "last/val_precision": float,
+        "last/val_recall": float,
+        "seconds": float,
+        "images_per_second": float,
+        "peak_memory_mb": float,
+        "micro_batch": float,
+        "parameters": int,  # learnable
+        "latency_ms": float | None,
+        "device": str,
+        "precision": str,
+        "copied": str | None,  # by population-based training: from which trials, after which epochs
+        "checkpoint": str | None,  # path below the run folder
+        "weights_sha256": str | None,
+    },
+    total=False,
+)
+
+
+class DatasetRecord(TypedDict):
+    """The dataset of a run."""
+
+    name: str
+    """Name or path, as --data gave it."""
+    fingerprint: str
+    """Hash of images, labels and classes at the size they were resized to."""
+    source_fingerprint: str
+    """Hash of the images before they were resized; runs of earlier versions lack it."""
+    classes: list[str]
+    """Class names, by label."""
+    image_size: int
+    """Height and width in pixels."""
+    images: int
+    """Number of images in all splits."""
+
+
+class SplitRecord(TypedDict):
+    """How the dataset was split."""
+
+    seed: int
+    """Random seed of the split."""
+    shares: tuple[float, float, float] | None
+    """Fractions for training, validation and test; None where the source has a test split."""
+    fingerprint: str
+    """Hash of the three splits; runs of earlier versions lack it."""
+    train: int
+    """Number of training images."""
+    validation: int
+    """Number of validation images."""
+    test: int
+    """Number of test images."""
+
+
+class HardwareRecord(TypedDict):
+    """What a run was started on."""
+
+    machine: str
+    """Processor architecture."""
+    nodes: int
+    """Number of nodes of the cluster at the start."""
+    machines: list[dict[str, float]]
+    """CPU cores and GPUs of each node; runs of earlier versions lack it."""
+    cpus: float
+    """CPU cores of all nodes."""
+    gpus: float
+    """GPUs of all nodes."""
+    capabilities: list[str]
+    """Instruction sets of the driver's processor."""
+
+
+class SearchRecord(TypedDict, total=False):
+    """What proposed the trials of a run."""
+
+    algorithm: str
+    """grid or optuna."""
+    sampler: str
+    """Sampler of Optuna."""
+    objectives: dict[str, Literal["max", "min"]]
+    """Objectives, and which way each is better."""
+    storage: str
+    """URL of the database that has the study."""
+    ended_by: str | None
+    """Option whose budget ended the search; None where all trials were run."""
+
+
+class RunRecord(TypedDict, total=False):
+    """The content of run.json."""
+
+    format: int
+    """Version of the run folder's format."""
+    job: str
+    """Name of the job."""
+    command: str
+    """Command line that started the run."""
+    status: Literal["running", "finished", "interrupted"]
+    """How far the run got; running also after the driver was killed."""
+    started: str
+    """Start in UTC, ISO 8601."""
+    ended: str | None
+    """End in UTC, ISO 8601; None until then."""
+    resumed: list[str]
+    """When it was resumed, in UTC, ISO 8601."""
+    options: dict[str, Any]
+    """Options of the job; groups of options are objects of their own."""
+    dataset: DatasetRecord
+    """The images."""
+    split: SplitRecord
+    """The split."""
+    scheduler: str
+    """Scheduler, by its name on the command line."""
+    weights: dict[str, str]
+    """Hash of the initial weights by model; runs of earlier versions lack it."""
+    versions: dict[str, str]
+    """Versions of Python and of the packages that results depend on."""
+    commit: str | None
+    """Git commit of the sources; None outside a checkout."""
+    hardware: HardwareRecord
+    """Nodes and processors."""
+    search: SearchRecord
+    """What proposed the trials."""
+    budget: dict[str, float | None]
+    """Trials, epochs and seconds planned; None where there is no limit."""
+    trials: dict[str, dict[str, Any]]
+    """Of a grid: the complete configuration of each trial."""

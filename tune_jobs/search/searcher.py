@@ -1,0 +1,82 @@
+"""Ray Tune's side of a study: proposals go in, results come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from trainables.metrics import TARGET
+from tune_jobs.search.study import Study
+from tune_jobs.tuning.callbacks import DriverCallback, trial_name
+from tune_jobs.tuning.tuner import ray_config
+
+
+class StudySearcher(Searcher):
+    """Asks the study for a trial where one may run.
+
+    Ray's OptunaSearch tells Optuna that a trial ended well when a scheduler stopped it, and asks
+    for one trial at a time. Here `StudyCallback` tells, and as many trials are asked for as there
+    are slots.
+
+    Args:
+        study: of the run.
+        unfinished: trials to resume before any is asked for, with their checkpoints or None.
+        slots: returns the number of trials that may run at a time.
+    """
+
+    def __init__(self, study: Study, unfinished: dict[str, str | None], slots: Callable[[], int]):
+        super().__init__(metric=TARGET, mode="max")
+        self.study, self.unfinished, self.slots = study, dict(unfinished), slots
+        self.running: set[str] = set()
+
+    def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
+        # Ray pickles its arguments into a file to restore them from, which we never do.
+        return Searcher, ()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the next trial; None while every slot is taken."""
+        if len(self.running) >= self.slots():
+            return None
+        self.running.add(trial_id)
+        if self.unfinished:
+            name, checkpoint = self.unfinished.popitem()
+        else:
+            name, checkpoint = self.study.ask(), None
+        return ray_config(self.study.run, name, checkpoint, "latency_ms" in self.study.objectives)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Free a slot."""
+        self.running.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Leave nothing for Ray to restore: the study is in its database."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called, as runs are resumed without Ray's state."""
+
+
+class StudyCallback(DriverCallback):
+    """Passes results and ends on to the study; it comes after the recorder."""
+
+    def __init__(self, study: Study):
+        self.study = study
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Report an epoch."""
+        if "epoch" in result:
+            self.study.report(trial_name(trial), result["epoch"], result[TARGET])
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Tell how a trial ended."""
+        self.study.tell(trial_name(trial))
+
+    on_trial_error = on_trial_complete

@@ -1,0 +1,66 @@
+"""What a search says and draws when it has ended."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+
+from tune_jobs.analysis.results import load_epochs, load_front, load_trials
+from tune_jobs.analysis.search_figures.all_figures import draw_search
+from tune_jobs.run_folder.folder import FIGURES_FOLDER
+from tune_jobs.run_folder.schema import objective_column
+from tune_jobs.search.study import Study
+from tune_jobs.search_space.space import params_of
+from tune_jobs.tuning.best_model import best_row, write_figure
+from tune_jobs.tuning.strategy import Findings
+from tune_jobs.tuning.summary import resume_command
+
+
+def conclude_search(study: Study, ended_by: str | None) -> Findings:
+    """Write the figures, and return what was found.
+
+    Args:
+        study: of the run, whose tables are complete.
+        ended_by: option whose budget ended the search; None where all trials were run.
+    """
+    draw_figures(study)
+    return Findings(notes(study, ended_by), commands(study))
+
+
+def draw_figures(study: Study) -> None:
+    """Write the figures of a search into its run folder."""
+    folder = study.run.folder
+    figures = draw_search(
+        load_trials(folder.uri), load_epochs(folder.uri), study.space, study.objectives
+    )
+    pictures = folder.child(FIGURES_FOLDER)
+    pictures.make()
+    for name, figure in figures.items():
+        write_figure(pictures, f"{name}.png", figure)
+
+
+def notes(study: Study, ended_by: str | None) -> list[str]:
+    """Return the settings of the best trial, how trials ended, and the front of objectives."""
+    recorder = study.run.recorder
+    ends = Counter(str(row["status"]) for row in recorder.rows.values())
+    counts = ", ".join(f"{count} {status}" for status, count in ends.items())
+    by = f"; {ended_by} is spent" if ended_by else ""
+    lines = [f"{len(recorder.rows)} trials: {counts}{by}"]
+    if best := best_row(recorder):
+        params = params_of(recorder.configs[best["trial"]], study.space)
+        words = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
+        lines.insert(0, "  " + "  ".join(words))
+    if len(study.objectives) > 1:
+        lines.append("No other trial beats these in every objective:")
+        columns = ["trial", *map(objective_column, study.objectives)]
+        front = load_front(study.run.folder.uri)[columns]
+        lines += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
+    return lines
+
+
+def commands(study: Study) -> list[str]:
+    """Return the commands for the dashboard, where it can open the study, and for more trials."""
+    more = resume_command(study.run, "--extend", "20")
+    if study.storage.file and study.storage.remote:
+        return [more]
+    return [shlex.join(["optuna-dashboard", study.storage.url]), more]

@@ -1,0 +1,271 @@
+"""A comparison: winners chosen on validation images, then scored once on the sealed test set."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from trainables.errors import InputError
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
+from tune_jobs.analysis.comparison.candidates import (
+    Candidate,
+    LoadedRun,
+    candidates,
+    check_same,
+    load_runs,
+    winners,
+)
+from tune_jobs.analysis.comparison.comparison import Comparison, Role
+from tune_jobs.analysis.comparison.tables import write_frames
+from tune_jobs.analysis.comparison.verdict import headline, verdict
+from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
+from tune_jobs.analysis.report.model_card import model_card
+from tune_jobs.analysis.results import COMPARISON_FILE
+from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.ray_runtime.session import ray_session
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.provenance import facts_of
+from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
+from tune_jobs.test_set.options import CompareOptions
+from tune_jobs.test_set.retraining import first_seed, retrain
+from tune_jobs.tuning.data import RunData, load_data_again
+
+MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
+CARD_FILE = "README.md"
+
+RunImages: TypeAlias = dict[str, RunData]
+"""The images of each run, by the URI of its folder."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """The winner of a model family, and its runs with other random seeds, ready to be scored."""
+
+    winner: TrainedModel
+    """The winner."""
+    seeds: list[TrainedModel]
+    """The same settings trained with other random seeds; none without --seeds."""
+
+
+def run(command: CommandLine[CompareOptions]) -> int:
+    """Compare runs, write the report, tables and model, and print the answer.
+
+    Args:
+        command: the command line.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: bad input; the test set is still sealed then.
+    """
+    options = command.options
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    runs = load_runs(options.runs, options.partial)
+    folder = output_folder(options.output)
+    chosen = winners(runs)
+    images = read_images(runs, options.data)
+    trials = other_trials(runs, chosen) if options.every_trial else []
+    models = [load_trained(each, data_of(each, images), device) for each in chosen]
+    for trial in trials:
+        check_model(trial, data_of(trial, images))
+    folder.make()
+    with folder.lock():
+        seeds = retrain_all(chosen, runs, folder, command, console)
+        contenders = [
+            Contender(
+                model,
+                [load_trained(seed, data_of(seed, images), device) for seed in retrained],
+            )
+            for model, retrained in zip(models, seeds, strict=True)
+        ]
+        # Up to here nothing has looked at a test image.
+        comparison = open_test(runs, contenders, trials, images, command, device, console)
+        write(comparison, contenders[0].winner, folder)
+    print_answer(comparison, folder, console)
+    return 0
+
+
+def output_folder(path: str) -> RunFolder:
+    """Return the folder that is written to.
+
+    Raises:
+        InputError: it holds something else than a comparison.
+    """
+    folder = RunFolder.at(path)
+    try:
+        others = set(folder.names()) - {".lock", SEEDS_FOLDER}
+    except OSError as error:
+        raise InputError(
+            f"{folder.uri} is no folder ({error}): give one with --output, which need not be there"
+        ) from error
+    if others and not folder.has(COMPARISON_FILE):
+        raise InputError(
+            f"{folder.uri} holds {sorted(others)[0]} and no comparison: give another folder with "
+            "--output"
+        )
+    return folder
+
+
+def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
+    """Read the images of each run, once for all runs that read them alike.
+
+    Raises:
+        InputError: they cannot be read, or are not the same images with the same split.
+    """
+    images: RunImages = {}
+    read: RunImages = {}
+    for run in runs:
+        asked = run.record["options"]
+        same = str((asked["data"], asked["training"]["split"], asked["run"]["smoke_test"]))
+        if same not in read:
+            read[same] = load_data_again(run.record, source)
+        images[run.folder.uri] = read[same]
+        both = images[runs[0].folder.uri], read[same]
+        check_same(
+            runs[0].name,
+            run.name,
+            [data.dataset.source_fingerprint for data in both],
+            [data.split.fingerprint for data in both],
+        )
+    for name in images[runs[0].folder.uri].dataset.classes:
+        if any("\udc80" <= letter <= "\udcff" for letter in name):  # bytes that are no text
+            raise InputError(f"class {name!r} is not UTF-8: rename its folder, and train again")
+    return images
+
+
+def data_of(candidate: Candidate, images: RunImages) -> RunData:
+    """Return the images of a candidate's run."""
+    return images[candidate.run.folder.uri]
+
+
+def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
+    """Return the candidates that won nothing, in the order of runs and trials."""
+    won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
+    everyone = [candidate for run in runs for candidate in candidates(run)]
+    return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
+
+
+def retrain_all(
+    chosen: list[Candidate],
+    runs: list[LoadedRun],
+    folder: RunFolder,
+    command: CommandLine[CompareOptions],
+    console: Console,
+) -> list[list[Candidate]]:
+    """Train each winner with other random seeds; returns none for each without --seeds."""
+    options = command.options
+    if not options.seeds:
+        return [[] for _ in chosen]
+    retrained = []
+    with ray_session(options.address):
+        for candidate in chosen:
+            console.print(
+                f"\n{candidate.family}, {options.seeds} seeds", markup=False, style="bold"
+            )
+            retrained.append(
+                retrain(
+                    candidate, options.seeds, first_seed(candidate, runs),
+                    folder.child(SEEDS_FOLDER), command, console,
+                )
+            )  # fmt: skip
+    return retrained
+
+
+def open_test(
+    runs: list[LoadedRun],
+    contenders: list[Contender],
+    trials: list[Candidate],
+    images: RunImages,
+    command: CommandLine[CompareOptions],
+    device: torch.device,
+    console: Console,
+) -> Comparison:
+    """Enter the opening into the ledger, score every model, and measure the winners."""
+    facts = facts_of(device, command.text)
+    storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
+    data = data_of(contenders[0].winner.candidate, images)
+    everyone: list[tuple[Candidate, Role]] = [
+        *((each.winner.candidate, "winner") for each in contenders),
+        *((seed.candidate, "seed") for each in contenders for seed in each.seeds),
+        *((trial, "trial") for trial in trials),
+    ]
+    ledger.log_opening(
+        storages,
+        data.dataset.source_fingerprint,
+        when=facts["when"],
+        command=facts["command"],
+        models=[
+            {"run": candidate.run.folder.uri, "trial": candidate.trial, "role": role}
+            for candidate, role in everyone
+        ],
+        images=data.split.sizes["test"],
+    )
+    contestants = []
+    for each in contenders:
+        candidate = each.winner.candidate
+        console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
+        seen = data_of(candidate, images)
+        seeds = [evaluation.score(seed, "seed", seen) for seed in each.seeds]
+        winner = evaluation.score(each.winner, "winner", seen)
+        price = command.options.price_per_hour
+        contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price))
+    scored = []
+    for trial in trials:
+        seen = data_of(trial, images)
+        scored.append(evaluation.score(load_trained(trial, seen, device), "trial", seen))
+    return Comparison(
+        runs=runs,
+        test_set=evaluation.open_test_set(list(images.values())),
+        contestants=contestants,
+        trials=scored,
+        openings=ledger.openings(storages, data.dataset.source_fingerprint),
+        facts=facts,
+    )
+
+
+def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> None:
+    """Write the tables, both reports and the chosen model."""
+    write_frames(comparison, folder)  # first: by them the folder is known again as ours
+    folder.clear("figures", MODEL_FOLDER)
+    saved = folder.child(MODEL_FOLDER)
+    saved.make()
+    saved.write(MODEL_WEIGHTS, model.weights)
+    winner = comparison.chosen.winner
+    about = {
+        "run": winner.candidate.run.folder.uri,
+        "trial": winner.candidate.trial,
+        "test_accuracy": winner.accuracy,
+        "test_accuracy_interval": winner.accuracy_interval,
+    }
+    saved.write_json(MODEL_FILE, model.about | about)
+    saved.write(CARD_FILE, model_card(comparison).encode())
+    write_report(comparison, folder)
+
+
+def print_answer(comparison: Comparison, folder: RunFolder, console: Console) -> None:
+    """Print the answer, the table, and what to type next."""
+    console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
+    console.print(verdict(comparison), markup=False, highlight=False)
+    rows = answers(comparison)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, text in enumerate(rows.header):
+        left, fits = i in rows.left, i > 0
+        table.add_column(text, justify="left" if left else "right", no_wrap=fits, overflow="fold")
+    for i, row in enumerate(rows.rows):
+        table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
+    console.print("", table, "", sep="\n")
+    console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
+                  soft_wrap=True)  # fmt: skip
+    model = folder.child(MODEL_FOLDER).uri
+    command = shlex.join(["python", "tune_jobs/predict.py", "IMAGE", "--model", model])
+    console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,78 @@
+"""What a run leaves beside its tables: best/, curves.png and the end of run.json."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+from safetensors.torch import save
+
+from trainables.config import TrialConfig
+from trainables.data import TrainingData
+from trainables.metrics import TARGET
+from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
+from trainables.status import TrialStatus
+from tune_jobs.analysis.curves import curves_info, plot_curves
+from tune_jobs.analysis.results import load_epochs
+from tune_jobs.run_folder.checkpoints import best_weights
+from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
+from tune_jobs.run_folder.provenance import now
+from tune_jobs.run_folder.records import RunRecord, TrialRow
+from tune_jobs.run_folder.schema import SCORE, merit
+from tune_jobs.tuning.recorder import Recorder
+from tune_jobs.tuning.strategy import Run
+
+MOST_CURVES = 20
+"""Number of trials up to which curves.png is drawn."""
+
+
+def finish(run: Run, record: RunRecord) -> None:
+    """Write what is made of a run's tables: best/, curves.png and the end of run.json."""
+    folder, recorder = run.folder, run.recorder
+    best = best_row(recorder)
+    if best is not None:
+        write_best(folder, best, recorder.configs[best["trial"]], run.data, record)
+        if len(recorder.rows) <= MOST_CURVES:
+            write_figure(folder, CURVES_FILE, plot_curves(curves_info(load_epochs(folder.uri))))
+    unfinished = any(TrialStatus(row["status"]).is_open for row in recorder.rows.values())
+    record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}
+    folder.write_json(RUN_FILE, record)
+
+
+def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
+    """Write a figure as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=120)
+    folder.write(name, picture.getvalue())
+
+
+def best_row(recorder: Recorder) -> TrialRow | None:
+    """The trial with the highest validation accuracy; of equals the one with the lower loss."""
+    scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
+    return max(scored, key=merit, default=None)
+
+
+def write_best(
+    folder: RunFolder,
+    row: TrialRow,
+    config: TrialConfig,
+    data: TrainingData,
+    record: RunRecord,
+) -> None:
+    """Write best/: weights, and all that is needed to rebuild the model without the run."""
+    best = folder.child(BEST_FOLDER)
+    best.make()
+    assert row["checkpoint"] is not None  # as it is the best
+    state = best_weights(folder, row["checkpoint"], config, len(data.classes), data.image_size)
+    weights = save({name: tensor.contiguous() for name, tensor in state.items()})
+    best.write(MODEL_WEIGHTS, weights)
+    best.write_json(
+        MODEL_FILE,
+        {
+            **describe_model(config, data, weights),
+            "trial": row["trial"],
+            "epoch": row["best/epoch"],
+            TARGET: row[SCORE],
+            "dataset": record["dataset"]["fingerprint"],
+        },
+    )
