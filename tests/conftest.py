@@ -11,9 +11,6 @@ from trainables.data import ImageDataset, TrainingData
 from trainables.models import build_for
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.sources import load_dataset
-from tune_jobs.ray_runtime.environment import configure_ray
-
-configure_ray()  # before a test module imports ray
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

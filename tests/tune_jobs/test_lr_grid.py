@@ -241,7 +241,7 @@ def test_a_failing_trial_keeps_its_row_and_the_others_continue(local_ray, tmp_pa
     text = (tmp_path / "finetune" / failed["trial"] / "traceback.txt").read_text()
     assert text.startswith("Traceback")
     assert "nets.py" in text
-    assert text.endswith("RuntimeError: this network fails\nin every forward pass\n")
+    assert text.endswith("RuntimeError: this network fails\nin every step of training\n")
     printed = capfd.readouterr().out
     assert "--resume" in printed
     assert "Traceback" not in printed

@@ -84,7 +84,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
         contenders = [
             Contender(
                 model,
-                [load_trained(seed, data_of(seed, images), device) for seed in retrained],
+                [load_trained(s, data_of(model.candidate, images), device) for s in retrained],
             )
             for model, retrained in zip(models, seeds, strict=True)
         ]

@@ -18,7 +18,7 @@ from tune_jobs.cluster.checks import static
 from tune_jobs.cluster.checks.gcp import gcp_node_config
 from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, pinned, read_config
 from tune_jobs.ray_runtime import capacity
-from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE
+from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE, TrialResources
 
 
 def rendered(capsys, *words):
@@ -208,7 +208,7 @@ def test_the_driver_on_kubernetes_knows_what_may_be_started(capsys, monkeypatch)
     monkeypatch.setattr(capacity.ray.util, "get_node_ip_address", lambda: "10.0.0.1")
     types, most = capacity.node_types()
     assert most == 8
-    assert [kind.places(1, 0.25) for kind in types] == [4, 0]
+    assert [kind.slots(TrialResources(1, 0.25)) for kind in types] == [4, 0]
 
 
 @pytest.mark.parametrize(
