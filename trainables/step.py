@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from trainables.config import TrialConfig
+from trainables.cuda_graph import RecordedPass
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 from trainables.random_state import random_state, set_random_state
-from trainables.recording import RecordedPass
 
 AUXILIARY_SHARE = 0.3
 """Weight of each auxiliary head's loss, as in Szegedy et al., Going deeper with convolutions."""

@@ -8,12 +8,12 @@ from tests.conftest import write_model
 from tests.trainables.test_loop import assert_identical, make_config, train, train_until
 from trainables import costs
 from trainables.config import TrialConfig
+from trainables.cuda_graph import RecordedPass
 from trainables.data import TrainingData, split
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
 from trainables.models.weights import read_weights
-from trainables.recording import RecordedPass
 from trainables.saved_model import load_model
 from trainables.step import Step
 
