@@ -21,7 +21,7 @@ from trainables.errors import InputError
 
 
 def make_dataset(train=(50, 30, 20), validation=(0, 0, 0), test=(0, 0, 0), name="photos"):
-    """Random images, a count a class for each part, in mixed order."""
+    """Random images in random order, with a count per class for each split of the source."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.repeat(np.arange(len(c)), c) for c in (train, validation, test)])
     parts = np.repeat([TRAIN, VALIDATION, TEST], [sum(c) for c in (train, validation, test)])
@@ -37,19 +37,19 @@ def make_dataset(train=(50, 30, 20), validation=(0, 0, 0), test=(0, 0, 0), name=
     )
 
 
-def own(dataset, part):
-    return np.flatnonzero(dataset.parts == part).tolist()
+def own(dataset, code):
+    return np.flatnonzero(dataset.parts == code).tolist()
 
 
 def class_counts(dataset, index):
     return tuple(np.bincount(dataset.labels[index], minlength=len(dataset.classes)))
 
 
-# The cut
+# Splits
 
 
 @pytest.mark.parametrize(
-    ("shares", "train", "validation", "test"),
+    ("fractions", "train", "validation", "test"),
     [
         (None, (30, 18, 12), (10, 6, 4), (10, 6, 4)),
         ((0.6, 0.2, 0.2), (30, 18, 12), (10, 6, 4), (10, 6, 4)),
@@ -57,18 +57,18 @@ def class_counts(dataset, index):
         ((0.1, 0.1, 0.8), (5, 3, 2), (5, 3, 2), (40, 24, 16)),
     ],
 )
-def test_each_class_is_cut_in_the_shares_asked_for(shares, train, validation, test):
+def test_each_class_is_split_in_the_fractions_asked_for(fractions, train, validation, test):
     dataset = make_dataset()
-    parts = split(dataset, shares)
+    parts = split(dataset, fractions)
     assert class_counts(dataset, parts.train) == train
     assert class_counts(dataset, parts.validation) == validation
     assert class_counts(dataset, parts.test) == test
 
 
-@pytest.mark.parametrize("shares", [None, (0.6, 0.2, 0.2), (0.34, 0.33, 0.33)])
+@pytest.mark.parametrize("fractions", [None, (0.6, 0.2, 0.2), (0.34, 0.33, 0.33)])
 @pytest.mark.parametrize("counts", [(50, 30, 20), (7, 101, 13), (5, 5, 5)])
-def test_parts_are_disjoint_ascending_and_cover_all_images(shares, counts):
-    parts = split(make_dataset(counts), shares)
+def test_splits_are_disjoint_ascending_and_cover_all_images(fractions, counts):
+    parts = split(make_dataset(counts), fractions)
     together = np.concatenate([parts.train, parts.validation, parts.test])
     assert sorted(together) == list(range(sum(counts)))
     for part in (parts.train, parts.validation, parts.test):
@@ -76,7 +76,7 @@ def test_parts_are_disjoint_ascending_and_cover_all_images(shares, counts):
 
 
 @pytest.mark.parametrize("counts", [(5, 5, 5), (5, 400, 6), (5, 6, 7), (9, 1000, 5)])
-def test_each_part_gets_an_image_of_each_class(counts):
+def test_each_split_gets_an_image_of_each_class(counts):
     dataset = make_dataset(counts)
     for seed in range(5):
         parts = split(dataset, seed=seed)
@@ -84,14 +84,14 @@ def test_each_part_gets_an_image_of_each_class(counts):
             assert min(class_counts(dataset, part)) > 0
 
 
-def test_the_cut_follows_the_seed():
+def test_the_split_follows_the_seed():
     first, again, other = (split(make_dataset(), seed=seed) for seed in (1, 1, 2))
     for part in ("train", "validation", "test"):
         assert getattr(first, part).tolist() == getattr(again, part).tolist()
         assert getattr(first, part).tolist() != getattr(other, part).tolist()
 
 
-def test_a_cut_has_the_fingerprint_of_what_is_validated_and_tested():
+def test_the_fingerprint_of_a_split_covers_validation_and_test():
     first, again, other = (split(make_dataset(), seed=seed) for seed in (1, 1, 2))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     fewer = Split(first.train[:5], first.validation, first.test)
@@ -101,7 +101,7 @@ def test_a_cut_has_the_fingerprint_of_what_is_validated_and_tested():
     assert moved.fingerprint != first.fingerprint
 
 
-def test_the_sources_test_part_is_the_test_part():
+def test_the_sources_test_split_is_the_test_split():
     dataset = make_dataset(test=(9, 8, 7))
     parts = split(dataset)
     assert parts.test.tolist() == own(dataset, TEST)
@@ -109,7 +109,7 @@ def test_the_sources_test_part_is_the_test_part():
     assert sorted([*parts.train, *parts.validation]) == own(dataset, TRAIN)
 
 
-def test_the_sources_validation_part_is_the_validation_part():
+def test_the_sources_validation_split_is_the_validation_split():
     dataset = make_dataset(validation=(9, 8, 7))
     parts = split(dataset)
     assert parts.validation.tolist() == own(dataset, VALIDATION)
@@ -117,7 +117,7 @@ def test_the_sources_validation_part_is_the_validation_part():
     assert sorted([*parts.train, *parts.test]) == own(dataset, TRAIN)
 
 
-def test_a_source_with_all_three_parts_is_not_cut():
+def test_a_source_with_all_three_splits_is_kept():
     dataset = make_dataset(train=(1, 1, 1), validation=(2, 2, 2), test=(3, 3, 3))
     parts = split(dataset)
     assert parts.train.tolist() == own(dataset, TRAIN)
@@ -125,7 +125,7 @@ def test_a_source_with_all_three_parts_is_not_cut():
     assert parts.test.tolist() == own(dataset, TEST)
 
 
-def test_shares_cut_the_training_part_alone():
+def test_fractions_split_the_sources_training_split_alone():
     dataset = make_dataset(validation=(9, 8, 7), test=(9, 8, 7))
     parts = split(dataset, (0.6, 0.2, 0.2))
     assert sorted([*parts.train, *parts.validation, *parts.test]) == own(dataset, TRAIN)
@@ -133,25 +133,25 @@ def test_shares_cut_the_training_part_alone():
 
 
 @pytest.mark.parametrize(
-    ("counts", "shares", "message"),
+    ("counts", "fractions", "message"),
     [
         ((20,), None, "photos has one class, 'a', .* subfolders"),
-        ((20, 4, 20), None, "'b' of photos has 4 images .* needs 5"),
-        ((20, 20, 1), None, "'c' of photos has 1 images .* needs 5"),
-        ((0, 20, 20), None, "'a' of photos has 0 images .* needs 5"),
-        ((20, 20, 9), (0.8, 0.1, 0.1), "'c' of photos has 9 images .* needs 1[01] "),
+        ((20, 4, 20), None, "'b' of photos has 4 training images .* needs 5"),
+        ((20, 20, 1), None, "'c' of photos has 1 training images .* needs 5"),
+        ((0, 20, 20), None, "'a' of photos has 0 training images .* needs 5"),
+        ((20, 20, 9), (0.8, 0.1, 0.1), "'c' of photos has 9 training images .* needs 1[01] "),
     ],
 )
-def test_a_class_too_small_to_cut_is_refused_by_name(counts, shares, message):
+def test_a_class_too_small_to_split_is_refused_by_name(counts, fractions, message):
     with pytest.raises(InputError, match=message):
-        split(make_dataset(counts), shares)
+        split(make_dataset(counts), fractions)
 
 
 def test_the_least_number_of_images_does_not_suffer_from_rounding():
     assert len(split(make_dataset((5, 5, 5)), (0.2, 0.4, 0.4)).train) == 3
 
 
-def test_a_class_of_the_test_part_that_cannot_be_learned_is_refused_by_name():
+def test_a_class_of_the_test_split_that_cannot_be_learned_is_refused_by_name():
     with pytest.raises(InputError, match="class 'c'"):
         split(make_dataset(train=(20, 20, 0), test=(3, 3, 3)))
 
@@ -189,14 +189,14 @@ def changed(array, index, value):
         lambda d: {"images": d.images.reshape(-1, 2, 8, 3)},
         lambda d: {"images": d.images[::-1]},
     ],
-    ids=["pixel", "label", "part", "class name", "more classes", "image shape", "image order"],
+    ids=["pixel", "label", "split", "class name", "more classes", "image shape", "image order"],
 )
 def test_other_content_has_another_fingerprint(change):
     dataset = make_dataset()
     assert dataclasses.replace(dataset, **change(dataset)).fingerprint != dataset.fingerprint
 
 
-# What a trial sees
+# Training data of a trial
 
 
 def test_pixel_statistics_equal_numpys():
@@ -216,11 +216,11 @@ def test_a_constant_channel_can_be_divided_by_its_std():
     assert std == (1, 1, 1)
 
 
-@pytest.mark.parametrize("shares", [None, (0.6, 0.2, 0.2)])
+@pytest.mark.parametrize("fractions", [None, (0.6, 0.2, 0.2)])
 @pytest.mark.parametrize("test", [(0, 0, 0), (9, 8, 7)])
-def test_training_data_holds_no_test_image(shares, test):
+def test_training_data_holds_no_test_image(fractions, test):
     dataset = make_dataset(test=test)
-    parts = split(dataset, shares)
+    parts = split(dataset, fractions)
     data = TrainingData.of(dataset, parts)
     sealed = set(range(len(dataset.images))) - {*parts.train, *parts.validation}
     assert sealed >= set(parts.test)
@@ -254,10 +254,10 @@ def test_statistics_are_those_of_the_training_images_alone():
 
 
 @pytest.mark.parametrize("images", [100, 300, 10_000])
-def test_a_part_is_a_share_of_training_and_validation_alike(images, digits):
+def test_a_subset_is_the_same_fraction_of_training_and_validation(images, digits):
     data = TrainingData.of(digits, split(digits))
-    part, share = part_of(data, images)
-    assert share == len(part.train_labels) / len(data.train_labels)
-    assert len(part.val_labels) / len(data.val_labels) == pytest.approx(share, abs=0.01)
-    assert len(part.train_labels) >= min(images, len(data.train_labels))
-    assert np.shares_memory(part.train_images, data.train_images)
+    subset, fraction = part_of(data, images)
+    assert fraction == len(subset.train_labels) / len(data.train_labels)
+    assert len(subset.val_labels) / len(data.val_labels) == pytest.approx(fraction, abs=0.01)
+    assert len(subset.train_labels) >= min(images, len(data.train_labels))
+    assert np.shares_memory(subset.train_images, data.train_images)

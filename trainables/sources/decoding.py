@@ -1,4 +1,7 @@
-"""Images of any kind -> RGB squares."""
+"""Decoding of image files of any mode and size into square RGB arrays.
+
+Shape letters: N images, H height, W width, S height and width after resizing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from trainables.data import DIGEST_BYTES, Digests, Images
 from trainables.errors import InputError
 
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-# EXIF orientation -> what turns the picture upright.
+# Transposition that turns an image upright, by EXIF orientation.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,24 +29,27 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DECODE_BLOCK = 256  # images a task of a thread
+DECODE_BLOCK = 256  # images per task of the thread pool
 
 
 def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> tuple[Images, Digests]:
-    """Decode image files into an N×size×size×3 array, on all cores, and hash each file, N×16.
+    """Decode and hash image files, on all CPU cores.
 
     Args:
-        items: where each comes from (for the error message), and its bytes or path.
-        size: pixels of height and width.
+        items: Origin (for error messages), and content or path, of each file.
+        size: Height and width in pixels of the result, S.
+
+    Returns:
+        Images, N×S×S×3, uint8, RGB, and hashes of the files, N×16, uint8.
 
     Raises:
-        InputError: one is not a readable image; the message names it.
+        InputError: A file is not a readable image; the message names it.
     """
     images = np.empty((len(items), size, size, 3), dtype=np.uint8)
     digests = np.empty((len(items), DIGEST_BYTES), dtype=np.uint8)
 
     def decode_one(i: int) -> None:
-        where, content = items[i]
+        origin, content = items[i]
         try:
             content = content if isinstance(content, bytes) else content.read_bytes()
             digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
@@ -53,30 +59,34 @@ def decode(items: Sequence[tuple[str, bytes | Path]], size: int) -> tuple[Images
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
             raise InputError(
-                f"{where} cannot be decoded ({reason}): replace the image or remove it"
+                f"{origin} cannot be decoded ({reason}): replace the image or remove it"
             ) from error
 
     def decode_block(start: int) -> None:
         for i in range(start, min(start + DECODE_BLOCK, len(items))):
             decode_one(i)
 
-    # Pillow releases the interpreter lock while it decodes and resizes.
+    # Threads suffice, because Pillow releases the GIL while it decodes and resizes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(decode_block, range(0, len(items), DECODE_BLOCK)):
-            pass  # raises what decode_block raised, the first image first
+            pass  # re-raises the exception of the first image that fails
     return images, digests
 
 
 def to_rgb_square(img: Image.Image, size: int) -> Images:
-    """Turn an image of any mode and size into size×size×3 bytes, upright."""
-    turn = UPRIGHT.get(img.getexif().get(ExifTags.Base.Orientation, 1))
-    if turn is not None:
-        img = img.transpose(turn)
+    """Convert an image of any mode and size to an upright RGB array, size×size×3, uint8.
+
+    Raises:
+        ValueError: The pixels are floating-point numbers.
+    """
+    transposition = UPRIGHT.get(img.getexif().get(ExifTags.Base.Orientation, 1))
+    if transposition is not None:
+        img = img.transpose(transposition)
     if img.mode == "F":
-        raise ValueError("its pixels are floats, which have no fixed range")
-    if img.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip to white
+        raise ValueError("its pixels are floating-point numbers without a fixed range")
+    if img.mode.startswith("I"):  # 16 bits per pixel, which convert() would clip to white
         wide = np.asarray(img, dtype=np.float64)
-        # 32-bit mode I holds values of 8 or of 16 bits.
+        # The 32-bit mode I may contain values of 8 or of 16 bits.
         scale = 1 if img.mode == "I" and wide.max(initial=0) <= 255 else 257
         img = Image.fromarray((wide / scale).round().clip(0, 255).astype(np.uint8))
     if img.mode != "RGB":
@@ -87,7 +97,7 @@ def to_rgb_square(img: Image.Image, size: int) -> Images:
 
 
 def resize_all(images: Images, size: int) -> Images:
-    """Resize N×H×W or N×H×W×3 bytes to N×size×size×3."""
+    """Resize images, N×H×W or N×H×W×3, uint8, to RGB images, N×size×size×3, uint8."""
     if images.shape[1:] == (size, size, 3):
         return images
     return np.stack([to_rgb_square(Image.fromarray(image), size) for image in images])

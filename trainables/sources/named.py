@@ -1,4 +1,4 @@
-"""Named sources: digits of scikit-learn, and torchvision's downloads."""
+"""Named datasets: the digits of scikit-learn, and downloads of torchvision."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trainables.sources.decoding import resize_all
 
 
 def _digits(name: str, size: int) -> ImageDataset:
+    """Load the digits of scikit-learn, which it installs: 1,797 grey images of 8×8 pixels."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -29,11 +30,12 @@ def _digits(name: str, size: int) -> ImageDataset:
 
 
 def cache_folder() -> Path:
-    """Where downloads and features are kept: `bakeoff` in the user's cache folder."""
+    """Return the folder of downloads and cached features: `bakeoff` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bakeoff"
 
 
 def _torchvision(name: str, size: int) -> ImageDataset:
+    """Load a dataset of torchvision, from the cache folder or a download."""
     from filelock import FileLock
     from torchvision import datasets
 
@@ -45,20 +47,20 @@ def _torchvision(name: str, size: int) -> ImageDataset:
     root = cache_folder()
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(root / f"{name}.lock"):  # one process downloads, the others wait
+        with FileLock(root / f"{name}.lock"):  # one process downloads while the others wait
             sets = [cls(root, train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{name} could not be downloaded ({error}): connect to the network, or put the files "
-            f"that torchvision keeps for it into {root}"
+            f"{name} could not be downloaded ({error}): connect to the internet, or copy the files "
+            f"that torchvision downloads for it into {root}"
         ) from error
-    images = np.concatenate([np.asarray(part.data) for part in sets])
+    images = np.concatenate([np.asarray(each.data) for each in sets])
     return ImageDataset(
         name=name,
         images=resize_all(images, size),
-        labels=np.concatenate([np.asarray(part.targets, dtype=np.int64) for part in sets]),
+        labels=np.concatenate([np.asarray(each.targets, dtype=np.int64) for each in sets]),
         classes=tuple(sets[0].classes),
-        parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(part) for part in sets]),
+        parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(each) for each in sets]),
         digests=image_digests(images),
     )
 
@@ -69,3 +71,4 @@ NAMED_SOURCES: dict[str, Callable[[str, int], ImageDataset]] = {
     "cifar100": _torchvision,
     "fashion_mnist": _torchvision,
 }
+"""Loader of each named dataset: function of its name and the image size in pixels."""

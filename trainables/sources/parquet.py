@@ -1,4 +1,4 @@
-"""Parquet in the Hugging Face layout."""
+"""Image datasets in parquet files, in the layout of Hugging Face."""
 
 from __future__ import annotations
 
@@ -17,40 +17,58 @@ from trainables.sources.decoding import decode
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
-# How files begin that hold each part.
-PART_PREFIXES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
+# Split of the files whose names begin with each prefix.
+SPLIT_PREFIXES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
-def parquet_parts(folder: Path) -> dict[int, list[Path]]:
-    """The parquet files of a folder, or of its `data` subfolder, by part."""
-    for place in (folder, folder / "data"):
-        files = sorted(place.glob("*.parquet"))
+def parquet_splits(folder: Path) -> dict[int, list[Path]]:
+    """List the parquet files of a folder, or of its subfolder `data`, by split.
+
+    Returns:
+        Files by TRAIN, VALIDATION or TEST; empty if there are none.
+
+    Raises:
+        InputError: There are parquet files but none of the training split.
+    """
+    for candidate in (folder, folder / "data"):
+        files = sorted(candidate.glob("*.parquet"))
         if files:
-            parts: dict[int, list[Path]] = {}
-            for prefix, part in PART_PREFIXES.items():
+            splits: dict[int, list[Path]] = {}
+            for prefix, code in SPLIT_PREFIXES.items():
                 named = [file for file in files if file.name.startswith(prefix)]
                 if named:
-                    parts[part] = named
-            if TRAIN not in parts:
+                    splits[code] = named
+            if TRAIN not in splits:
                 raise InputError(
-                    f"{place} holds {files[0].name} but no train*.parquet: name the files "
+                    f"{candidate} holds {files[0].name} but no train*.parquet: name the files "
                     "train*.parquet and test*.parquet, or give one parquet file"
                 )
-            return parts
+            return splits
     return {}
 
 
 def load_parquet(
     path: Path,
-    parts: dict[int, list[Path]],
+    splits: dict[int, list[Path]],
     size: int,
     image_column: str | None,
     label_column: str | None,
 ) -> ImageDataset:
-    """Read parquet files, whose part of the dataset is the key."""
+    """Load a dataset from parquet files.
+
+    Args:
+        path: File or folder that the user gave, the name of the dataset.
+        splits: Files by TRAIN, VALIDATION or TEST.
+        size: Height and width in pixels that images are resized to.
+        image_column: Name of the image column; None tries IMAGE_COLUMNS.
+        label_column: Name of the label column; None tries LABEL_COLUMNS.
+
+    Raises:
+        InputError: A file is damaged, or lacks images or labels.
+    """
     decoded, raw_labels, counts = [], [], []
     classes: tuple[str, ...] | None = None
-    for files in parts.values():
+    for files in splits.values():
         counts.append(0)
         for file in files:
             try:
@@ -66,7 +84,7 @@ def load_parquet(
             names = _class_names(schema, label_name)
             if classes and names and names != classes:
                 raise InputError(
-                    f"{file} names its classes {', '.join(names)}, and the files before it "
+                    f"{file} has the class names {', '.join(names)}, but the files before it have "
                     f"{', '.join(classes)}: give every file the same names in the same order"
                 )
             classes = classes or names
@@ -80,60 +98,70 @@ def load_parquet(
         images=images,
         labels=labels,
         classes=classes,
-        parts=np.repeat(np.array(list(parts), dtype=np.int8), counts),
+        parts=np.repeat(np.array(list(splits), dtype=np.int8), counts),
         digests=digests,
     )
 
 
 def _column(
-    file: Path, schema: pa.Schema, given: str | None, usual: Sequence[str], kind: str
+    file: Path, schema: pa.Schema, requested: str | None, usual: Sequence[str], kind: str
 ) -> str:
-    for name in (given,) if given else usual:
+    """Return the requested column name if the file has it, otherwise the first usual one."""
+    for name in (requested,) if requested else usual:
         if name in schema.names:
             return name
     raise InputError(
-        f"{file} has no column {given or ' or '.join(usual)} but {', '.join(schema.names)}: "
-        f"name its {kind} column with --{kind}-column"
+        f"{file} has no column {requested or ' or '.join(usual)}, only "
+        f"{', '.join(schema.names)}: name its {kind} column with --{kind}-column"
     )
 
 
 def _class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
-    """Class names from the schema's `huggingface` metadata, if they are there."""
+    """Return the class names from the `huggingface` metadata of a schema, or None."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return tuple(features[label_column]["names"])
-    except (KeyError, TypeError, ValueError):  # no metadata, or of another kind
+    except (KeyError, TypeError, ValueError):  # no metadata, or of another structure
         return None
 
 
 def _image_bytes(file: Path, column: pa.ChunkedArray) -> Iterator[tuple[str, bytes | Path]]:
+    """Yield the origin and the content of each image, as `decode` takes them."""
     if pa.types.is_struct(column.type):
         if column.type.get_field_index("bytes") < 0:
             raise InputError(
-                f"{file}: the image column is {column.type} and must hold bytes, or a struct with "
-                "a field bytes: embed the images in the file"
+                f"{file}: the image column has type {column.type} but must hold bytes, or a struct "
+                "with a field bytes: embed the images in the file"
             )
         column = pc.struct_field(column, "bytes")
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise InputError(
-            f"{file}: the image column is {column.type} and must hold bytes, or a struct with a "
-            "field bytes: name the right one with --image-column"
+            f"{file}: the image column has type {column.type} but must hold bytes, or a struct "
+            "with a field bytes: name the right column with --image-column"
         )
     for row, value in enumerate(column):
         content = value.as_py()
         if content is None:
-            raise InputError(f"{file}, row {row} has no image: fill it in or remove the row")
+            raise InputError(f"{file}, row {row} has no image: add it or remove the row")
         yield f"{file}, row {row}", content
 
 
 def _labels(
     columns: list[tuple[Path, pa.ChunkedArray]], classes: tuple[str, ...] | None
 ) -> tuple[Ints, tuple[str, ...]]:
-    """Labels of all files as integers, and the class names."""
+    """Convert the label columns of all files.
+
+    Args:
+        columns: Label column of each file.
+        classes: Class names, if known from the metadata.
+
+    Returns:
+        Labels, N, int64, over the rows of all files, and the class names.
+    """
     for file, column in columns:
         if column.null_count:
             row = next(i for i, value in enumerate(column) if not value.is_valid)
-            raise InputError(f"{file}, row {row} has no label: fill it in or remove the row")
+            raise InputError(f"{file}, row {row} has no label: add it or remove the row")
     texts = [pa.types.is_string(c.type) or pa.types.is_large_string(c.type) for _, c in columns]
     if all(texts):
         if classes is None:
@@ -143,23 +171,23 @@ def _labels(
             for name in column.unique().to_pylist():
                 if name not in index:
                     raise InputError(
-                        f"{file} has label {name!r}, which is none of the classes "
+                        f"{file} has label {name!r}, which is not one of the classes "
                         f"{', '.join(classes)}: correct it or add the class"
                     )
         return np.array([index[str(v)] for _, c in columns for v in c], dtype=np.int64), classes
     for file, column in columns:
         if not pa.types.is_integer(column.type):
             raise InputError(
-                f"{file}: the label column is {column.type} and must hold integers or strings: "
-                "convert it, or name the right one with --label-column"
+                f"{file}: the label column has type {column.type} but must hold integers or "
+                "strings: convert it, or name the right column with --label-column"
             )
     arrays = [column.to_numpy().astype(np.int64) for _, column in columns]
     labels = np.concatenate(arrays)
     if classes is None:
-        # Without names, the labels say how many classes there are. What says more than there are
-        # images is no class.
-        most = min(int(labels.max(initial=0)) + 1, max(len(labels), 1000))
-        classes = tuple(str(label) for label in range(most))
+        # Without names, the largest label determines the number of classes. A label that exceeds
+        # both 1,000 and the number of images is taken for an error.
+        count = min(int(labels.max(initial=0)) + 1, max(len(labels), 1000))
+        classes = tuple(str(label) for label in range(count))
     for (file, _), array in zip(columns, arrays, strict=True):
         wrong = np.flatnonzero((array < 0) | (array >= len(classes)))
         if len(wrong):
