@@ -1,4 +1,7 @@
-"""What one trial is told: a frozen recipe, a learning rate and a seed. Imports nothing heavy."""
+"""Configuration of a trial: training recipe, model, learning rate and seed.
+
+Imports no large package, because --help of every job imports this module.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ def check_lr(lr: float) -> None:
 def check_positive(name: str, value: int) -> None:
     """Raise InputError unless `value` is at least 1."""
     if value < 1:
-        raise InputError(f"{name} is {value} and must be 1 or more")
+        raise InputError(f"{name} is {value} but must be 1 or more")
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise InputError unless low <= value < high."""
     if not low <= value < high:
-        raise InputError(f"{name} is {value} and must be at least {low} and below {high}")
+        raise InputError(f"{name} is {value} but must be at least {low} and below {high}")
 
 
 def check_choices(config: Recipe) -> None:
-    """Raise InputError unless every setting with a fixed set of values has one of them."""
+    """Raise InputError unless every setting of a Literal type has one of its values."""
     for name, hint in get_type_hints(type(config)).items():
         if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
             raise InputError(
@@ -36,47 +39,52 @@ def check_choices(config: Recipe) -> None:
 
 
 def check_split(split: tuple[float, float, float]) -> None:
-    """Raise InputError unless `split` is three shares above zero that sum to one."""
-    shares = len(split) == 3 and all(share > 0 for share in split)
-    if not (shares and abs(sum(split) - 1) <= 1e-6):
+    """Raise InputError unless `split` is three fractions above zero that sum to one."""
+    positive = len(split) == 3 and all(fraction > 0 for fraction in split)
+    if not (positive and abs(sum(split) - 1) <= 1e-6):
         raise InputError(
-            f"split {' '.join(map(str, split))} must be three shares above 0 that sum to 1, "
+            f"split {' '.join(map(str, split))} must be three fractions above 0 that sum to 1, "
             "e.g. 0.6 0.2 0.2"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a model is trained. The defaults are the recipe `standard`."""
+    """Training settings. The defaults are those of the recipe `standard`."""
 
     epochs: int = 20
-    """Passes over the training part."""
+    """Number of passes over the training split, 1 or more."""
     batch_size: int = 64
-    """Images an optimiser step."""
+    """Images per optimiser step, 1 or more."""
     loss: Literal["cross_entropy", "softmax_cross_entropy"] = "cross_entropy"
-    """Cross-entropy of the logits, or of their softmax as in the report."""
+    """Loss function. cross_entropy takes the logits.
+    softmax_cross_entropy takes their softmax, so that softmax is applied twice."""
     label_smoothing: float = 0.0
-    """Share of the target spread over all classes, in training only."""
+    """Label smoothing of the training loss, at least 0 and below 1."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """SGD is with Nesterov momentum."""
+    """Optimiser; sgd uses Nesterov momentum."""
     momentum: float = 0.9
-    """Of SGD; Adam and AdamW do not use it."""
+    """Momentum (SGD only), above 0 and below 1."""
     weight_decay: float = 0.0
-    """L2 penalty of Adam and SGD, decoupled decay of AdamW."""
+    """Weight decay, 0 or more: an L2 penalty in adam and sgd, decoupled in adamw."""
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
-    """Course of the learning rate, step by step; the rate given is its highest."""
+    """Learning-rate schedule, updated every step. Its maximum is the learning rate given."""
     dropout: float | None = None
-    """Share of units silenced in training; the model's own where none is given, 0.5 in the CNN."""
+    """Dropout probability, at least 0 and below 1; None keeps the model's own (CNN: 0.5)."""
     augment: Literal["none", "flip_crop"] = "none"
-    """Random mirror image and shift by up to an eighth of the size, in training only."""
+    """Augmentation of the training images.
+    flip_crop: random horizontal flip, and random shift by up to 1/8 of the image size."""
     normalize: Literal["half", "dataset", "weights"] = "half"
-    """Mean and std of 0.5 as in the report, those of the training pixels, or those that the
-    pretrained weights were trained with."""
+    """Mean and standard deviation per channel that images are normalised with.
+    half: 0.5 for both. dataset: those of the training images.
+    weights: those that the pretrained weights were trained with."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the arithmetic; auto is bf16 where the device computes it natively, else fp32."""
+    """Numeric precision. bf16 and fp16 are mixed precision.
+    auto: bf16 on devices with fast native bf16 arithmetic, otherwise fp32."""
     split: tuple[float, float, float] | None = None
-    """Cut the training part alone into train, validation and test, e.g. 0.6 0.2 0.2. Without it
-    the source's own test part is the test part; a source that has none is cut 60/20/20."""
+    """Fractions of the training, validation and test splits, e.g. 0.6 0.2 0.2.
+    All three are taken from the source's training split; its other splits are not used.
+    None: the source's own splits; one that it lacks is 20% of its training split."""
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -88,17 +96,17 @@ class Recipe:
             check_range("dropout", self.dropout, 0, 1)
         check_range("weight_decay", self.weight_decay, 0, float("inf"))
         if self.optimizer == "sgd" and self.momentum == 0:
-            raise InputError("momentum is 0, and Nesterov momentum must be above 0: try 0.9")
+            raise InputError("momentum is 0 but must be above 0 for Nesterov momentum: try 0.9")
         if self.split is not None:
             check_split(self.split)
 
 
 RECIPES: dict[str, Recipe] = {
-    # The report feeds the softmax output to a loss that applies softmax again.
+    # The student report feeds the softmax output to a loss that applies softmax again.
     "report": Recipe(loss="softmax_cross_entropy", split=(0.6, 0.2, 0.2)),
     "standard": Recipe(),
-    # A rate that rises and falls once, over as few epochs as reach the report's accuracy. So short
-    # a training does not overfit, and dropout of 0.5 only slows it.
+    # One-cycle schedule over as few epochs as reach the accuracy of the student report. Training
+    # this short does not overfit, so a dropout probability of 0.5 would only slow it down.
     "fast": Recipe(
         epochs=3,
         dropout=0.1,
@@ -108,78 +116,83 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.01,
     ),
 }
+"""Presets of the training settings, by the name that --recipe takes."""
 
 
 CHANGEABLE = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
-"""Settings that may change while a trial runs: neither the tensors of its state nor the number of
-steps in an epoch depend on them."""
+"""Settings that may change between epochs of a trial, as in population-based training: neither the
+tensors of the training state nor the number of steps per epoch depend on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(Recipe):
-    """Everything one trial is told beside its images."""
+    """Complete configuration of a trial, except its data."""
 
     lr: float
-    """Learning rate."""
+    """Learning rate, above 0."""
     seed: int = 0
-    """Of the initial weights, the order of the images, dropout and augmentation."""
+    """Random seed of the initial weights, the shuffling of images, dropout and augmentation."""
     model: str = "cnn"
-    """What `trainables.models.build_model` knows: a name of `list_models()`, a network of
-    torchvision, `timm:NAME` or `package.module:function`."""
+    """Model name: one of `trainables.models.list_models()`, a classifier of torchvision,
+    `timm:NAME` or `package.module:function`."""
     model_args: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the model beside `num_classes` and `image_size`."""
+    """Keyword arguments of the model other than `num_classes` and `image_size`."""
     weights: str = "none"
-    """What training starts from: none is random, default the pretrained weights that the network
-    comes with, and everything else a file."""
+    """Initial weights: none is random initialisation, default is the pretrained weights that are
+    published with the model, and any other value is the path of a weights file."""
     mode: Literal["full", "probe", "gradual"] = "full"
-    """full trains all layers, probe the head alone, on features of a network that stays as it is,
-    gradual the head first and then all, the slower the further from the head."""
+    """Fine-tuning mode. full trains all layers. probe trains only the head, on features of the
+    frozen backbone (linear probing). gradual trains only the head in the first `head_epochs`, then
+    all layers (gradual unfreezing) with layer-wise learning-rate decay."""
     head_epochs: int = 1
-    """Of mode gradual, in which the head alone is trained."""
+    """Number of epochs that train only the head (mode gradual only), 0 or more."""
     layer_decay: float = 0.7
-    """Of mode gradual: the rate of a stage of the network over that of the stage after it."""
+    """Layer-wise learning-rate decay (mode gradual only), above 0 and at most 1: the ratio of the
+    learning rate of each stage of the network to that of the next stage towards the head."""
     freeze_batch_norm: bool = False
-    """Keep the statistics of batch normalisation as the weights have them."""
+    """Keep the running statistics of batch normalisation at their initial values."""
     input_size: int | None = None
-    """Pixels that whole batches are resized to on the device; as the images are without it."""
+    """Height and width in pixels that batches are resized to on the device; None: no resizing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_lr(self.lr)
         check_range("head_epochs", self.head_epochs, 0, float("inf"))
         if not 0 < self.layer_decay <= 1:
-            raise InputError(f"layer_decay is {self.layer_decay} and must be above 0, at most 1")
+            raise InputError(f"layer_decay is {self.layer_decay} but must be above 0 and at most 1")
         if self.mode != "full" and self.weights == "none":
             raise InputError(
-                f"mode {self.mode} goes on from pretrained weights: take weights default or a "
-                "file, or mode full"
+                f"mode {self.mode} needs pretrained weights, but weights is none: use weights "
+                "default or a file, or mode full"
             )
         if self.mode == "probe" and self.augment != "none":
             raise InputError(
-                f"augment {self.augment} changes the images in every epoch, and mode probe looks "
-                "at each once: take augment none, or mode full"
+                f"augment {self.augment} changes the images in every epoch, but mode probe "
+                "computes the features of each image once: use augment none, or mode full"
             )
 
     @property
     def build_args(self) -> dict[str, Any]:
-        """What `build_model` is given beside `num_classes` and `image_size`."""
+        """Keyword arguments for `build_model` other than `num_classes` and `image_size`."""
         dropout = {} if self.dropout is None else {"dropout": self.dropout}
         return {**dropout, **self.model_args}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialConfig:
-        """The inverse of `to_dict`.
+        """Create a configuration from the result of `to_dict`.
 
         Raises:
-            InputError: a key is not a field of TrialConfig.
+            InputError: A key is not a field of TrialConfig.
         """
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
-                raise InputError(f"{key!r} is not a setting of a trial; they are {known}")
+                raise InputError(
+                    f"{key!r} is not a setting of a trial: use one of {', '.join(known)}"
+                )
         split = values.get("split")
         return cls(**{**values, "split": None if split is None else tuple(split)})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, fit for JSON."""
+        """Return the configuration as a dict of JSON-serialisable values."""
         return asdict(self)

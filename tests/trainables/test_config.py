@@ -45,8 +45,8 @@ def test_a_bad_value_is_refused_by_name(key, value):
     with pytest.raises(InputError) as error:
         TrialConfig.from_dict({"lr": 0.1, key: value})
     assert NAMES.get(key, key) in str(error.value)
-    for part in value if isinstance(value, tuple) else [value]:
-        assert str(part) in str(error.value)
+    for each in value if isinstance(value, tuple) else [value]:
+        assert str(each) in str(error.value)
 
 
 @pytest.mark.parametrize(
