@@ -1,1 +1,1 @@
-"""What one trial does: images, models and the training loop. Only trainable.py knows Ray."""
+"""Models, data loading and the training loop of one trial. Only trainable.py imports Ray."""

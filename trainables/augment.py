@@ -1,6 +1,6 @@
-"""From stored bytes to a batch: pick, mirror, shift, normalise, all on the device.
+"""Batch selection, augmentation and normalisation of images, on the training device.
 
-Shape letters: N images, B batch, H height, W width.
+Shape letters: N images, B batch size, H height, W width.
 """
 
 from __future__ import annotations
@@ -10,15 +10,32 @@ from torch import Tensor
 
 
 def pick(images: Tensor, index: Tensor) -> Tensor:
-    """Images N×H×W×3 and index B -> B×H×W×3, as they are stored."""
+    """Gather a batch without augmentation.
+
+    Args:
+        images: Images, N×H×W×3, uint8, or features, N×F, float32.
+        index: Indices of the batch into `images`, B, int64.
+
+    Returns:
+        The batch, B×H×W×3, uint8, or B×F, float32.
+    """
     return images[index]
 
 
 def pick_flip_crop(images: Tensor, index: Tensor) -> Tensor:
-    """Like `pick`, each image mirrored at random and shifted by up to an eighth of its size.
+    """Gather a batch with a random horizontal flip and a random shift of each image.
 
-    The border is mirrored, as padding with zeros would add edges that no image has. Draws from
-    torch's global random state. Picking, mirroring and shifting are one gather.
+    Shifts are by up to an eighth of the image height, at least 1 pixel, in each direction. The
+    border is padded by reflection, because zero padding would add edges that no image has.
+    Selection, flip and shift are a single gather. Draws from torch's global random number
+    generator.
+
+    Args:
+        images: Images, N×H×W×3, uint8.
+        index: Indices of the batch into `images`, B, int64.
+
+    Returns:
+        Augmented images, B×H×W×3, uint8.
     """
     b, h, w = len(index), images.shape[1], images.shape[2]
     device = images.device
@@ -32,12 +49,21 @@ def pick_flip_crop(images: Tensor, index: Tensor) -> Tensor:
 
 
 def _mirror(position: Tensor, size: int) -> Tensor:
-    """Fold positions just outside 0..size-1 back inside."""
+    """Reflect pixel positions outside 0..size-1 back inside."""
     last = size - 1
     return (last - (last - position.abs()).abs()).clamp(0, last)
 
 
 def normalize(batch: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Bytes B×H×W×3 -> floats B×3×H×W in channels-last memory, (x / 255 - mean) / std."""
-    # Stored channels-last, the bytes need no transposition, only another view.
+    """Normalise images to (x / 255 - mean) / std.
+
+    Args:
+        batch: Images, B×H×W×3, uint8.
+        mean: Mean per channel, 3, float32, in 0..1.
+        std: Standard deviation per channel, 3, float32, above 0.
+
+    Returns:
+        Normalised images, B×3×H×W, float32, in channels-last memory format.
+    """
+    # The images are stored channels-last, so the permutation is a view and copies nothing.
     return ((batch.float() - 255 * mean) / (255 * std)).permute(0, 3, 1, 2)

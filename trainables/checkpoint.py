@@ -1,8 +1,9 @@
-"""The complete training state on disk: enough to go on as if nothing had happened.
+"""Checkpoints: the complete training state, sufficient to resume with identical results.
 
-A checkpoint is a folder of two files. `state.pt` holds weights, optimiser, schedule, random
-states and the epochs so far, read with `weights_only=True` so that it cannot run code.
-`best.safetensors` holds the weights of the best epoch by validation accuracy.
+A checkpoint is a folder of two files. `state.pt` holds the weights, the states of optimiser,
+learning-rate schedule and random number generators, and the metrics of the finished epochs; it is
+read with `weights_only=True`, so it cannot run code. `best.safetensors` holds the weights of the
+epoch with the highest validation accuracy.
 """
 
 from __future__ import annotations
@@ -20,33 +21,42 @@ from trainables.config import CHANGEABLE, TrialConfig
 
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
-RATES = ("lr", "initial_lr", "max_lr", "min_lr")
-"""Of a group of parameters, as optimisers and schedules keep them."""
+LEARNING_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+"""Keys of an optimiser's parameter group in which optimisers and schedules keep learning rates."""
 
 
 class TrainingState(TypedDict):
-    """All that changes while a trial trains."""
+    """Complete state of a trial after an epoch."""
 
     config: dict[str, Any]
-    """TrialConfig.to_dict(): a state only goes on under the settings it was made with."""
+    """Trial configuration (TrialConfig.to_dict()); a state resumes only under the same one."""
     precision: Literal["fp32", "bf16", "fp16"]
-    """That the trial computes in."""
+    """Numeric precision of the trial."""
     history: list[dict[str, float]]
-    """One entry of metrics an epoch; its length is the number of finished epochs."""
+    """Metrics of each finished epoch: EPOCH_METRICS and `epoch`."""
     model: dict[str, Tensor]
+    """State dict of the model, with the shapes and dtypes of the model."""
     optimizer: dict[str, Any]
+    """State dict of the optimiser."""
     scheduler: dict[str, Any]
+    """State dict of the learning-rate schedule."""
     scaler: dict[str, Any]
+    """State dict of the gradient scaler; empty unless the precision is fp16."""
     rng: dict[str, Tensor]
-    """States of the generators: of the image order, and of torch on each device."""
+    """Random number generator states, 1-D, uint8: `order` (shuffling), `cpu` and, on a GPU,
+    `cuda`."""
     parts: int
-    """That a batch is cut into, where it did not fit into memory; a trial keeps them."""
+    """Number of micro-batches that a batch is split into to fit into memory, 1 or more."""
     best: dict[str, Tensor]
-    """Weights after the epoch with the highest validation accuracy, the first of equals."""
+    """State dict of the model after its best epoch by validation accuracy, the first if tied."""
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> str:
-    """Write a state into an existing folder; returns the SHA-256 of the file of best weights."""
+    """Write a training state into an existing folder.
+
+    Returns:
+        SHA-256 of BEST_FILE, in hexadecimal.
+    """
     rest = {key: value for key, value in state.items() if key != "best"}
     torch.save(rest, folder / STATE_FILE)
     best = save({k: v.contiguous() for k, v in state["best"].items()})
@@ -55,10 +65,10 @@ def save_checkpoint(folder: Path, state: TrainingState) -> str:
 
 
 def load_checkpoint(folder: Path) -> TrainingState:
-    """Read a state back, onto the CPU.
+    """Load a training state onto the CPU.
 
     Raises:
-        Exception: a file is missing, truncated or altered; which one depends on the damage.
+        Exception: A file is missing, truncated or altered. The type depends on the damage.
     """
     state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     state["best"] = load_file(folder / BEST_FILE)
@@ -66,10 +76,14 @@ def load_checkpoint(folder: Path) -> TrainingState:
 
 
 def changed(state: TrainingState, config: TrialConfig) -> TrainingState:
-    """A copy of a state that goes on under another config, which differs in CHANGEABLE alone.
+    """Return a copy of a state that resumes under another configuration.
 
-    The learning rate and the course of it still to come are scaled as the rates of the configs
-    are; the momentum that the optimiser has gathered stays.
+    The current learning rate and the remaining learning-rate schedule are scaled by the ratio of
+    the learning rates of the two configurations. The momentum buffers of the optimiser are kept.
+
+    Args:
+        state: Training state; it is not modified.
+        config: New configuration, which may differ from that of `state` in CHANGEABLE only.
     """
     before, after = state["config"], config.to_dict()
     wrong = [key for key in after if after[key] != before[key] and key not in CHANGEABLE]
@@ -77,11 +91,11 @@ def changed(state: TrainingState, config: TrialConfig) -> TrainingState:
     state = copy.deepcopy(state)
     factor = after["lr"] / before["lr"]
     for group in state["optimizer"]["param_groups"]:
-        group |= {key: factor * group[key] for key in RATES if key in group}
+        group |= {key: factor * group[key] for key in LEARNING_RATES if key in group}
         group["weight_decay"] = after["weight_decay"]
         if "momentum" in group:
             group["momentum"] = after["momentum"]
     for key in ("base_lrs", "_last_lr"):
-        state["scheduler"][key] = [factor * rate for rate in state["scheduler"][key]]
+        state["scheduler"][key] = [factor * lr for lr in state["scheduler"][key]]
     state["config"] = after
     return state

@@ -1,4 +1,4 @@
-"""What a model costs to use: counted, and measured on the device at hand."""
+"""Inference costs of a model: multiply-accumulates, latency and throughput on a device."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from torch.utils.flop_counter import FlopCounterMode
 WARM_UP, TIMED = 5, 30
 LATENCY_RUNS = 200
 THROUGHPUT_BATCH, THROUGHPUT_RUNS = 256, 5
-MOST_SECONDS = 10.0
-"""Of one measurement; a large network on a CPU is timed fewer times."""
+MAX_SECONDS = 10.0
+"""Time limit of one measurement in seconds; large networks on a CPU are timed fewer times."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one model in fp32, on images that are prepared already."""
+    """Inference costs of one model in fp32, without preprocessing."""
 
     macs: int
-    """Multiply-accumulates of the matrix products and convolutions of one image."""
+    """Multiply-accumulate operations of matrix products and convolutions for one image."""
     latency_p50_ms: float
-    """Median time to classify one image."""
+    """Median latency of a single image in milliseconds."""
     latency_p95_ms: float
-    """Time that 95 in 100 single images stay under."""
+    """95th percentile of the latency of a single image in milliseconds."""
     images_per_second: float
-    """At batch 256, or as large a one as a GPU has memory for; the median of the batches."""
+    """Median throughput at batch size 256, which is halved until a batch fits into GPU memory."""
 
 
 def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
-    """Count and time a model.
+    """Measure the inference costs of a model.
+
+    Other processes on the same hardware distort the timings.
 
     Args:
-        model: on the device; it is left in evaluation mode.
-        image_size: pixels of height and width.
-        device: that the model is on. What else runs on the machine slows it down.
+        model: Model on `device`; it is left in evaluation mode.
+        image_size: Height and width of the input in pixels.
+        device: Device of the model.
     """
     single = _times(model, 1, image_size, device, LATENCY_RUNS)
     batch = THROUGHPUT_BATCH
@@ -61,7 +63,7 @@ def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
 
 @torch.inference_mode()
 def count_macs(model: nn.Module, image_size: int, device: torch.device) -> int:
-    """Multiply-accumulates of one image, half of what torch's FlopCounterMode counts."""
+    """Count the multiply-accumulates of one image: half of what torch's FlopCounterMode counts."""
     model.eval()
     counter = FlopCounterMode(display=False)
     with counter:
@@ -70,7 +72,10 @@ def count_macs(model: nn.Module, image_size: int, device: torch.device) -> int:
 
 
 def latency_ms(model: nn.Module, image_size: int, device: torch.device) -> float:
-    """Median milliseconds to classify one image, of 30; the args are those of `measure`."""
+    """Return the median latency of a single image in milliseconds, over 30 runs.
+
+    The arguments are those of `measure`.
+    """
     return 1e3 * statistics.median(_times(model, 1, image_size, device, TIMED))
 
 
@@ -78,18 +83,18 @@ def latency_ms(model: nn.Module, image_size: int, device: torch.device) -> float
 def _times(
     model: nn.Module, batch: int, image_size: int, device: torch.device, runs: int
 ) -> list[float]:
-    """Seconds of each run, after some to warm up."""
+    """Return the seconds of each run, after warm-up runs."""
     model.eval()
     images = _images(batch, image_size, device)
     times: list[float] = []
     begin = time.perf_counter()
     for i in range(min(WARM_UP, runs) + runs):
         start = time.perf_counter()
-        model(images).sum().item()  # waits for a GPU
+        model(images).sum().item()  # .item() synchronises a GPU
         end = time.perf_counter()
         if i >= min(WARM_UP, runs):
             times.append(end - start)
-        if times and end - begin > MOST_SECONDS:
+        if times and end - begin > MAX_SECONDS:
             break
     return times
 
@@ -100,7 +105,7 @@ def _images(batch: int, image_size: int, device: torch.device) -> torch.Tensor:
 
 
 def describe_device(device: torch.device) -> str:
-    """What a device is called, with the threads that torch takes on a CPU."""
+    """Return the name of a device; for a CPU, with the number of threads that torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())

@@ -1,6 +1,6 @@
-"""Recording of a training step's kernels, which a GPU then runs without waiting for Python.
+"""CUDA graph capture and replay of a training step, to remove kernel launch overhead.
 
-Small networks are faster than the CPU that tells a GPU one kernel after the other what to do.
+The kernels of small networks run faster than Python can launch them one by one.
 """
 
 from __future__ import annotations
@@ -11,37 +11,41 @@ import torch
 from torch import Tensor, nn
 
 Pass = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""A batch and its labels -> loss and number of right ones; leaves gradients in the model."""
+"""Function of a batch and its labels that returns the loss and the number of correctly classified
+images, both scalars, and leaves gradients in the model."""
 
 
-class RecordedPass:
-    """A pass forward and backward as a CUDA graph, replayed with the batches of later steps.
+class CapturedPass:
+    """Forward and backward passes, captured as a CUDA graph and replayed on later batches.
 
-    What Python does between the kernels happens once, so it must not depend on the batch or on
-    chance. Random numbers that are drawn on the GPU are other ones in every replay. Gradients are
-    left in the same tensors each time: after a pass of another kind it is recorded anew.
+    Python code runs only during capture, so it must not depend on the content of the batch or on
+    random numbers. Random numbers drawn on the GPU differ in every replay. Every replay writes the
+    gradients into the same tensors, so a new capture is needed after a pass without the graph.
 
     Args:
-        backward: what is recorded, after it has run once without.
-        model: that it leaves gradients in.
-        batch: of the size that is recorded.
-        target: its labels.
+        backward: Passes to capture; must have run once without capture, to initialise libraries.
+        model: Model whose gradients `backward` computes.
+        batch: Images, B×H×W×3, uint8, or features, B×F, float32, of the batch size of all replays.
+        target: Labels, B, int64.
 
     Raises:
-        RuntimeError: the memory is too little for a second pass beside the first, or a kernel
-            cannot be recorded.
+        RuntimeError: The memory does not suffice for the graph, or a kernel cannot be captured.
     """
 
     def __init__(self, backward: Pass, model: nn.Module, batch: Tensor, target: Tensor):
         self.batch, self.target = batch.clone(), target.clone()
         self.graph = torch.cuda.CUDAGraph()
-        model.zero_grad(set_to_none=True)  # while recording no memory is given back
+        model.zero_grad(set_to_none=True)  # no memory can be released during capture
         with torch.cuda.graph(self.graph):
-            self.loss, self.right = backward(self.batch, self.target)
+            self.loss, self.correct = backward(self.batch, self.target)
 
     def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Replay; the tensors returned are overwritten by the next replay."""
+        """Replay the graph on another batch, of the shapes and dtypes that were captured.
+
+        Returns:
+            Loss and number of correctly classified images, scalars, overwritten by the next replay.
+        """
         self.batch.copy_(batch)
         self.target.copy_(target)
         self.graph.replay()
-        return self.loss, self.right
+        return self.loss, self.correct

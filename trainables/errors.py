@@ -1,12 +1,12 @@
-"""The errors that a person or a trial can meet."""
+"""Exceptions that users of bakeoff or a trial can encounter."""
 
 
 class InputError(ValueError):
-    """What a person gave cannot be used; the message states the value, the rule and the remedy."""
+    """Invalid user input. The message states the value, the rule and the remedy."""
 
 
 class DivergedError(ArithmeticError):
-    """The loss stopped being a finite number."""
+    """Non-finite loss: training diverged."""
 
     def __init__(self, epoch: int, step: int, loss: float):
         super().__init__(f"the loss became {loss} in epoch {epoch}, step {step}")

@@ -1,4 +1,4 @@
-"""A trained model for use without bakeoff: ONNX or TorchScript, checked to compute the same.
+"""Export of a trained model to ONNX or TorchScript, with a check that the logits agree.
 
 Shape letters: N images, S height and width, C classes.
 """
@@ -23,34 +23,49 @@ from trainables.saved_model import Classifier
 Format: TypeAlias = Literal["onnx", "torchscript"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torchscript": ".pt"}
 TOLERANCE = 1e-4
-"""Largest difference of a logit from the model's."""
+"""Largest allowed absolute difference between a logit of the export and of the model."""
 OPSET = 20
 CHECKED = (1, 33)
-"""Batches that are compared; two, so that the size of a batch is not built in."""
+"""Batch sizes of the check; two, to detect an export with a fixed batch size."""
 
 
 class FromBytes(nn.Module):
-    """N×S×S×3 bytes, as an image library decodes them, to N×C logits."""
+    """Model with its preprocessing, from decoded images to logits."""
 
     def __init__(self, classifier: Classifier):
         super().__init__()
         self.model, self.prepare = classifier.model, classifier.prepare
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise, resize where the model wants that, and classify."""
+        """Preprocess and classify images.
+
+        Args:
+            images: Images, N×S×S×3, uint8.
+
+        Returns:
+            Logits, N×C, float32.
+        """
         logits: Tensor = self.model(self.prepare(images))
         return logits
 
 
 def export(classifier: Classifier, kind: Format) -> bytes:
-    """A file whose logits equal the model's within 1e-4, as was checked on noise.
+    """Export a model, and check on random images that its logits agree within TOLERANCE.
 
-    It takes `images`, N×S×S×3 bytes with S of `image_size`, and returns `logits`, N×C. The class
-    names are inside: in the metadata of ONNX, and in the file `classes.json` of TorchScript.
+    The exported model takes `images`, N×S×S×3, uint8, with S = `classifier.image_size`, and
+    returns `logits`, N×C, float32. It contains the class names as JSON: in the metadata of an ONNX
+    file under `classes`, and in a TorchScript file as the extra file `classes.json`.
+
+    Args:
+        classifier: Model on the CPU.
+        kind: File format.
+
+    Returns:
+        Content of the exported file.
 
     Raises:
-        InputError: the packages for it are missing, the network cannot be exported, or its
-            outputs would differ.
+        InputError: A required package is not installed, the model cannot be exported, or the
+            logits of the export differ.
     """
     assert classifier.device.type == "cpu"
     generator = np.random.default_rng(0)
@@ -68,8 +83,8 @@ def export(classifier: Classifier, kind: Format) -> bytes:
         difference = float(np.abs(compute(images) - classifier.logits(images).numpy()).max())
         if not difference <= TOLERANCE:  # NaN compares false
             raise InputError(
-                f"the exported {kind} differs from the model by {difference:.2g} in a logit, and "
-                f"{TOLERANCE:g} is allowed: try the other format"
+                f"the exported {kind} differs from the model by {difference:.2g} in a logit, but "
+                f"at most {TOLERANCE:g} is allowed: try the other format"
             )
     return content
 
@@ -78,12 +93,12 @@ def _onnx(classifier: Classifier, images: Images) -> bytes:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if find_spec(package) is None:
             raise InputError(
-                f"--export onnx needs {package}, which is not installed: "
+                f"--export onnx needs the package {package}, which is not installed: run "
                 "pip install 'bakeoff[export]'"
             )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter, on its own future
+            warnings.simplefilter("ignore")  # deprecations within the exporter
             program = torch.onnx.export(
                 FromBytes(classifier).eval(),
                 (torch.from_numpy(images),),
@@ -95,7 +110,7 @@ def _onnx(classifier: Classifier, images: Images) -> bytes:
                 verbose=False,
             )
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
-        raise _cannot("ONNX", error) from error
+        raise _export_error("ONNX", error) from error
     assert program is not None
     model = program.model_proto
     entry = model.metadata_props.add()
@@ -115,11 +130,11 @@ def _torchscript(classifier: Classifier, images: Images) -> bytes:
     buffer = io.BytesIO()
     try:
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, and was asked for
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, but requested
             traced = torch.jit.trace(FromBytes(classifier).eval(), torch.from_numpy(images))
             torch.jit.save(traced, buffer, {"classes.json": json.dumps(classifier.classes)})
     except RuntimeError as error:
-        raise _cannot("TorchScript", error) from error
+        raise _export_error("TorchScript", error) from error
     return buffer.getvalue()
 
 
@@ -136,6 +151,6 @@ def _torchscript_runtime(content: bytes) -> Callable[[Images], np.ndarray]:
     return compute
 
 
-def _cannot(kind: str, error: Exception) -> InputError:
+def _export_error(kind: str, error: Exception) -> InputError:
     reason = str(error).strip().splitlines()[0]
-    return InputError(f"the network cannot be exported as {kind} ({reason}): try the other format")
+    return InputError(f"the model cannot be exported as {kind} ({reason}): try the other format")

@@ -1,6 +1,6 @@
-"""What a frozen network makes of the images, computed once for all heads that are tried on it.
+"""Cached backbone features for linear probing: computed once, shared by all trials on them.
 
-Shape letters: N images, F features.
+Shape letters: N images, H height, W width, F features.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
 from trainables.models import build_for, build_model, heads
-from trainables.models.pretrained import made_by
+from trainables.models.pretrained import code_version
 from trainables.models.weights import Weights, fingerprint, load_weights
 from trainables.precision import Autocast, ResolvedPrecision
 from trainables.prediction import predict, to_device
 from trainables.preparation import input_statistics, preparation
 from trainables.sources import cache_folder
 
-PARTS = ("train", "val")
+SPLITS = ("train", "val")
 UNUSED_DAYS = 30
-"""After which features are deleted."""
+"""Days without use after which cached features are deleted."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What goes into a network's head, mapped from the disk and shared by the trials of a node."""
+    """Inputs of a network's head, memory-mapped and shared by the trials of a node."""
 
     train: npt.NDArray[np.float32]
-    """N×F."""
+    """Features of the training split, N×F, float32."""
     val: npt.NDArray[np.float32]
-    """N×F."""
+    """Features of the validation split, N×F, float32."""
 
 
 def cached_features(
@@ -52,19 +52,26 @@ def cached_features(
     device: torch.device,
     precision: ResolvedPrecision,
 ) -> Features:
-    """The features of a trial's images, from the cache or computed into it.
+    """Load the features of a trial from the cache, or compute and cache them.
 
-    They are found by the content of all that they depend on. One process of a node computes, the
-    others wait for it.
+    The cache key is a hash of everything that the features depend on. One process of a node
+    computes the features while the others wait.
+
+    Args:
+        config: Trial configuration, of mode probe.
+        data: Training and validation data.
+        weights: Weights of the backbone.
+        device: Device to compute on.
+        precision: Precision to compute in.
 
     Raises:
-        InputError: the network cannot be built, or its head is a convolution.
+        InputError: The network cannot be built, or its head is not linear.
     """
-    # It can be deleted at any time when no trial runs.
+    # Users may delete this folder at any time when no trial is running.
     folder = cache_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
     key = content_key(config, data, weights, device, precision)
-    files = {part: folder / f"{key}-{part}.npy" for part in PARTS}
+    files = {split: folder / f"{key}-{split}.npy" for split in SPLITS}
     with FileLock(folder / f"{key}.lock"):
         if all(file.exists() for file in files.values()):
             for file in files.values():
@@ -72,18 +79,21 @@ def cached_features(
         else:
             delete_unused(folder)
             arrays = compute_features(config, data, weights, device, precision)
-            for part, array in arrays.items():
-                partial = files[part].with_suffix(".partial.npy")
+            for split, array in arrays.items():
+                partial = files[split].with_suffix(".partial.npy")
                 np.save(partial, array)
-                partial.replace(files[part])  # a kill leaves no half of a file
-    return Features(**{part: np.load(file, mmap_mode="r") for part, file in files.items()})
+                partial.replace(files[split])  # atomic: a killed process leaves no truncated file
+    return Features(**{split: np.load(file, mmap_mode="r") for split, file in files.items()})
 
 
 def delete_unused(folder: Path) -> None:
-    """Delete what no trial has begun with for `UNUSED_DAYS`; one that has it mapped keeps it."""
+    """Delete features that no trial has loaded for UNUSED_DAYS.
+
+    A trial that has a deleted file mapped can still read it.
+    """
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
     for file in folder.glob("*.npy"):
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
+        with contextlib.suppress(FileNotFoundError):  # another process deleted the file
             if file.stat().st_mtime < oldest:
                 file.unlink()
 
@@ -95,12 +105,15 @@ def content_key(
     device: torch.device,
     precision: ResolvedPrecision,
 ) -> str:
-    """Hash of all that features depend on; of a network of one's own, the file of its function."""
+    """Hash everything that features depend on.
+
+    For a user-defined model this includes the source file of its function.
+    """
     digest = hashlib.blake2b(digest_size=16)
     settings = config.model, config.build_args, config.input_size, input_statistics(config, data)
-    made = made_by(config.model), torch.__version__, device.type, precision
-    for part in (*settings, *made, fingerprint(weights)):
-        digest.update(repr(part).encode())
+    implementation = code_version(config.model), torch.__version__, device.type, precision
+    for value in (*settings, *implementation, fingerprint(weights)):
+        digest.update(repr(value).encode())
     for images in (data.train_images, data.val_images):
         digest.update(repr(images.shape).encode())
         digest.update(np.ascontiguousarray(images).data)
@@ -114,7 +127,11 @@ def compute_features(
     device: torch.device,
     precision: ResolvedPrecision,
 ) -> dict[str, npt.NDArray[Any]]:
-    """N×F float32 features of the training and validation images, by part."""
+    """Compute the features of both splits.
+
+    Returns:
+        Features, N×F, float32, by split: `train` and `val`.
+    """
     model = build_for(config, data)
     size = config.input_size or data.image_size
     load_weights(model, config.model, size, weights)
@@ -123,21 +140,27 @@ def compute_features(
     prepare, autocast = preparation(config, data, device), Autocast(precision, device)
     images = {"train": data.train_images, "val": data.val_images}
     return {
-        part: predict(model, to_device(array, device), prepare, autocast).cpu().numpy()
-        for part, array in images.items()
+        split: predict(model, to_device(array, device), prepare, autocast).cpu().numpy()
+        for split, array in images.items()
     }
 
 
 def linear_head(model: nn.Module, name: str, image_size: int) -> str:
-    """Name of the head of a network that ends in a linear layer.
+    """Return the module path of a network's linear head.
+
+    Args:
+        model: Network; it is left in evaluation mode.
+        name: Name of the model, for messages.
+        image_size: Height and width of its input in pixels.
 
     Raises:
-        InputError: it ends in something else.
+        InputError: The last layer of the network is not linear.
     """
     head = heads.find_head(model, name, image_size)
     if not isinstance(model.get_submodule(head), nn.Linear):
         raise InputError(
-            f"{name} ends in a convolution, and mode probe trains a linear head: take mode full"
+            f"the last layer of {name} is a convolution, but mode probe trains a linear head: use "
+            "mode full"
         )
     return head
 
@@ -149,7 +172,15 @@ def whole_model(
     weights: Weights,
     head: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
-    """State dict of the network with a head that was trained on its features."""
+    """Combine a backbone and a head that was trained on its features into one state dict.
+
+    Args:
+        config: Trial configuration, of mode probe.
+        num_classes: Number of classes.
+        image_size: Height and width of the dataset's images in pixels.
+        weights: Weights of the backbone.
+        head: State dict of the head.
+    """
     size = config.input_size or image_size
     model = build_model(config.model, num_classes, size, **config.build_args)
     load_weights(model, config.model, size, weights)

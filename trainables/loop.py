@@ -1,6 +1,6 @@
-"""The training loop: plain functions without Ray.
+"""The training loop, independent of Ray.
 
-Shape letters: N images, B batch, H height, W width, C classes.
+Shape letters: N images, H height, W width, F features.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.metrics import TARGET, weighted_scores
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
-from trainables.precision import Autocast, repeatable_convolutions, resolve_precision
+from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
 from trainables.prediction import predict, to_device
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
 from trainables.task import build_task
 
 Report = Callable[[dict[str, float], TrainingState], None]
+"""Callback that receives the metrics and the training state of an epoch."""
 FINITE_CHECK_STEPS = 50
+"""Number of steps between checks that all losses are finite."""
 
 
-@repeatable_convolutions()
+@deterministic_convolutions()
 def fit(
     config: TrialConfig,
     data: TrainingData,
@@ -42,31 +44,32 @@ def fit(
     resume: TrainingState | None = None,
     weights: Weights | None = None,
 ) -> list[dict[str, float]]:
-    """Train one model, and report after every epoch.
+    """Train one model, and report its metrics and state after every epoch.
 
     Args:
-        config: what to train and how.
-        data: images to train on and to validate with.
-        report: called after each epoch with its metrics (`metrics.EPOCH_METRICS` and `epoch`)
-            and the complete state. The state's tensors go on changing: save, do not keep.
-        device: to train on, the CPU by default. The images are put there once.
-        resume: a state of an earlier call under the same config; training goes on after its
-            last epoch, on the same kind of device with results identical to the bit as far as
-            its kernels add in one order (convolutions do).
-        weights: what training starts from, where the config says so.
+        config: Trial configuration.
+        data: Training and validation data.
+        report: Callback, called after each epoch with its metrics (EPOCH_METRICS and `epoch`) and
+            the complete training state. Training continues to modify the tensors of the state, so
+            the callback must save or copy what it keeps.
+        device: Device to train on, the CPU by default. All images are copied to it once.
+        resume: Training state of an earlier call under the same configuration; training resumes
+            after its last epoch. On the same type of device the results are bit-identical to those
+            of an uninterrupted training, if all kernels are deterministic (convolutions are).
+        weights: Initial weights; required unless `config.weights` is `none`.
 
     Returns:
-        The metrics of every epoch, those before `resume` included.
+        Metrics of every epoch, including those before `resume`.
 
     Raises:
-        InputError: the model cannot be built, or the weights do not fit it.
-        DivergedError: the training or validation loss is not finite.
+        InputError: The model cannot be built, or the weights do not fit it.
+        DivergedError: The training or validation loss is not finite.
     """
     device = device or torch.device("cpu")
     reset_peak_memory(device)
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
-    # A trial that moves to another machine keeps the precision it began with.
+    # A trial that resumes on another node keeps its precision.
     precision = resume["precision"] if resume else resolve_precision(config.precision, device)
     autocast = Autocast(precision, device)
     task = build_task(config, data, weights, device, precision)
@@ -87,12 +90,12 @@ def fit(
         "scheduler": {},
         "scaler": {},
         "rng": {},
-        "parts": step.parts,
+        "parts": step.micro_batches,
         "best": {},
     }
     if resume is not None:
         same = TrialConfig.from_dict(resume["config"]) == config
-        assert same, "a state goes on under its own config only"
+        assert same, "a state resumes only under its own config"
         state["history"], state["best"] = list(resume["history"]), resume["best"]
         model.load_state_dict(resume["model"])
         optimizer.load_state_dict(resume["optimizer"])
@@ -100,13 +103,13 @@ def fit(
         scaler.load_state_dict(resume["scaler"])
         set_random_state(resume["rng"], device)
         order_rng.set_state(resume["rng"]["order"])
-        step.parts = resume.get("parts", 1)  # states of earlier versions have none
+        step.micro_batches = resume.get("parts", 1)  # absent from states of earlier versions
 
     history = state["history"]
     while len(history) < config.epochs:
         epoch = len(history) + 1
         start = time.perf_counter()
-        # The rate the epoch starts with; schedules change it step by step.
+        # The learning rate at the start of the epoch; schedules change it every step.
         learning_rate = float(optimizer.param_groups[0]["lr"])
         set_training(model, config, task.head, epoch)
         train_loss, train_accuracy = train_one_epoch(
@@ -115,7 +118,7 @@ def fit(
         logits = predict(model, task.val, task.prepare, autocast)
         scores = weighted_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
-        if not math.isfinite(val_loss):  # the last step of the epoch may have done it
+        if not math.isfinite(val_loss):  # the last step of the epoch may have diverged
             raise DivergedError(epoch, steps, val_loss)
         seconds = time.perf_counter() - start
         metrics = {
@@ -128,7 +131,7 @@ def fit(
             "seconds": seconds,
             "images_per_second": (len(train_labels) + len(val_labels)) / seconds,
             "peak_memory_mb": peak_memory_mb(device),
-            "micro_batch": step.micro_batch,
+            "micro_batch": step.micro_batch_size,
         }
         if all(metrics[TARGET] > earlier[TARGET] for earlier in history):
             state["best"] = copy.deepcopy(model.state_dict())
@@ -138,7 +141,7 @@ def fit(
         state["scheduler"] = scheduler.state_dict()
         state["scaler"] = scaler.state_dict()
         state["rng"] = {"order": order_rng.get_state(), **random_state(device)}
-        state["parts"] = step.parts
+        state["parts"] = step.micro_batches
         report(metrics, state)
     return history
 
@@ -146,36 +149,47 @@ def fit(
 def train_one_epoch(
     step: Step, images: Tensor, labels: Tensor, order_rng: torch.Generator, epoch: int
 ) -> tuple[float, float]:
-    """Pass once over N×H×W×3 `images`, or N×F features, in random order.
+    """Train for one epoch, in random order.
+
+    Args:
+        step: Training step.
+        images: Images, N×H×W×3, uint8, or features, N×F, float32, on the training device.
+        labels: Labels, N, int64, on the training device.
+        order_rng: Random number generator of the order, on the CPU.
+        epoch: Number of the epoch, from 1, for messages.
 
     Returns:
-        Loss and accuracy, means over samples while the model was changing.
+        Mean training loss and accuracy, each measured before the step that used the sample.
 
     Raises:
-        DivergedError: the loss is not finite.
+        DivergedError: The loss is not finite.
     """
     choose = pick_flip_crop if step.config.augment == "flip_crop" else pick
     n, device = len(images), images.device
     order = torch.randperm(n, generator=order_rng).to(device)
     batches = order.split(batch_sizes(n, step.config.batch_size))
     losses = torch.empty(len(batches), device=device)
-    right = torch.zeros((), dtype=torch.long, device=device)
+    total_correct = torch.zeros((), dtype=torch.long, device=device)
     for i, index in enumerate(batches):
         losses[i], correct = step(choose(images, index), labels[index])
-        right += correct
-        # Looking at a loss waits for a GPU, so it is done in blocks.
+        total_correct += correct
+        # Reading a loss synchronises with a GPU, so losses are checked in blocks.
         if (i + 1) % FINITE_CHECK_STEPS == 0 or i + 1 == len(batches):
             raise_if_not_finite(losses[: i + 1], epoch)
-    step.forget()
+    step.release_graph()
     sizes = torch.tensor([len(index) for index in batches], device=device)
-    return float((losses * sizes).sum() / n), float(right) / n
+    return float((losses * sizes).sum() / n), float(total_correct) / n
 
 
 def batch_sizes(images: int, size: int) -> list[int]:
-    """Images of each batch of an epoch.
+    """Compute the batch sizes of an epoch.
 
-    A last batch of a single image joins the one before: batch normalisation has nothing to
-    normalise with where a network has shrunk one image to one pixel.
+    If the last batch would have a single image, it is merged into the batch before it: batch
+    normalisation fails on one image whose feature maps have been reduced to one pixel.
+
+    Args:
+        images: Number of training images.
+        size: Batch size of the configuration.
     """
     sizes = [size] * (images // size)
     rest = images % size
@@ -187,7 +201,14 @@ def batch_sizes(images: int, size: int) -> list[int]:
 
 
 def set_training(model: nn.Module, config: TrialConfig, head: str | None, epoch: int) -> None:
-    """Put a model into training mode, as far as it is trained in that epoch."""
+    """Set training mode and requires_grad on the modules that are trained in an epoch.
+
+    Args:
+        model: Model of the trial.
+        config: Trial configuration.
+        head: Name of the model's last layer; required in mode gradual.
+        epoch: Number of the epoch, from 1.
+    """
     model.train()
     if config.mode == "gradual":
         assert head is not None
@@ -201,7 +222,7 @@ def set_training(model: nn.Module, config: TrialConfig, head: str | None, epoch:
 
 
 def raise_if_not_finite(losses: Tensor, epoch: int) -> None:
-    """Raise DivergedError for the first loss that is infinite or not a number."""
+    """Raise DivergedError for the first of the 1-D `losses` that is infinite or NaN."""
     wrong = (~losses.isfinite()).nonzero()
     if len(wrong):
         step = int(wrong[0])

@@ -1,4 +1,4 @@
-"""Memory that training takes: how much, and what to do where there is too little."""
+"""Peak memory of training, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ import torch
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether memory could not be had, of a GPU or, where the system says so, of a CPU."""
+    """Return whether an error is a failed memory allocation, on a GPU or a CPU.
+
+    On a CPU the operating system may kill the process instead of raising an error.
+    """
     words = "DefaultCPUAllocator", "CUDA error: out of memory"
     return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Count the highest memory from here, as one process trains many trials."""
+    """Reset the peak memory, because one process trains several trials."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with contextlib.suppress(OSError):  # only Linux can, and not everywhere
+        with contextlib.suppress(OSError):  # only on Linux, and not in every container
             Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Highest since the reset: of the process on a CPU (shared images included), or of the GPU."""
+    """Return the peak memory in MB since the last reset.
+
+    On a GPU it is the memory allocated by torch; on a CPU it is the resident memory of the process,
+    including images in shared memory.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     import resource

@@ -1,4 +1,4 @@
-"""What every epoch reports: names, directions and units, and how scores are computed."""
+"""Metrics reported after every epoch: names, directions, units and classification scores."""
 
 from __future__ import annotations
 
@@ -10,49 +10,54 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metric:
-    """What a column of epochs.parquet means."""
+    """Meaning of a column of epochs.parquet."""
 
     mode: Literal["min", "max"] | None
-    """Which way is better; None where neither is."""
+    """Direction of improvement; None if there is none."""
     unit: str
-    """For axes and tables."""
+    """Unit, for axis labels and tables."""
 
 
 EPOCH_METRICS: dict[str, Metric] = {
     "train_loss": Metric("min", "nats"),
-    "train_accuracy": Metric("max", "share"),
+    "train_accuracy": Metric("max", "fraction"),
     "val_loss": Metric("min", "nats"),
-    "val_accuracy": Metric("max", "share"),
-    "val_precision": Metric("max", "share"),
-    "val_recall": Metric("max", "share"),
+    "val_accuracy": Metric("max", "fraction"),
+    "val_precision": Metric("max", "fraction"),
+    "val_recall": Metric("max", "fraction"),
     "learning_rate": Metric(None, "1"),
     "seconds": Metric("min", "s"),
     "images_per_second": Metric("max", "1/s"),
     "peak_memory_mb": Metric("min", "MB"),
     "micro_batch": Metric(None, "images"),
 }
+"""Metrics of an epoch, by column name. Accuracy, precision and recall are in 0..1; precision and
+recall are means over classes, weighted by the number of images of each class."""
 TARGET = "val_accuracy"
-"""What models are chosen by."""
+"""Metric by which epochs and trials are selected."""
 
 
 def weighted_scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Accuracy, and precision and recall as means over classes weighted by their images.
+    """Compute accuracy, and precision and recall weighted by the support of each class.
+
+    Shape letters: N images, C classes.
 
     Args:
-        logits: N×C.
-        labels: N, integers below C.
+        logits: Logits, N×C, floating point.
+        labels: Labels, N, int64, in 0..C-1.
 
     Returns:
-        accuracy, precision, recall, in 0..1. A class that is never predicted has precision 0,
-        as in scikit-learn with zero_division=0. Weighted recall equals accuracy by definition.
+        `accuracy`, `precision` and `recall`, each in 0..1. A class that is never predicted has
+        precision 0, as in scikit-learn with zero_division=0. Weighted recall equals accuracy by
+        definition.
     """
     classes = logits.shape[1]
     pairs = labels * classes + logits.argmax(1)
     confusion = pairs.bincount(minlength=classes**2).view(classes, classes).double()
-    right, actual, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    correct, actual, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     weights = actual / actual.sum()
     return {
-        "accuracy": float(right.sum() / confusion.sum()),
-        "precision": float(weights @ (right / predicted.clamp(min=1))),
-        "recall": float(weights @ (right / actual.clamp(min=1))),
+        "accuracy": float(correct.sum() / confusion.sum()),
+        "precision": float(weights @ (correct / predicted.clamp(min=1))),
+        "recall": float(weights @ (correct / actual.clamp(min=1))),
     }

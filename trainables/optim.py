@@ -1,4 +1,4 @@
-"""Optimisers and the course of the learning rate."""
+"""Optimisers and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from trainables.models.heads import stages
 def build_optimizer(
     config: TrialConfig, model: nn.Module, head: str | None = None
 ) -> torch.optim.Optimizer:
-    """The optimiser a config names, fused into one pass over the parameters.
+    """Build the optimiser of a configuration, in its fused implementation.
+
+    Mode gradual has one parameter group per stage of the network, the head first. The head has the
+    learning rate of the configuration, and each stage before it a learning rate lower by the factor
+    `layer_decay`.
 
     Args:
-        config: of the trial.
-        model: what it trains.
-        head: name of the model's last layer, for mode gradual, which has a group of parameters a
-            stage: the head's first, with the rate of the config.
+        config: Trial configuration.
+        model: Model to train.
+        head: Name of the model's last layer; required in mode gradual, otherwise unused.
     """
     parameters: Any = model.parameters()
     if config.mode == "gradual":
@@ -41,12 +44,12 @@ def build_optimizer(
 def build_scheduler(
     config: TrialConfig, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> lr_scheduler.LRScheduler:
-    """The course of the learning rate a config names, advanced after every step."""
+    """Build the learning-rate schedule of a configuration, to be advanced after every step."""
     total = config.epochs * steps_per_epoch
     if config.schedule == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, total)
     if config.schedule == "one_cycle":
-        highest = [group["lr"] for group in optimizer.param_groups]
-        # The momentum asked for is kept: only the rate runs through a cycle.
-        return lr_scheduler.OneCycleLR(optimizer, highest, total, cycle_momentum=False)
+        max_lr = [group["lr"] for group in optimizer.param_groups]
+        # Only the learning rate is cycled; the momentum stays as configured.
+        return lr_scheduler.OneCycleLR(optimizer, max_lr, total, cycle_momentum=False)
     return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)

@@ -1,4 +1,4 @@
-"""The arithmetic that a trial computes in."""
+"""Numeric precision of a trial, and precision and determinism of convolutions on a GPU."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
+"""Precision as configured."""
 ResolvedPrecision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+"""Precision of a trial on its device; bf16 and fp16 are mixed precision by autocast."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Autocast:
-    """Context of the precision that a trial computes in; called for a fresh one."""
+    """Factory of autocast contexts for the precision of a trial.
+
+    Args:
+        precision: Precision; fp32 disables autocast.
+        device: Device of the computation.
+    """
 
     def __init__(self, precision: ResolvedPrecision, device: torch.device):
         self.device_type = device.type
         self.dtype = DTYPES[precision]
 
     def __call__(self) -> torch.autocast:
-        """A context to compute in."""
+        """Return a new autocast context."""
         enabled = self.dtype is not torch.float32
         return torch.autocast(self.device_type, self.dtype if enabled else None, enabled=enabled)
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPrecision:
-    """What `auto` means on a device: bf16 where that is faster, else fp32.
+    """Replace `auto` by bf16 on devices where it is faster than fp32, otherwise by fp32.
 
-    On a CPU that takes AMX, or the AVX512-BF16 of AMD. Intel's AVX512-BF16 without AMX is slower
-    than fp32 (benchmarks/results.md).
+    GPUs need native bf16 arithmetic. CPUs need AMX, or AVX512-BF16 on AMD: AVX512-BF16 on Intel
+    CPUs without AMX is slower than fp32 (benchmarks/results.md).
     """
     if precision != "auto":
         return precision
@@ -46,20 +53,27 @@ def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPre
 
 @contextlib.contextmanager
 def exact_convolutions() -> Iterator[None]:
-    """Convolutions of fp32 on a GPU as on a CPU, where they have 10 bits of mantissa otherwise."""
-    with _held(torch.backends.cudnn.conv, "fp32_precision", "ieee"):  # type: ignore[attr-defined]
+    """Disable TF32 in fp32 convolutions on a GPU, so that they are as precise as on a CPU.
+
+    TF32 has only 10 bits of mantissa.
+    """
+    with _temporarily_set(torch.backends.cudnn.conv, "fp32_precision", "ieee"):  # type: ignore[attr-defined]
         yield
 
 
 @contextlib.contextmanager
-def repeatable_convolutions() -> Iterator[None]:
-    """Convolutions on a GPU that add in one order, or sums of fp32 come out otherwise each time."""
-    with _held(torch.backends.cudnn, "deterministic", True):
+def deterministic_convolutions() -> Iterator[None]:
+    """Use deterministic convolution algorithms on a GPU.
+
+    Other algorithms add in varying order, which changes the rounding of floating-point sums.
+    """
+    with _temporarily_set(torch.backends.cudnn, "deterministic", True):
         yield
 
 
 @contextlib.contextmanager
-def _held(backend: Any, setting: str, value: Any) -> Iterator[None]:
+def _temporarily_set(backend: Any, setting: str, value: Any) -> Iterator[None]:
+    """Set an attribute of a torch backend, and restore it on exit."""
     before = getattr(backend, setting)
     setattr(backend, setting, value)
     try:

@@ -1,6 +1,6 @@
-"""Logits of images, whatever they are compared with.
+"""Inference: logits of images or of features.
 
-Shape letters: N images, H height, W width, C classes.
+Shape letters: N images, H height, W width, F features, C classes.
 """
 
 from __future__ import annotations
@@ -17,31 +17,40 @@ from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 
 EVAL_BATCH = {"cpu": 128, "cuda": 2000}
-"""Images of 32 pixels at a time. Larger batches fall out of a CPU's cache: 2,070 images/s at 128,
-1,150 at 500 on one core."""
+"""Batch size of inference by device type, for images of 32×32 pixels. On a CPU, larger batches do
+not fit into the cache: one core classifies 2,070 images/s at 128 and 1,150 images/s at 500."""
 
 
 @torch.inference_mode()
 def predict(
     model: nn.Module, images: Tensor, prepare: Callable[[Tensor], Tensor], autocast: Autocast
 ) -> Tensor:
-    """Logits N×C of N×H×W×3 images, by the model in evaluation mode.
+    """Compute logits in batches, with the model in evaluation mode.
 
-    Batches are halved where they do not fit into memory.
+    The batch size is halved when a batch does not fit into memory.
+
+    Args:
+        model: Model; it is left in evaluation mode.
+        images: Images, N×H×W×3, uint8, or features, N×F, float32, on the device of the model.
+        prepare: Function that turns a batch of `images` into the input of the model.
+        autocast: Factory of autocast contexts.
+
+    Returns:
+        Logits, N×C, float32, on the device of the model.
 
     Raises:
-        RuntimeError: not even one image fits.
+        RuntimeError: A single image does not fit into memory.
     """
     model.eval()
     size = getattr(prepare, "size", None) or images.shape[1]
     batch = EVAL_BATCH[images.device.type]
-    if images.ndim == 4:  # and not features, which are small
+    if images.ndim == 4:  # features are small, so their batch size is not reduced
         batch = max(8, int(batch * min(1, (32 / size) ** 2)))
     logits, done = [], 0
     while done < len(images):
-        part = images[done : done + batch]
+        subset = images[done : done + batch]
         try:
-            prepared = prepare(part)
+            prepared = prepare(subset)
             with autocast():
                 logits.append(model(prepared).float())
         except RuntimeError as error:
@@ -49,13 +58,16 @@ def predict(
                 raise
             batch //= 2
         else:
-            done += len(part)
+            done += len(subset)
     return torch.cat(logits)
 
 
 def to_device(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    """An array as a tensor; on a CPU it shares the array's memory, which may be read-only."""
+    """Convert an array to a tensor of the same shape and dtype on a device.
+
+    On a CPU the tensor shares the memory of the array, which may be read-only.
+    """
     with warnings.catch_warnings():
-        # Nothing here writes into the images, so a read-only array is as good.
+        # Nothing writes into the tensors, so read-only arrays are safe.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)

@@ -1,6 +1,6 @@
-"""From stored bytes to what a network takes: normalised, and resized where it wants that.
+"""Preprocessing of image batches into model inputs: normalisation and optional resizing.
 
-Shape letters: B batch, H height, W width.
+Shape letters: B batch size, H height, W width.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from trainables.errors import InputError
 from trainables.models import is_registered, pretrained
 
 Colour = tuple[float, float, float]
+"""One value per channel: red, green, blue."""
 
 
 class Preparation:
-    """Bytes B×H×W×3 -> normalised floats B×3×H×W, with the statistics kept on the device.
+    """Preprocessing function with its statistics on the device.
 
     Args:
-        mean: a channel, in 0..1.
-        std: a channel, in 0..1.
-        device: of the batches.
-        size: pixels of height and width that batches are resized to; None leaves them.
+        mean: Mean per channel, in 0..1.
+        std: Standard deviation per channel, above 0 and at most 1.
+        device: Device of the batches.
+        size: Height and width in pixels that batches are resized to; None does not resize.
     """
 
     def __init__(self, mean: Colour, std: Colour, device: torch.device, size: int | None = None):
@@ -34,7 +35,14 @@ class Preparation:
         self.size = size
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Prepare one batch."""
+        """Normalise and resize a batch.
+
+        Args:
+            batch: Images, B×H×W×3, uint8.
+
+        Returns:
+            Model inputs, B×3×H×W or B×3×size×size, float32.
+        """
         floats = normalize(batch, self.mean, self.std)
         if self.size is None or self.size == floats.shape[-1]:
             return floats
@@ -45,10 +53,10 @@ class Preparation:
 
 
 def input_statistics(config: TrialConfig, data: TrainingData) -> tuple[Colour, Colour]:
-    """Mean and std that the model's input is normalised with.
+    """Return the mean and standard deviation per channel that model inputs are normalised with.
 
     Raises:
-        InputError: those of pretrained weights are asked for, and the model has none.
+        InputError: normalize is `weights`, and the model has no pretrained weights.
     """
     if config.normalize == "half":
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
@@ -56,13 +64,13 @@ def input_statistics(config: TrialConfig, data: TrainingData) -> tuple[Colour, C
         return data.mean, data.std
     if is_registered(config.model):
         raise InputError(
-            f"normalize weights needs a pretrained network, and {config.model} is none: take half "
-            "or dataset"
+            f"normalize weights needs a pretrained network, but {config.model} has no pretrained "
+            "weights: use half or dataset"
         )
     spec = pretrained.input_spec(config.model)
     return spec.mean, spec.std
 
 
 def preparation(config: TrialConfig, data: TrainingData, device: torch.device) -> Preparation:
-    """What prepares the batches of a trial."""
+    """Build the preprocessing function of a trial."""
     return Preparation(*input_statistics(config, data), device, config.input_size)

@@ -1,4 +1,7 @@
-"""State of the random generators that training draws from, beside that of the image order."""
+"""State of torch's global random number generators, saved in checkpoints.
+
+Shuffling has a generator of its own (loop.py).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from torch import Tensor
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """That of the CPU, by which weights are drawn, and that of the GPU trained on."""
+    """Return the states of the generators, each 1-D, uint8: `cpu` and, on a GPU, `cuda`."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -15,7 +18,10 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """The inverse; a trial that comes from a CPU to a GPU goes on with that GPU's own state."""
+    """Restore states that `random_state` returned.
+
+    A trial that moves from a CPU to a GPU keeps the current state of that GPU's generator.
+    """
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

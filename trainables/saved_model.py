@@ -1,4 +1,4 @@
-"""A trained model as files: its weights, and all that is needed to use them on images.
+"""Trained model files: weights, and the description needed to classify images with them.
 
 Shape letters: N images, H height, W width, C classes.
 """
@@ -29,28 +29,38 @@ from trainables.preparation import Preparation, input_statistics
 MODEL_FILE = "model.json"
 MODEL_WEIGHTS = "model.safetensors"
 MODEL_FORMAT = 1
-"""Of model.json; a reader refuses what is newer than it knows."""
+"""Version of the format of model.json; newer versions are refused."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained model and how images are prepared for it."""
+    """A trained model with its preprocessing."""
 
     model: nn.Module
-    """In evaluation mode."""
+    """Network in evaluation mode, on `device`."""
     prepare: Preparation
+    """Preprocessing of image batches."""
     classes: tuple[str, ...]
+    """Class name of each logit."""
     image_size: int
-    """Pixels of height and width that it is given images in."""
+    """Height and width in pixels of the images that it classifies."""
     device: torch.device
+    """Device that it computes on."""
 
     @property
     def input_size(self) -> int:
-        """Pixels of height and width that reach the network."""
+        """Height and width in pixels of the input of the network, after preprocessing."""
         return self.prepare.size or self.image_size
 
     def logits(self, images: Images) -> Tensor:
-        """Logits N×C of N×H×W×3 bytes, in fp32 on every device and on the CPU in the end."""
+        """Classify images in fp32, with TF32 disabled.
+
+        Args:
+            images: Images, N×H×W×3, uint8, of `image_size`.
+
+        Returns:
+            Logits, N×C, float32, on the CPU.
+        """
         with exact_convolutions():
             return predict(
                 self.model,
@@ -61,12 +71,12 @@ class Classifier:
 
 
 def describe_model(config: TrialConfig, data: TrainingData, weights: bytes) -> dict[str, Any]:
-    """What model.json says: enough to rebuild the model without the run.
+    """Return the content of model.json, which suffices to rebuild the model without its run.
 
     Args:
-        config: it was trained with.
-        data: it was trained on.
-        weights: content of MODEL_WEIGHTS.
+        config: Configuration of the trial that trained the model.
+        data: Data that the model was trained on.
+        weights: Content of MODEL_WEIGHTS.
     """
     mean, std = input_statistics(config, data)
     return {
@@ -83,20 +93,20 @@ def describe_model(config: TrialConfig, data: TrainingData, weights: bytes) -> d
 
 
 def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Classifier:
-    """The model that a model.json describes.
+    """Rebuild a model from its description and weights.
 
     Args:
-        about: content of model.json.
-        weights: content of MODEL_WEIGHTS.
-        device: that it computes on.
+        about: Content of model.json.
+        weights: Content of MODEL_WEIGHTS.
+        device: Device that it computes on.
 
     Raises:
-        InputError: the weights are not those described, or do not fit the model.
+        InputError: The weights were altered, or the model cannot be built.
     """
     if hashlib.sha256(weights).hexdigest() != about["sha256"]:
         raise InputError(
-            f"the weights of {about['model']} were altered since they were written, their SHA-256 "
-            "is another: take them from a backup, or train again"
+            f"the weights of {about['model']} were altered after they were written, as their "
+            "SHA-256 differs: restore them from a backup, or train again"
         )
     size = about["input_size"] or about["image_size"]
     model = build_model(about["model"], len(about["classes"]), size, **about["model_args"])
@@ -112,14 +122,14 @@ def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Clas
 
 
 def load_model(folder: str | Path, device: torch.device | None = None) -> Classifier:
-    """The model in a folder that a run (`best/`) or a comparison (`model/`) has written.
+    """Load the model from the folder `best/` of a run or `model/` of a comparison.
 
     Args:
-        folder: with MODEL_FILE and MODEL_WEIGHTS, local or s3://… or gs://….
-        device: that it computes on, the CPU where none is given.
+        folder: Folder with MODEL_FILE and MODEL_WEIGHTS: a local path, s3://… or gs://….
+        device: Device that it computes on, the CPU by default.
 
     Raises:
-        InputError: there is no model, a newer version wrote it, or it was altered.
+        InputError: There is no model, a newer version wrote it, or it was altered.
     """
     described, weights = (_read(str(folder), name) for name in (MODEL_FILE, MODEL_WEIGHTS))
     file = f"{folder}/{MODEL_FILE}"
@@ -127,13 +137,13 @@ def load_model(folder: str | Path, device: torch.device | None = None) -> Classi
         about = json.loads(described)
         if about["format"] > MODEL_FORMAT:
             raise InputError(
-                f"{file} has format {about['format']}, and this version reads up to "
+                f"{file} has format {about['format']}, but this version reads only up to "
                 f"{MODEL_FORMAT}: upgrade bakeoff"
             )
         return rebuild(about, weights, device or torch.device("cpu"))
     except (json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"{file} is damaged ({error!r}): take it from a backup, or train again"
+            f"{file} is damaged ({error!r}): restore it from a backup, or train again"
         ) from error
 
 
@@ -145,7 +155,7 @@ def _read(folder: str, name: str) -> bytes:
             content: bytes = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{folder} holds no {name} ({error}): give the folder best of a run, or model of a "
-            "comparison"
+            f"{folder} holds no {name} ({error}): give the folder best of a run, or the folder "
+            "model of a comparison"
         ) from error
     return content

@@ -1,4 +1,4 @@
-"""How far a trial got."""
+"""Status of a trial."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TrialStatus(str, Enum):
     PENDING = "pending"
     """Not started."""
     RUNNING = "running"
-    """Training, or cut off when the driver was killed."""
+    """Training, or interrupted by a kill of the driver."""
     INTERRUPTED = "interrupted"
     """Stopped by Ctrl-C or SIGTERM; --resume continues it."""
     FINISHED = "finished"
@@ -19,18 +19,18 @@ class TrialStatus(str, Enum):
     STOPPED = "stopped"
     """Stopped early by the scheduler, or by the budget of the search."""
     DIVERGED = "diverged"
-    """Its loss stopped being a finite number."""
+    """Its loss became infinite or NaN."""
     FAILED = "failed"
     """Raised an error, or its worker process died too often; --resume retries it."""
 
     @property
     def is_ended(self) -> bool:
-        """Whether --resume leaves the trial alone."""
+        """Return whether --resume leaves the trial as it is."""
         return self in (TrialStatus.FINISHED, TrialStatus.STOPPED, TrialStatus.DIVERGED)
 
     @property
     def is_open(self) -> bool:
-        """Whether the trial has neither ended nor failed."""
+        """Return whether the trial has neither ended nor failed."""
         return self in (TrialStatus.PENDING, TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
     def __str__(self) -> str:

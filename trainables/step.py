@@ -1,6 +1,6 @@
-"""One step of an optimiser, in parts where the batch does not fit into memory.
+"""One optimiser step, with gradient accumulation if the batch does not fit into memory.
 
-Shape letters: B batch, H height, W width, C classes.
+Shape letters: B batch size, H height, W width, F features, C classes.
 """
 
 from __future__ import annotations
@@ -14,24 +14,34 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from trainables.config import TrialConfig
-from trainables.cuda_graph import RecordedPass
+from trainables.cuda_graph import CapturedPass
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 from trainables.random_state import random_state, set_random_state
 
-AUXILIARY_SHARE = 0.3
-"""Weight of each auxiliary head's loss, as in Szegedy et al., Going deeper with convolutions."""
+AUXILIARY_WEIGHT = 0.3
+"""Weight of the loss of each auxiliary head (Szegedy et al., Going deeper with convolutions)."""
 
 
 class Step:
-    """Trains a model on one batch after the other.
+    """Training step: forward pass, backward pass and optimiser step on one batch.
 
-    A batch that does not fit is split into micro-batches, whose gradients add up to those of the
-    batch. Batch normalisation then normalises with the statistics of each micro-batch, unless it
-    is frozen.
+    A batch that does not fit into memory is split into micro-batches, whose gradients are
+    accumulated to those of the batch. Batch normalisation then uses the statistics of each
+    micro-batch, unless it is frozen.
 
-    On a GPU the passes of whole batches are recorded once and replayed, until `forget`. Those of
-    timm's networks and of one's own are not: their Python may do something else in every step.
+    On a GPU the forward and backward passes of full batches are captured as a CUDA graph and
+    replayed, until `release_graph`. Models of timm and user-defined models are not captured,
+    because their Python code may behave differently in every step.
+
+    Args:
+        model: Model to train.
+        config: Trial configuration.
+        optimizer: Optimiser of the model's parameters.
+        scheduler: Learning-rate schedule, advanced after every step.
+        scaler: Gradient scaler, enabled in fp16.
+        prepare: Function that turns a batch into the input of the model.
+        autocast: Factory of autocast contexts.
     """
 
     def __init__(
@@ -46,76 +56,82 @@ class Step:
     ):
         self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
-        self.parts = 1
-        known = config.mode == "probe" or ":" not in config.model
-        self.records = autocast.device_type == "cuda" and known
-        self.forget()
+        self.micro_batches = 1
+        capturable = config.mode == "probe" or ":" not in config.model
+        self.captures = autocast.device_type == "cuda" and capturable
+        self.release_graph()
 
-    def forget(self) -> None:
-        """Let go of what was recorded: the model trains otherwise, or others need its memory."""
+    def release_graph(self) -> None:
+        """Discard the captured CUDA graph, to free its memory or because the model changes mode."""
         self.warm = False
-        self.recorded: RecordedPass | None = None
+        self.captured: CapturedPass | None = None
 
     @property
-    def micro_batch(self) -> int:
-        """Images that go through the network at a time, at most."""
-        return -(-self.config.batch_size // self.parts)
+    def micro_batch_size(self) -> int:
+        """Largest number of images in a micro-batch."""
+        return -(-self.config.batch_size // self.micro_batches)
 
     def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one step.
+        """Train on one batch.
 
         Args:
-            batch: B×H×W×3 bytes, or what else `prepare` takes.
-            target: B labels.
+            batch: Images, B×H×W×3, uint8, or features, B×F, float32, on the training device.
+            target: Labels, B, int64, on the training device.
 
         Returns:
-            The mean loss, and how many were right, both on the device and before the step.
+            Mean loss, float32, and number of correctly classified images, int64, both scalars on
+            the device and measured before the optimiser step.
 
         Raises:
-            RuntimeError: not even two images fit into memory.
+            RuntimeError: A micro-batch of two images does not fit into memory.
         """
         before = random_state(batch.device)
         while True:
             try:
-                loss, right = self._pass(batch, target)
+                loss, correct = self._pass(batch, target)
                 break
             except RuntimeError as error:
-                # Batch normalisation needs two images in each part.
-                if not is_out_of_memory(error) or len(batch) < 4 * self.parts:
+                # Batch normalisation needs two images in each micro-batch.
+                if not is_out_of_memory(error) or len(batch) < 4 * self.micro_batches:
                     raise
-            self.forget()
-            self.parts *= 2
+            self.release_graph()
+            self.micro_batches *= 2
             set_random_state(before, batch.device)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
-        return loss, right
+        return loss, correct
 
     def _pass(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the forward and backward passes, by replay of a CUDA graph where possible."""
         if len(batch) != self.config.batch_size:
-            self.forget()  # the last batch of an epoch, which runs in memory of its own
+            # A last batch of another size runs without the graph, whose memory it may need.
+            self.release_graph()
             return self._backward(batch, target)
-        if not self.records or self.parts > 1:
+        if not self.captures or self.micro_batches > 1:
             return self._backward(batch, target)
-        if not self.warm:  # libraries set themselves up in a first pass
+        if not self.warm:  # libraries initialise themselves in the first pass
             self.warm = True
             return self._backward(batch, target)
-        if self.recorded is None:
+        if self.captured is None:
             try:
-                self.recorded = RecordedPass(self._backward, self.model, batch, target)
+                self.captured = CapturedPass(self._backward, self.model, batch, target)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self.records = False  # the pass itself fits, which a recording is beside
-        return (self.recorded or self._backward)(batch, target)
+                # The pass alone fits into memory, but not together with a captured graph.
+                self.captures = False
+        return (self.captured or self._backward)(batch, target)
 
     def _backward(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the forward and backward passes on each micro-batch; return loss and correct."""
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=target.device)
-        right = torch.zeros((), dtype=torch.long, device=target.device)
-        parts = max(1, min(self.parts, len(batch) // 2))  # the last batch of an epoch is smaller
+        correct = torch.zeros((), dtype=torch.long, device=target.device)
+        # The last batch of an epoch may be too small for as many micro-batches.
+        count = max(1, min(self.micro_batches, len(batch) // 2))
         for images, labels in zip(
-            batch.tensor_split(parts), target.tensor_split(parts), strict=True
+            batch.tensor_split(count), target.tensor_split(count), strict=True
         ):
             prepared = self.prepare(images)
             with self.autocast():
@@ -123,12 +139,12 @@ class Step:
             logits, *auxiliary = (output,) if isinstance(output, Tensor) else output
             loss = self._loss(logits, labels)
             for other in auxiliary:
-                loss = loss + AUXILIARY_SHARE * self._loss(other, labels)
+                loss = loss + AUXILIARY_WEIGHT * self._loss(other, labels)
             loss = loss * (len(labels) / len(target))
             self.scaler.scale(loss).backward()
             total += loss.detach()
-            right += (logits.argmax(1) == labels).sum()
-        return total, right
+            correct += (logits.argmax(1) == labels).sum()
+        return total, correct
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return criterion(self.config.loss, logits.float(), labels, self.config.label_smoothing)
@@ -140,7 +156,17 @@ def criterion(
     labels: Tensor,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Mean loss of B×C logits against B labels, as one number."""
+    """Compute the mean loss of a batch.
+
+    Args:
+        loss: Loss function.
+        logits: Logits, B×C, float32.
+        labels: Labels, B, int64.
+        label_smoothing: Label smoothing, in 0..1.
+
+    Returns:
+        Mean loss, a scalar, float32.
+    """
     if loss == "softmax_cross_entropy":
         logits = logits.softmax(1)
     return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)

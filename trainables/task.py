@@ -1,4 +1,4 @@
-"""What a trial trains and what it is shown: a network on images, or a head on features.
+"""Model and inputs of a trial: a network on images, or a linear head on cached features.
 
 Shape letters: N images, H height, W width, F features.
 """
@@ -24,17 +24,18 @@ from trainables.preparation import preparation
 
 @dataclass(frozen=True)
 class Task:
-    """A model, and the inputs that it is trained on and validated with, on one device."""
+    """Model of a trial with its training and validation inputs, on one device."""
 
     model: nn.Module
+    """Model to train: the network, or in mode probe its linear head."""
     head: str | None
-    """Name of the model's last layer, where it is treated apart."""
+    """Name of the model's last layer in mode gradual, otherwise None."""
     train: Tensor
-    """N×H×W×3 bytes, or N×F features."""
+    """Training inputs: images, N×H×W×3, uint8, or features, N×F, float32."""
     val: Tensor
-    """As `train`."""
+    """Validation inputs, of the dtype and shape of `train` except for N."""
     prepare: Callable[[Tensor], Tensor]
-    """A batch of inputs -> what the model takes."""
+    """Function that turns a batch of inputs into the input of the model."""
 
 
 def build_task(
@@ -44,16 +45,23 @@ def build_task(
     device: torch.device,
     precision: ResolvedPrecision,
 ) -> Task:
-    """Build a trial's model, and put it and its inputs on the device.
+    """Build the model of a trial, and move the model and its inputs to the device.
+
+    Args:
+        config: Trial configuration.
+        data: Training and validation data.
+        weights: Initial weights; None if and only if `config.weights` is `none`.
+        device: Device to train on.
+        precision: Precision of the trial, in which features are computed.
 
     Raises:
-        InputError: the model cannot be built, or the weights do not fit it.
+        InputError: The model cannot be built, or the weights do not fit it.
     """
     assert (weights is None) == (config.weights == "none"), config.weights
     if config.mode == "probe":
-        assert weights is not None  # the config is refused without
+        assert weights is not None  # TrialConfig rejects mode probe without weights
         features = cached_features(config, data, weights, device, precision)
-        torch.manual_seed(config.seed)  # the head is the same, computed features or found ones
+        torch.manual_seed(config.seed)  # the same head whether or not features were cached
         return Task(
             nn.Linear(features.train.shape[1], len(data.classes)).to(device),
             None,

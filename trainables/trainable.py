@@ -1,4 +1,4 @@
-"""The adapter between Ray Tune and the training loop: the only file here that knows Ray."""
+"""Adapter between Ray Tune and the training loop: the only module here that imports Ray."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from trainables.status import TrialStatus
 def train_trial(
     ray_config: dict[str, Any], *, data: TrainingData, weights: dict[str, Weights]
 ) -> None:
-    """Train one trial to its end, reporting every epoch to Ray Tune.
+    """Train one trial, and report every epoch to Ray Tune.
 
-    A trial that diverges, or fails with an exception, ends with a report of `status` and `error`
-    instead of raising: Ray would run it again, with the same end. What Ray does retry is a worker
-    that died.
+    A trial that diverges or raises an exception reports `status`, `error` and, for an exception,
+    `traceback`, and returns, because Ray would otherwise retry it with the same outcome. Ray does
+    retry a trial whose worker process died.
 
     Args:
-        ray_config: of one key, `trial`, a dict with `name`; `config`, a TrialConfig as JSON;
-            `cpus`, how many it was given; `resume`, the checkpoint of an earlier driver to go on
-            from, or None; `latency`, whether to measure that of the model.
-        data: images, shared with the other trials of the node.
-        weights: what training starts from, by model, shared likewise.
+        ray_config: Dict with the single key `trial`, a dict of `name`: name of the trial;
+            `config`: TrialConfig as JSON; `cpus`: number of CPU cores; `resume`: path of the
+            checkpoint of an earlier driver to resume from, or None; `latency`: whether to measure
+            the latency of the model.
+        data: Training and validation data, in memory shared with the other trials of the node.
+        weights: Initial weights by model name, in shared memory too.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
@@ -67,7 +68,7 @@ def train_trial(
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)
         resume = state_to_resume(trial["resume"])
         if resume is not None:
-            # A trial that was killed after its last epoch has no other report to say this in.
+            # A trial that was killed after its last epoch makes no other report.
             running = TrialStatus.RUNNING.value
             tune.report({**facts, "status": running, "precision": resume["precision"]})
         start = None if config.weights == "none" else weights[config.model]
@@ -87,10 +88,11 @@ def train_trial(
 
 
 def state_to_resume(path: str | None) -> TrainingState | None:
-    """The training state to go on from, or None to begin.
+    """Load the training state to resume from; None to start from the beginning.
 
-    It is the one Ray hands over, after a lost worker or when a scheduler resumes or copies a
-    trial, and else the one at `path`, which an earlier driver has left.
+    A checkpoint from Ray takes precedence; there is one after a worker process died, and when a
+    scheduler resumes a trial or, in population-based training, exploits another one. Otherwise the
+    checkpoint of an earlier driver at `path` is used, if any.
     """
     checkpoint = tune.get_checkpoint()
     if checkpoint is None and path is not None:

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 
 FILES = ["state.pt", "best.safetensors"]
-# What trainable.py passes over, to go on from an earlier checkpoint.
+# Exceptions after which an earlier checkpoint is used.
 UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError)
 
 
@@ -81,12 +81,12 @@ def test_a_state_that_would_run_code_is_refused_without_running_it(tmp_path):
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("share", [0, 0.0005, 0.01, 0.3, 0.9, 0.999])
-def test_a_truncated_file_is_refused(file, share, tmp_path):
+@pytest.mark.parametrize("fraction", [0, 0.0005, 0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(file, fraction, tmp_path):
     save_checkpoint(tmp_path, make_state())
     path = tmp_path / file
     content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
+    path.write_bytes(content[: int(fraction * len(content))])
     with pytest.raises(UNREADABLE):
         load_checkpoint(tmp_path)
 

@@ -8,7 +8,7 @@ from trainables.models import build_model
 CPU = torch.device("cpu")
 
 
-def test_macs_are_those_of_a_count_by_hand():
+def test_macs_equal_a_count_by_hand():
     # Filters × channels × 25 × positions of each convolution, then the two linear layers.
     expected = 32 * 3 * 25 * 1024 + 64 * 32 * 25 * 256 + 128 * 64 * 25 * 64 + 2048 * 64 + 64 * 10
     assert count_macs(build_model("cnn", 10, 32), 32, CPU) == expected
@@ -33,7 +33,7 @@ def test_a_slow_model_is_timed_fewer_times(monkeypatch):
             self.calls += 1
             return super().forward(x)
 
-    monkeypatch.setattr(costs, "MOST_SECONDS", 0)
+    monkeypatch.setattr(costs, "MAX_SECONDS", 0)
     model = Counted()
     assert latency_ms(model, 4, CPU) > 0
     assert model.calls == costs.WARM_UP + 1

@@ -1,4 +1,4 @@
-"""What differs on a GPU; the rest of the tests runs on the CPU alone."""
+"""Tests that need a GPU; all other tests run on the CPU."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.conftest import write_model
 from tests.trainables.test_loop import assert_identical, make_config, train, train_until
 from trainables import costs
 from trainables.config import TrialConfig
-from trainables.cuda_graph import RecordedPass
+from trainables.cuda_graph import CapturedPass
 from trainables.data import TrainingData, split
 from trainables.features import compute_features
 from trainables.loop import fit
@@ -32,7 +32,7 @@ FAMILIES = {
     "regnet_y_400mf": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 64, "swin_t": 224,
     "swin_v2_t": 256, "vgg11_bn": 32, "vit_b_16": 224, "inception_v3": 75,
 }  # fmt: skip
-"""A network of each family of torchvision, and pixels it takes."""
+"""A network of each model family of torchvision, and an image size in pixels that it accepts."""
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +65,21 @@ def test_an_interrupted_trial_ends_as_if_nothing_had_happened(settings, data, tm
 
 @pytest.fixture
 def replays(monkeypatch):
-    """One entry for each pass that is replayed."""
+    """One entry per replay of a CUDA graph."""
     entries = []
-    replay = RecordedPass.__call__
-    monkeypatch.setattr(RecordedPass, "__call__", lambda *args: entries.append(1) or replay(*args))
+    replay = CapturedPass.__call__
+    monkeypatch.setattr(CapturedPass, "__call__", lambda *args: entries.append(1) or replay(*args))
     return entries
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_recorded_passes_train_as_others_do(settings, data, replays, monkeypatch):
+def test_captured_passes_train_like_eager_ones(settings, data, replays, monkeypatch):
     config = make_config(batch_size=32, **settings)
-    recorded = train(config, data, device=GPU)
+    captured = train(config, data, device=GPU)
     full = len(data.train_labels) // 32
     assert len(replays) == config.epochs * (full - 1)
     monkeypatch.setattr(Step, "_pass", Step._backward)
-    assert_identical(recorded, train(config, data, device=GPU))
+    assert_identical(captured, train(config, data, device=GPU))
 
 
 @pytest.mark.parametrize(("first", "second"), [(CPU, GPU), (GPU, CPU)])
@@ -93,7 +93,7 @@ def test_a_trial_moves_between_cpu_and_gpu(optimizer, first, second, data, tmp_p
 
 
 def test_a_batch_that_does_not_fit_is_split_with_the_same_result(data):
-    # Without batch normalisation, whose statistics are those of a part.
+    # Without batch normalisation, which would use the statistics of each micro-batch.
     config = make_config(model="vgg11", model_args={"dropout": 0.0}, input_size=64, lr=1e-4,
                          batch_size=512, epochs=1)  # fmt: skip
     whole = fit(config, data, lambda *_: None, device=GPU)[0]
@@ -101,12 +101,12 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result(data):
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(0.8 * whole["peak_memory_mb"] * 1e6 / total)
     try:
-        parts = fit(config, data, lambda *_: None, device=GPU)[0]
+        divided = fit(config, data, lambda *_: None, device=GPU)[0]
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert whole["micro_batch"] == 512
-    assert parts["micro_batch"] < 512
-    assert parts["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-2)
+    assert divided["micro_batch"] < 512
+    assert divided["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-2)
 
 
 def test_peak_memory_is_that_of_the_gpu(data):
@@ -136,8 +136,8 @@ def test_features_are_those_of_a_cpu(tiny_data, tmp_path):
     here, there = (
         compute_features(config, tiny_data, weights, device, "fp32") for device in (GPU, CPU)
     )
-    for part in there:
-        np.testing.assert_allclose(here[part], there[part], rtol=1e-2, atol=1e-2)
+    for name in there:
+        np.testing.assert_allclose(here[name], there[name], rtol=1e-2, atol=1e-2)
 
 
 def test_costs_are_measured():
@@ -149,10 +149,10 @@ def test_costs_are_measured():
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_every_family_of_networks_can_be_recorded(model, tiny_data, replays, monkeypatch):
+def test_every_model_family_can_be_captured(model, tiny_data, replays, monkeypatch):
     config = TrialConfig(lr=1e-4, epochs=1, batch_size=8, model=model, input_size=FAMILIES[model])
-    (recorded,) = fit(config, tiny_data, lambda *_: None, device=GPU)
+    (captured,) = fit(config, tiny_data, lambda *_: None, device=GPU)
     assert len(replays) == 4
     monkeypatch.setattr(Step, "_pass", Step._backward)
     (eager,) = fit(config, tiny_data, lambda *_: None, device=GPU)
-    assert recorded["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)
+    assert captured["train_loss"] == pytest.approx(eager["train_loss"], rel=1e-3)

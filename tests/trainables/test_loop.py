@@ -48,7 +48,7 @@ def copied(tensors):
 
 
 def train(config, data, **options):
-    """Metrics of every epoch, less what is measured, and the last and best weights."""
+    """Metrics of every epoch, except measured costs, and the last and best weights."""
     last = {}
 
     def report(metrics, state):
@@ -69,7 +69,7 @@ def assert_identical(one, other):
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-# What a trial learns and reports
+# Training and reported metrics
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -99,8 +99,8 @@ def test_every_report_has_the_same_metrics_from_the_first_on(tiny_data):
         assert set(metrics) == {"epoch", *EPOCH_METRICS}
         assert all(isinstance(value, int | float) for value in metrics.values())
         assert all(math.isfinite(value) for value in metrics.values())
-        shares = ("train_accuracy", "val_accuracy", "val_precision", "val_recall")
-        assert all(0 <= metrics[name] <= 1 for name in shares)
+        fractions = ("train_accuracy", "val_accuracy", "val_precision", "val_recall")
+        assert all(0 <= metrics[name] <= 1 for name in fractions)
         assert metrics["images_per_second"] * metrics["seconds"] == pytest.approx(40 + 24)
 
 
@@ -158,7 +158,7 @@ def test_an_epoch_takes_each_image_once_in_an_order_of_its_own(augment, tiny_dat
 def test_the_seed_decides_everything(tiny_data):
     config = make_config(augment="flip_crop")
     first = train(config, tiny_data)
-    torch.manual_seed(12345)  # what went on before does not matter
+    torch.manual_seed(12345)  # the earlier random state does not matter
     assert_identical(train(config, tiny_data), first)
     other = train(dataclasses.replace(config, seed=1), tiny_data)
     assert all(a["train_loss"] != b["train_loss"] for a, b in zip(first[0], other[0], strict=True))
@@ -202,7 +202,7 @@ class PulledPlugError(Exception):
 
 
 def train_until(stop, config, data, folder, **options):
-    """The state that a training leaves which is killed after an epoch."""
+    """Train, simulate a kill after an epoch, and return the state on disk."""
 
     def report(metrics, state):
         save_checkpoint(folder, state)
@@ -215,7 +215,7 @@ def train_until(stop, config, data, folder, **options):
 
 
 def train_with_interruptions(config, data, folder, stops):
-    """Like `train`, but stopped after some epochs and each time taken up from the folder."""
+    """Like `train`, but interrupted after some epochs and each time resumed from the folder."""
     resume = None
     for stop in (*stops, config.epochs):
         resume = train_until(stop, config, data, folder, resume=resume)
@@ -249,7 +249,7 @@ def test_an_interrupted_trial_of_low_precision_ends_the_same_too(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_state_goes_on_under_another_rate_along_the_same_course(optimizer, schedule, tiny_data):
+def test_a_state_resumes_under_another_lr_on_the_same_schedule(optimizer, schedule, tiny_data):
     config = make_config(optimizer=optimizer, schedule=schedule, epochs=4, lr=1e-3)
     states, learned = [], []
     history = fit(config, tiny_data, lambda _, state: states.append(copy.deepcopy(state)))
@@ -276,14 +276,14 @@ def test_a_state_under_the_config_it_has_is_the_same(tiny_data):
     assert_identical(train(config, tiny_data, resume=changed(states[0], config)), whole)
 
 
-def test_a_state_does_not_go_on_under_another_batch_size(tiny_data):
+def test_a_state_does_not_resume_under_another_batch_size(tiny_data):
     states = []
     fit(make_config(epochs=1), tiny_data, lambda _, state: states.append(state))
     with pytest.raises(AssertionError, match="batch_size"):
         changed(states[0], make_config(epochs=1, batch_size=8))
 
 
-def test_a_trial_keeps_its_precision_on_another_machine(tiny_data, tmp_path, monkeypatch):
+def test_a_trial_keeps_its_precision_on_another_node(tiny_data, tmp_path, monkeypatch):
     config = make_config(precision="auto", epochs=2)
     monkeypatch.setattr(loop, "resolve_precision", lambda *_: "bf16")
     uninterrupted = train(config, tiny_data)
@@ -293,7 +293,7 @@ def test_a_trial_keeps_its_precision_on_another_machine(tiny_data, tmp_path, mon
     assert_identical(resumed, uninterrupted)
 
 
-def test_a_state_of_an_earlier_version_goes_on(tiny_data):
+def test_a_state_of_an_earlier_version_resumes(tiny_data):
     states = []
     config = make_config(epochs=2)
     fit(config, tiny_data, lambda _, state: states.append(copy.deepcopy(state)))
@@ -301,7 +301,7 @@ def test_a_state_of_an_earlier_version_goes_on(tiny_data):
     assert_identical(train(config, tiny_data, resume=earlier), train(config, tiny_data))
 
 
-def test_how_convolutions_add_is_given_back(tiny_data):
+def test_the_setting_of_deterministic_algorithms_is_restored(tiny_data):
     seen = []
     before = torch.backends.cudnn.deterministic
     fit(
@@ -357,7 +357,7 @@ def test_the_report_recipe_reports_its_own_loss(tiny_data):
     values = dataclasses.asdict(RECIPES["report"]) | {"epochs": 8, "split": None}
     for metrics in fit(make_config(**values), tiny_data, lambda *_: None):
         for loss in (metrics["train_loss"], metrics["val_loss"]):
-            # From one certain right answer to one certain wrong answer.
+            # From a certain correct prediction to a certain wrong one.
             assert 1.4611 < loss < 2.4613
 
 
@@ -423,7 +423,7 @@ def sealed_dataset(digits, test_images, test_labels):
     )
 
 
-def test_the_sources_test_part_cannot_influence_training(digits):
+def test_the_sources_test_split_cannot_influence_training(digits):
     images, labels = digits.images[100:140], digits.labels[100:140]
     config = make_config(normalize="dataset", augment="flip_crop")
     results = []
@@ -437,7 +437,7 @@ def test_the_sources_test_part_cannot_influence_training(digits):
     assert_identical(*results)
 
 
-def test_a_test_part_that_was_cut_off_cannot_influence_training(digits):
+def test_a_test_split_that_was_held_out_cannot_influence_training(digits):
     few = {name: getattr(digits, name)[:200] for name in ("images", "labels", "parts", "digests")}
     dataset = dataclasses.replace(digits, **few)
     parts = split(dataset, (0.6, 0.2, 0.2))
@@ -516,7 +516,7 @@ def test_low_precision_runs_on_a_cpu_and_comes_close(precision, tiny_data):
                for v in states[0]["model"].values())  # fmt: skip
 
 
-def rates(schedule, optimizer="adam", epochs=5, steps=4):
+def lrs(schedule, optimizer="adam", epochs=5, steps=4):
     config = make_config(lr=0.1, schedule=schedule, optimizer=optimizer, epochs=epochs)
     optimizer = build_optimizer(config, nn.Linear(2, 2))
     scheduler = build_scheduler(config, optimizer, steps)
@@ -531,16 +531,16 @@ def rates(schedule, optimizer="adam", epochs=5, steps=4):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_learning_rate_given_is_the_highest_of_its_schedule(schedule, optimizer):
-    assert max(rates(schedule, optimizer)) == pytest.approx(0.1)
+    assert max(lrs(schedule, optimizer)) == pytest.approx(0.1)
 
 
-def test_schedules_take_their_course():
-    assert rates("constant") == [0.1] * 20
-    cosine = rates("cosine")
+def test_schedules_have_their_shape():
+    assert lrs("constant") == [0.1] * 20
+    cosine = lrs("cosine")
     assert cosine == sorted(cosine, reverse=True)
     assert cosine[10] == pytest.approx(0.05)
     assert cosine[-1] < 0.001
-    one_cycle = rates("one_cycle")
+    one_cycle = lrs("one_cycle")
     top = one_cycle.index(max(one_cycle))
     assert 0 < top < 10
     assert one_cycle[:top] == sorted(one_cycle[:top])
@@ -548,10 +548,10 @@ def test_schedules_take_their_course():
     assert one_cycle[-1] < 0.001
 
 
-def test_the_rate_an_epoch_starts_with_is_reported(tiny_data):
+def test_the_learning_rate_at_the_start_of_an_epoch_is_reported(tiny_data):
     history = fit(make_config(schedule="cosine", lr=0.1), tiny_data, lambda *_: None)
     reported = [metrics["learning_rate"] for metrics in history]
-    assert reported == pytest.approx(rates("cosine", epochs=3, steps=3)[::3])
+    assert reported == pytest.approx(lrs("cosine", epochs=3, steps=3)[::3])
 
 
 CHANGES = [

@@ -169,17 +169,17 @@ def test_ten_steps_of_training_end_where_the_reports_network_ends():
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25, 0.5])
-def test_dropout_silences_its_share_of_the_hidden_units_in_training_alone(dropout):
+def test_dropout_zeroes_hidden_units_with_its_probability_in_training_alone(dropout):
     model = build_model("cnn", num_classes=2, image_size=8, hidden_units=2000, dropout=dropout)
     hidden = []
     model.classifier[-1].register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
     with torch.no_grad():
-        model.classifier[1].bias.fill_(100.0)  # no unit is silent by itself
+        model.classifier[1].bias.fill_(100.0)  # no unit is zero without dropout
         torch.manual_seed(0)
         model.train()(images(2, 8))
         model.eval()(images(2, 8))
-    silent = [float((units == 0).float().mean()) for units in hidden]
-    assert silent == [pytest.approx(dropout, abs=0.03), 0]
+    zeroed = [float((units == 0).float().mean()) for units in hidden]
+    assert zeroed == [pytest.approx(dropout, abs=0.03), 0]
 
 
 @pytest.mark.parametrize("kernel_size", [2, 4, 0])

@@ -56,7 +56,7 @@ def make_config(**changes):
 
 @pytest.fixture
 def tiny_file(tmp_path):
-    """Weights of the tiny network, for five classes, and what is in them."""
+    """Weights file of the tiny network, for five classes, and its state dict."""
     torch.manual_seed(1)
     state = nets.tiny().state_dict()
     save_file(state, tmp_path / "tiny.safetensors")
@@ -91,7 +91,7 @@ def test_auxiliary_heads_are_trained_where_asked_and_do_not_score():
 
 def test_auxiliary_losses_count_a_third(monkeypatch):
     config = make_config(model="googlenet", model_args={"aux_loss": True})
-    assert step.AUXILIARY_SHARE == 0.3
+    assert step.AUXILIARY_WEIGHT == 0.3
 
     class ThreeHeads(nn.Linear):
         def forward(self, x):
@@ -274,7 +274,11 @@ def test_weights_of_another_network_are_refused_by_the_names_that_do_not_fit(tin
     weights["other.weight"] = weights.pop("1.weight")
     with pytest.raises(InputError) as error:
         load_weights(build_model(TINY, 10, 16), TINY, 16, weights)
-    for words in ("1.weight is missing", "other.weight is unknown", "0.weight is (8, 3, 5, 5)"):
+    for words in (
+        "1.weight is missing",
+        "other.weight is unexpected",
+        "0.weight has shape (8, 3, 5, 5)",
+    ):
         assert words in str(error.value)
 
 
@@ -330,8 +334,8 @@ def test_a_probe_leaves_the_network_as_it_is_and_scores_as_the_whole_would(tiny_
     prepare = Preparation((0.5,) * 3, (0.5,) * 3, CPU)
     images = to_device(tiny_data.val_images, CPU)
     logits = predict(model, images, prepare, Autocast("fp32", CPU))
-    right = (logits.argmax(1).numpy() == tiny_data.val_labels).mean()
-    assert history[-1]["val_accuracy"] == pytest.approx(right)
+    accuracy = (logits.argmax(1).numpy() == tiny_data.val_labels).mean()
+    assert history[-1]["val_accuracy"] == pytest.approx(accuracy)
 
 
 def test_features_are_computed_once_for_all_heads(tiny_data, tiny_file, monkeypatch):
@@ -397,10 +401,10 @@ def test_gradual_trains_the_head_first_and_the_rest_more_slowly(tiny_data, tiny_
     model = build_model("resnet18", 10, 32)
     rates = [g["lr"] for g in build_optimizer(config, model, "fc").param_groups]
     assert rates == [1e-3 * 0.5**depth for depth in range(len(rates))]
-    parts = stages(model, "fc")
-    found = [id(p) for stage in parts for p in stage]
+    groups = stages(model, "fc")
+    found = [id(p) for stage in groups for p in stage]
     assert sorted(found) == sorted(map(id, model.parameters()))
-    assert len(parts) == len(rates) > 4
+    assert len(groups) == len(rates) > 4
 
 
 def test_frozen_batch_normalisation_keeps_its_statistics(tiny_data, tiny_file):
@@ -428,7 +432,7 @@ def test_batches_are_resized_on_the_device(tiny_data, monkeypatch):
 
 
 class Small(nn.Module):
-    """Takes so many images at a time, as a small device would, less those that are held."""
+    """Accepts at most `most` images at a time, minus `held`, to simulate limited memory."""
 
     held = 0
 
@@ -452,7 +456,9 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result():
         model = Small(most)
         take = one_step(model, make_config(), nn.Identity())
         loss, right = take(batch, target)
-        results.append((float(loss), int(right), model.layer.weight.detach(), take.micro_batch))
+        results.append(
+            (float(loss), int(right), model.layer.weight.detach(), take.micro_batch_size)
+        )
     (loss, right, weight, whole), (loss2, right2, weight2, part) = results
     assert (whole, part) == (16, 4)
     assert right == right2
@@ -462,7 +468,7 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result():
         one_step(Small(1), make_config(), nn.Identity())(batch, target)
 
 
-def test_a_small_batch_is_cut_into_no_empty_parts():
+def test_a_small_batch_is_split_into_no_empty_micro_batches():
     results = []
     for most in (16, 4):
         torch.manual_seed(1)
@@ -488,17 +494,17 @@ def test_a_trial_that_was_split_resumes_as_if_nothing_had_happened(tiny_data, tm
 
 def test_a_split_draws_as_if_it_had_been_split_from_the_start():
     losses = []
-    for most, parts in ((4, 1), (16, 4)):
+    for most, micro_batches in ((4, 1), (16, 4)):
         torch.manual_seed(1)
         model = nn.Sequential(nn.Dropout(0.5), Small(most))
         take = one_step(model, make_config(), nn.Identity())
-        take.parts = parts
+        take.micro_batches = micro_batches
         losses.append(take(torch.ones(16, 3, 2, 2), torch.arange(16) % 3)[0])
     assert torch.equal(*losses)
 
 
-class Recording:
-    """Stands in for a recorded pass where there is no GPU: it holds memory, and fits one mode."""
+class FakeCapture:
+    """Fake CapturedPass for a CPU: it holds memory, and is valid for one training mode."""
 
     replays: ClassVar[list[int]] = []
     too_large = False
@@ -526,39 +532,39 @@ class Recording:
 
 @pytest.fixture
 def replays(monkeypatch):
-    """Replays of each recording that is made, on a CPU that records as a GPU does."""
+    """Number of replays of each fake capture, on a CPU that captures as a GPU does."""
     init = step.Step.__init__
 
-    def recording_init(self, *args):
+    def capturing_init(self, *args):
         init(self, *args)
-        self.records = True
+        self.captures = True
 
-    monkeypatch.setattr(step.Step, "__init__", recording_init)
-    monkeypatch.setattr(step, "RecordedPass", Recording)
-    monkeypatch.setattr(Recording, "replays", [])
+    monkeypatch.setattr(step.Step, "__init__", capturing_init)
+    monkeypatch.setattr(step, "CapturedPass", FakeCapture)
+    monkeypatch.setattr(FakeCapture, "replays", [])
     monkeypatch.setattr(Small, "held", 0)
-    return Recording.replays
+    return FakeCapture.replays
 
 
-def test_whole_batches_are_recorded_and_leave_room_for_the_last(replays):
+def test_full_batches_are_captured_and_leave_memory_for_the_last(replays):
     take = one_step(Small(24), make_config(), nn.Identity())
     for size in (16, 16, 16, 12, 16, 16, 16, 12):
         take(torch.ones(size, 3, 2, 2), torch.zeros(size, dtype=torch.long))
     assert replays == [2, 2]
-    assert take.micro_batch == 16
+    assert take.micro_batch_size == 16
 
 
-def test_a_pass_that_is_too_large_to_record_is_not_split(replays, monkeypatch):
-    monkeypatch.setattr(Recording, "too_large", True)
+def test_a_pass_that_is_too_large_to_capture_is_not_split(replays, monkeypatch):
+    monkeypatch.setattr(FakeCapture, "too_large", True)
     take = one_step(Small(16), make_config(), nn.Identity())
     for _ in range(3):
         take(torch.ones(16, 3, 2, 2), torch.zeros(16, dtype=torch.long))
     assert take.model.seen == [16, 16, 16]
-    assert take.micro_batch == 16
+    assert take.micro_batch_size == 16
 
 
 @pytest.mark.parametrize("images", [32, 40])  # 40 leave a smaller batch, 32 none
-def test_nothing_recorded_outlives_an_epoch(images, replays, tiny_data, tiny_file, monkeypatch):
+def test_no_captured_graph_outlives_an_epoch(images, replays, tiny_data, tiny_file, monkeypatch):
     data = dataclasses.replace(
         tiny_data,
         train_images=tiny_data.train_images[:images],
@@ -566,13 +572,13 @@ def test_nothing_recorded_outlives_an_epoch(images, replays, tiny_data, tiny_fil
     )
     config = make_config(mode="gradual", weights="file", epochs=3)
     weights = read_weights(TINY, str(tiny_file[0]))
-    recorded = train(config, data, weights)
+    captured = train(config, data, weights)
     assert replays == [1, 1, 1]
     monkeypatch.setattr(step.Step, "_pass", step.Step._backward)
-    assert train(config, data, weights)[0] == recorded[0]
+    assert train(config, data, weights)[0] == captured[0]
 
 
-def test_predictions_are_made_in_parts_that_fit():
+def test_predictions_are_made_in_batches_that_fit():
     images = torch.arange(20 * 12, dtype=torch.float32).view(20, 2, 2, 3)
     whole, part = Small(20), Small(3)
     part.load_state_dict(whole.state_dict())
@@ -590,7 +596,7 @@ def test_no_batch_is_a_single_image(images, sizes):
     assert batch_sizes(images, 16) == sizes
 
 
-def test_the_cnn_trains_all_over():
+def test_all_modules_of_the_cnn_train():
     model = build_model("cnn", 3, 16).eval()
     set_training(model, TrialConfig(lr=1e-3), None, 1)
     assert all(module.training for module in model.modules())

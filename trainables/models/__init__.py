@@ -1,4 +1,4 @@
-"""The registry of models: a name -> a function that builds an untrained network."""
+"""Model registry: builds a network with random weights by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
 
 
 def register_model(name: str) -> Callable[[Builder], Builder]:
-    """Make a function or class that takes `num_classes` and `image_size` known by a name."""
+    """Register a function or class that takes `num_classes` and `image_size` under a name."""
 
     def register(builder: Builder) -> Builder:
         assert name not in _BUILDERS, name
@@ -28,42 +28,50 @@ def register_model(name: str) -> Callable[[Builder], Builder]:
 
 
 def list_models() -> list[str]:
-    """Names that `build_model` knows, sorted."""
+    """Return the names of the registered models, sorted."""
     return sorted(_BUILDERS)
 
 
 def build_model(name: str, num_classes: int, image_size: int, **model_args: Any) -> nn.Module:
-    """Build a network that turns B×3×H×W floats into B×num_classes logits.
+    """Build a network with random weights.
+
+    It maps normalised images, B×3×H×W, float32, to logits, B×num_classes.
 
     Args:
-        name: of `list_models()`, of a network of torchvision, `timm:NAME` or
+        name: One of `list_models()`, a classifier of torchvision, `timm:NAME` or
             `package.module:function`.
-        num_classes: outputs.
-        image_size: pixels of height and width.
-        model_args: those of `model_arguments(name)`.
+        num_classes: Number of classes.
+        image_size: Height and width of the input in pixels.
+        model_args: Keyword arguments, out of `model_arguments(name)`.
 
     Raises:
-        InputError: no model has that name, or it cannot be built for that image size.
+        InputError: There is no such model, or it cannot be built for that image size.
     """
     return _builder(name)(num_classes=num_classes, image_size=image_size, **model_args)
 
 
 def build_for(config: TrialConfig, data: TrainingData) -> nn.Module:
-    """Build the network of a trial, untrained; raises as `build_model` does."""
+    """Build the network of a trial with random weights.
+
+    Raises:
+        InputError: There is no such model, or it cannot be built for that image size.
+    """
     size = config.input_size or data.image_size
     return build_model(config.model, len(data.classes), size, **config.build_args)
 
 
 def is_registered(name: str) -> bool:
-    """Whether a model is of our own registry, and not a network of another package."""
+    """Return whether a model is registered here, as opposed to one of another package."""
     return name in _BUILDERS
 
 
 def model_arguments(name: str) -> dict[str, Any]:
-    """What `build_model` takes as `model_args`, with the defaults; None where there is none.
+    """Return the keyword arguments that `build_model` accepts as `model_args`, with defaults.
+
+    The default is None for an argument that has no default.
 
     Raises:
-        InputError: no model has that name.
+        InputError: There is no such model.
     """
     return {
         argument: None if parameter.default is parameter.empty else parameter.default
@@ -76,13 +84,13 @@ def model_arguments(name: str) -> dict[str, Any]:
 def _builder(name: str) -> Callable[..., nn.Module]:
     if name in _BUILDERS:
         return _BUILDERS[name]
-    pretrained.input_spec(name)  # refuses a name that nobody knows
+    pretrained.input_spec(name)  # raises InputError for an unknown name
     return partial(pretrained.build, name)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of learnable parameters."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-from trainables.models import cnn, pretrained  # noqa: E402, F401  the CNN registers itself
+from trainables.models import cnn, pretrained  # noqa: E402, F401  registers the CNN

@@ -1,4 +1,4 @@
-"""The custom CNN of the report, with 390,634 learnable parameters at its defaults."""
+"""The custom CNN of the student report, with 390,634 trainable parameters at its defaults."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from trainables.models.layers import BatchNormMaxPool2d
 class SimpleCNN(nn.Module):
     """Blocks of convolution, batch normalisation, ReLU and 2×2 max pooling, then two linear layers.
 
-    The convolutions have no bias: batch normalisation subtracts it again.
+    The convolutions have no bias, because batch normalisation would subtract it.
 
     Args:
-        num_classes: outputs.
-        image_size: pixels of height and width.
-        widths: filters of each block.
-        kernel_size: of the convolutions, odd, so that padding keeps the size.
-        hidden_units: of the first linear layer.
-        dropout: share of the hidden units silenced in training.
+        num_classes: Number of classes.
+        image_size: Height and width of the input in pixels, at least 2 to the number of blocks.
+        widths: Number of filters of each block.
+        kernel_size: Kernel size of the convolutions, odd, so that padding preserves the size.
+        hidden_units: Number of outputs of the first linear layer.
+        dropout: Dropout probability of the hidden units.
 
     Raises:
-        InputError: the kernel is even, or the image is smaller than the poolings need.
+        InputError: The kernel size is even, or the image is too small for the pooling layers.
     """
 
     def __init__(
@@ -41,18 +41,20 @@ class SimpleCNN(nn.Module):
     ):
         super().__init__()
         if kernel_size % 2 == 0:
-            raise InputError(f"kernel size {kernel_size} must be odd, to keep the image's size")
+            raise InputError(
+                f"kernel size {kernel_size} must be odd, so that padding preserves the image size: "
+                f"try {kernel_size + 1}"
+            )
         side = image_size // 2 ** len(widths)
         if side == 0:
             raise InputError(
-                f"image size {image_size} is too small for {len(widths)} blocks that halve it: "
-                f"it must be {2 ** len(widths)} or more"
+                f"image size {image_size} is too small for {len(widths)} blocks that each halve "
+                f"it: use {2 ** len(widths)} or more"
             )
         blocks = [
             nn.Sequential(
                 nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False),
-                # The maximum of ReLUs is the ReLU of the maximum, so pooling goes first and
-                # leaves ReLU a quarter of the work.
+                # ReLU and max pooling commute; pooling first reduces the work of ReLU to a quarter.
                 BatchNormMaxPool2d(c_out),
                 nn.ReLU(inplace=True),
             )
@@ -68,6 +70,6 @@ class SimpleCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×3×H×W -> B×num_classes logits."""
+        """Compute logits, B×num_classes, from normalised images, B×3×H×W, float32."""
         logits: Tensor = self.classifier(self.features(x))
         return logits

@@ -1,4 +1,4 @@
-"""The last layer of a network, whatever it is called: found, replaced, and told from the rest."""
+"""The head of a network: finding it, replacing it, and grouping parameters into stages."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from torch import Tensor, nn
 from trainables.errors import InputError
 
 Head = nn.Linear | nn.Conv2d
+"""Layer types that can be a head."""
 
 
 def find_head(model: nn.Module, name: str, image_size: int) -> str:
-    """Name of the module that makes the logits: the last linear layer or convolution that runs.
+    """Return the module path of the head: the last linear or convolutional layer that runs.
 
     Args:
-        model: on any device; it is left in evaluation mode.
-        name: of the model, for messages.
-        image_size: pixels of height and width of the image that is tried.
+        model: Model on any device; it is left in evaluation mode.
+        name: Name of the model, for messages.
+        image_size: Height and width in pixels of the image it is run on.
 
     Raises:
-        InputError: the model does not take such images, returns no B×C logits, or has no such
-            layer with C outputs.
+        InputError: The model does not accept such images, does not return logits of shape
+            (batch size, classes), or has no such layer with as many outputs as classes.
     """
-    ran: list[str] = []
+    executed: list[str] = []
     hooks = [
-        module.register_forward_hook(lambda *_, path=path: ran.append(path))
+        module.register_forward_hook(lambda *_, path=path: executed.append(path))
         for path, module in model.named_modules()
         if isinstance(module, Head)
     ]
@@ -34,10 +35,10 @@ def find_head(model: nn.Module, name: str, image_size: int) -> str:
     try:
         with torch.inference_mode():
             logits = model(image)
-    except Exception as error:  # whatever a network of others raises
+    except Exception as error:  # third-party networks may raise anything
         raise InputError(
-            f"{name} cannot take images of {image_size} pixels ({error}): give another "
-            "--image-size, or --image-size native"
+            f"{name} cannot process images of {image_size}×{image_size} pixels ({error}): use "
+            "another --image-size, or --image-size native"
         ) from error
     finally:
         for hook in hooks:
@@ -45,24 +46,28 @@ def find_head(model: nn.Module, name: str, image_size: int) -> str:
     if not (isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 1):
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
-            f"{name} turns one image into {shape} and must return logits of shape (1, classes)"
+            f"{name} returns {shape} for one image but must return logits of shape (1, classes): "
+            "use a classification network"
         )
-    if not ran or outputs(model.get_submodule(ran[-1])) != logits.shape[1]:
+    if not executed or outputs(model.get_submodule(executed[-1])) != logits.shape[1]:
         raise InputError(
-            f"no head was found in {name}: its last layer must be linear or a convolution with as "
-            f"many outputs as the network, {logits.shape[1]}"
+            f"no head was found in {name}: its last layer must be a linear layer or a convolution "
+            f"with as many outputs as the network, {logits.shape[1]}"
         )
-    return ran[-1]
+    return executed[-1]
 
 
 def outputs(layer: nn.Module) -> int:
-    """Features that a head puts out."""
+    """Return the number of outputs of a head."""
     assert isinstance(layer, Head)
     return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def replace_head(model: nn.Module, path: str, num_classes: int) -> None:
-    """Put an untrained layer of so many outputs in the place of a head, unless it has as many."""
+    """Replace the head at `path` by a randomly initialised one of `num_classes` outputs.
+
+    A head that already has as many outputs is kept.
+    """
     old = model.get_submodule(path)
     if outputs(old) == num_classes:
         return
@@ -82,30 +87,30 @@ def replace_head(model: nn.Module, path: str, num_classes: int) -> None:
 
 
 def stages(model: nn.Module, head: str) -> list[list[nn.Parameter]]:
-    """Learnable parameters in the order of the network, the head's last.
+    """Group the parameters of a network into stages, from input to output, the head last.
 
-    A stage is a child of the network, in the order they were made. One that holds more than half
-    of the parameters is taken apart into its own children, as are containers of everything.
+    A stage is a child module of the network, in the order of registration. A child with more than
+    half of all parameters is replaced by its own children, repeatedly.
     """
-    parts = list(model.named_children())
+    modules = list(model.named_children())
     total = sum(p.numel() for p in model.parameters())
     while True:
-        sizes = [sum(p.numel() for p in part.parameters()) for _, part in parts]
-        largest = max(range(len(parts)), key=sizes.__getitem__)
-        path, part = parts[largest]
-        inner = [(f"{path}.{name}", child) for name, child in part.named_children()]
+        sizes = [sum(p.numel() for p in module.parameters()) for _, module in modules]
+        largest = max(range(len(modules)), key=sizes.__getitem__)
+        path, module = modules[largest]
+        inner = [(f"{path}.{name}", child) for name, child in module.named_children()]
         if 2 * sizes[largest] <= total or not inner:
             break
-        parts[largest : largest + 1] = inner
+        modules[largest : largest + 1] = inner
     own = {id(p) for p in model.get_submodule(head).parameters()}
     seen: set[int] = set(own)
     found = []
-    for _, part in parts:
-        stage = [p for p in part.parameters() if id(p) not in seen]
+    for _, module in modules:
+        stage = [p for p in module.parameters() if id(p) not in seen]
         seen |= {id(p) for p in stage}
         if stage:
             found.append(stage)
-    # Parameters that hang on no child, such as a transformer's class token, are of the first.
+    # Parameters outside of all children, such as a transformer's class token, join the first stage.
     loose = [p for p in model.parameters() if id(p) not in seen]
     if loose:
         found[:1] = [[*loose, *(found[0] if found else [])]]

@@ -1,4 +1,7 @@
-"""Layers that compute what torch's own do, in fewer passes over the memory."""
+"""Layers equivalent to those of torch, with less memory traffic.
+
+Shape letters: B batch size, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from torch.nn import functional as F
 class BatchNormMaxPool2d(nn.BatchNorm2d):
     """Batch normalisation followed by 2×2 max pooling, with the state dict of nn.BatchNorm2d.
 
-    On a CPU training is bound by memory, and torch's two backward passes read and write the full
-    activation ten times. Only a quarter of the pooled gradient is not zero, so its sums need that
-    quarter alone, and one pass over the input remains. Values and gradients equal those of the
-    two layers up to rounding.
+    Training on a CPU is memory-bound, and the two backward passes of torch read and write the full
+    activation ten times. Only a quarter of the gradient before pooling is non-zero, so its sums
+    need only that quarter, and a single pass over the input remains. Values and gradients equal
+    those of the two separate layers up to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W -> B×C×H/2×W/2."""
+        """Normalise and pool activations, B×C×H×W, floating point, to B×C×⌊H/2⌋×⌊W/2⌋."""
         if not (self.training and x.device.type == "cpu" and x.dtype is torch.float32):
             return F.max_pool2d(super().forward(x), 2)
         assert self.num_batches_tracked is not None
@@ -31,6 +34,8 @@ class BatchNormMaxPool2d(nn.BatchNorm2d):
 
 
 class _BatchNormMaxPool(torch.autograd.Function):
+    """Training mode of BatchNormMaxPool2d on a CPU, in fp32."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -57,7 +62,7 @@ class _BatchNormMaxPool(torch.autograd.Function):
         chosen = (x_flat.gather(1, where) - mean) * inv_std
         grad_bias = grad.sum((0, 1))
         grad_weight = (grad * chosen).sum((0, 1))
-        # Ioffe & Szegedy 2015, collected into offset + slope · x + scale · grad.
+        # Gradient of Ioffe & Szegedy 2015, rearranged to offset + slope · x + scale · grad.
         n = x.numel() / len(weight)
         scale = weight * inv_std
         slope = -scale * inv_std * grad_weight / n
@@ -68,5 +73,5 @@ class _BatchNormMaxPool(torch.autograd.Function):
 
 
 def _pixels(x: Tensor) -> Tensor:
-    """B×C×H×W -> B × H·W × C, a view where the memory is channels-last."""
+    """Reshape B×C×H×W to B × H·W × C; a view if the memory format is channels-last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)

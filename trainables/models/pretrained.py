@@ -1,4 +1,4 @@
-"""Networks of others: torchvision's by name, `timm:NAME`, and `package.module:function`."""
+"""Networks of other packages: torchvision by name, `timm:NAME`, `package.module:function`."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ AUXILIARY = {
     "googlenet": (("aux1", "fc2"), ("aux2", "fc2")),
     "inception_v3": (("AuxLogits", "fc"),),
 }
-"""Branches of torchvision's networks that classify from the middle, and the heads in them."""
+"""Auxiliary branches of torchvision's networks by model name, each with the name of its head."""
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and std of nearly all published weights, for one's own networks that say nothing else."""
+"""Mean and standard deviation per channel of ImageNet, assumed for user-defined networks."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the weights of a network were trained on."""
+    """Input images that the pretrained weights of a network expect."""
 
     size: int | None
-    """Pixels of height and width; None where nobody says."""
+    """Height and width in pixels; None if unknown."""
     minimum: int
-    """The smallest size the network takes."""
+    """Smallest height and width in pixels that the network accepts."""
     mean: tuple[float, float, float]
+    """Mean per channel that inputs are normalised with, in 0..1."""
     std: tuple[float, float, float]
+    """Standard deviation per channel that inputs are normalised with, above 0."""
 
 
 def build(
@@ -47,21 +49,23 @@ def build(
     aux_loss: bool = False,
     dropout: float | None = None,
 ) -> nn.Module:
-    """Build a network with untrained weights and a head of `num_classes`.
+    """Build a network with random weights and a head of `num_classes` outputs.
 
     Args:
-        name: of torchvision's network, or `timm:NAME`, or `package.module:function`.
-        num_classes: outputs.
-        image_size: pixels of height and width.
-        aux_loss: keep the auxiliary heads of GoogLeNet and Inception, to train with.
-        dropout: share of units silenced in every dropout layer; the network's own without it.
+        name: Name of a torchvision classifier, `timm:NAME` or `package.module:function`.
+        num_classes: Number of classes.
+        image_size: Height and width of the input in pixels.
+        aux_loss: Keep the auxiliary heads of GoogLeNet and Inception, and train with their losses.
+        dropout: Dropout probability of every dropout layer; None keeps those of the network.
 
     Raises:
-        InputError: there is no such network, it does not take such images, or it has no head.
+        InputError: There is no such network, it does not accept such images, or it has no head.
     """
     if aux_loss and name not in AUXILIARY:
-        raise InputError(f"{name} has no auxiliary heads: --aux-loss is for {', '.join(AUXILIARY)}")
-    # Some networks compute with tensors to find their widths, which the meta device cannot.
+        raise InputError(
+            f"{name} has no auxiliary heads: use --aux-loss only with {' or '.join(AUXILIARY)}"
+        )
+    # Some networks compute their widths from tensor values, which the meta device does not have.
     with torch.device("cpu"):
         model = construct(name, num_classes, pretrained=False)
         minimum = input_spec(name).minimum
@@ -74,13 +78,14 @@ def build(
         for branch, head in branches:
             replace_head(model, f"{branch}.{head}", num_classes)
         if not aux_loss and branches:
-            setattr(model, "aux_logits", False)  # noqa: B010  which mypy takes for a module
+            setattr(model, "aux_logits", False)  # noqa: B010  mypy expects a module
             for branch, _ in branches:
                 setattr(model, branch, None)
         replace_head(model, find_head(model, name, image_size), num_classes)
         if outputs_of(model, image_size) != num_classes:
             raise InputError(
-                f"{name} does not return {num_classes} logits an image with a head of so many"
+                f"{name} does not return {num_classes} logits per image, although its head has "
+                "that many outputs: use a network that returns the outputs of its last layer"
             )
     if dropout is not None:
         for module in model.modules():
@@ -91,49 +96,50 @@ def build(
 
 @torch.inference_mode()
 def outputs_of(model: nn.Module, image_size: int) -> int:
-    """Logits that a model in evaluation mode returns for an image."""
+    """Return the number of logits that a model in evaluation mode computes per image."""
     return int(model(torch.zeros(1, 3, image_size, image_size)).shape[1])
 
 
 def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
-    """The network as its package makes it, with its own head.
+    """Construct a network as its package defines it, with its original head.
 
     Args:
-        name: as for `build`.
-        num_classes: told to a function of one's own that has a parameter of that name.
-        pretrained: with the weights it comes with, which may have to be downloaded.
+        name: Name of a torchvision classifier, `timm:NAME` or `package.module:function`.
+        num_classes: Number of classes; passed only to a user-defined function that has a parameter
+            of that name.
+        pretrained: Load the published weights, which may download them.
 
     Raises:
-        InputError: there is no such network.
+        InputError: There is no such network.
     """
     if ":" not in name:
         check_torchvision(name)
         # The published weights of these two were trained on inputs of mean and std 0.5, to which
-        # they convert; a training from scratch loses nothing by it.
+        # transform_input converts; training from scratch is not affected.
         extra: dict[str, Any] = {"aux_logits": True, "transform_input": True}
         extra = extra if name in AUXILIARY else {}
         if extra and not pretrained:
-            extra["init_weights"] = True  # as it will be by default
+            extra["init_weights"] = True  # the future default of torchvision
         source = "DEFAULT" if pretrained else None
         return torchvision.models.get_model(name, weights=source, **extra)  # type: ignore[no-any-return]
     if name.startswith("timm:"):
         return timm().create_model(checked_timm(name), pretrained=pretrained)  # type: ignore[no-any-return]
-    function = own_function(name)
-    taken = inspect.signature(function).parameters
-    given = {"num_classes": num_classes, "pretrained": pretrained}
-    model = function(**{key: value for key, value in given.items() if key in taken})
+    function = user_function(name)
+    accepted = inspect.signature(function).parameters
+    arguments = {"num_classes": num_classes, "pretrained": pretrained}
+    model = function(**{key: value for key, value in arguments.items() if key in accepted})
     if not isinstance(model, nn.Module):
         raise InputError(
-            f"{name} returned {type(model).__name__} and must return a torch.nn.Module"
+            f"{name} returned {type(model).__name__} but must return a torch.nn.Module"
         )
     return model
 
 
 def input_spec(name: str) -> InputSpec:
-    """What images a network expects.
+    """Return the input specification of a network's pretrained weights.
 
     Raises:
-        InputError: there is no such network.
+        InputError: There is no such network.
     """
     if ":" not in name:
         check_torchvision(name)
@@ -148,7 +154,7 @@ def input_spec(name: str) -> InputSpec:
     if name.startswith("timm:"):
         about = timm().models.get_pretrained_cfg(checked_timm(name))
         return InputSpec(about.input_size[-1], 1, tuple(about.mean), tuple(about.std))
-    own_function(name)
+    user_function(name)
     return InputSpec(None, 1, *IMAGENET)
 
 
@@ -159,55 +165,65 @@ def check_torchvision(name: str) -> None:
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name, [*list_models(), *names], n=5, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"e.g. {', '.join(list_models())}"
+        hint = f"did you mean {', '.join(near)}? Use" if near else "use"
         raise InputError(
-            f"model {name!r} is unknown; {hint} Every classifier of torchvision goes by its name, "
-            "timm's by timm:NAME, your own by package.module:function"
+            f"model {name!r} is unknown: {hint} {', '.join(list_models())}, the name of a "
+            "torchvision classifier, timm:NAME or package.module:function"
         )
 
 
 def checked_timm(name: str) -> str:
-    """The part of `timm:NAME` that timm knows; raises InputError if it does not."""
+    """Return NAME of `timm:NAME`.
+
+    Raises:
+        InputError: timm has no model of that name.
+    """
     bare = name.removeprefix("timm:")
     if not timm().is_model(bare):
         near = difflib.get_close_matches(bare, timm().list_models(), n=5, cutoff=0.5)
-        raise InputError(
-            f"timm has no model {bare!r}; near are {', '.join(near) or 'none'}: see "
-            "timm.list_models()"
-        )
+        hint = f"did you mean {', '.join(near)}? See" if near else "see"
+        raise InputError(f"timm has no model {bare!r}: {hint} timm.list_models()")
     return bare
 
 
 def timm() -> Any:
-    """The package; raises InputError where it is not installed."""
+    """Import the package timm.
+
+    Raises:
+        InputError: It is not installed.
+    """
     if importlib.util.find_spec("timm") is None:
-        raise InputError("timm is not installed: pip install 'bakeoff[timm]'")
+        raise InputError("timm is not installed: run pip install 'bakeoff[timm]'")
     return importlib.import_module("timm")
 
 
-def own_function(name: str) -> Callable[..., Any]:
-    """The function `package.module:function`; raises InputError if there is none."""
+def user_function(name: str) -> Callable[..., Any]:
+    """Import a user-defined function by its name, `package.module:function`.
+
+    Raises:
+        InputError: There is no such function.
+    """
     module_name, _, function_name = name.partition(":")
-    # A script has its own folder in the path, a person's modules are where they are.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    # sys.path contains the folder of the script, but user modules are in the working directory.
+    cwd = str(Path.cwd())
+    if cwd not in sys.path:
+        sys.path.append(cwd)
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise InputError(
             f"model {name!r} cannot be imported ({error}): it must be package.module:function, "
-            "importable from here"
+            "importable from the working directory"
         ) from error
     if not callable(function):
-        raise InputError(f"{name} is {type(function).__name__} and must be a function")
+        raise InputError(f"{name} is {type(function).__name__} but must be a function")
     return function  # type: ignore[no-any-return]
 
 
-def made_by(name: str) -> str:
-    """What makes a network besides its weights: a library's version, or the file of one's own."""
+def code_version(name: str) -> str:
+    """Return what identifies the code of a network: library version or user source file."""
     if name.startswith("timm:"):
         return f"timm {timm().__version__}"
     if ":" in name:
-        return inspect.getsource(sys.modules[own_function(name).__module__])
+        return inspect.getsource(sys.modules[user_function(name).__module__])
     return f"torchvision {torchvision.__version__}"

@@ -1,4 +1,4 @@
-"""Weights that training starts from: fetched, checked against the network, and put into it."""
+"""Initial weights: download or read them, check them against the network, and load them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,32 @@ from trainables.models import is_registered, pretrained
 from trainables.models.heads import find_head
 
 Weights: TypeAlias = dict[str, npt.NDArray[Any]]
-"""A state dict as arrays, which Ray shares without a copy."""
+"""State dict as NumPy arrays, which Ray shares between processes without copying."""
 SHOWN = 5
-"""Names of parameters in a message, at most."""
+"""Largest number of parameter names in a message."""
 
 
 def read_weights(name: str, source: str) -> Weights:
-    """The weights of a network: `default`, which may be downloaded, or those in a file.
+    """Read the weights of a network.
+
+    Args:
+        name: Name of the model.
+        source: `default` for the published weights, which may download them, or a file path.
+
+    Returns:
+        State dict; bfloat16 values are converted to float32.
 
     Raises:
-        InputError: they cannot be had; the message says which file to put where.
+        InputError: The weights cannot be read or downloaded; the message states the remedy.
     """
     state = default_weights(name) if source == "default" else weights_file(Path(source))
-    # NumPy knows no bfloat16.
+    # NumPy has no bfloat16.
     tensors = {k: v.float() if v.dtype is torch.bfloat16 else v for k, v in state.items()}
     return {key: value.detach().cpu().numpy() for key, value in tensors.items()}
 
 
 def fingerprint(weights: Weights) -> str:
-    """Hash of the content: equal where the weights are."""
+    """Hash the names, shapes, dtypes and values of weights."""
     digest = hashlib.blake2b(digest_size=16)
     for key in sorted(weights):
         digest.update(repr((key, weights[key].shape, str(weights[key].dtype))).encode())
@@ -51,15 +58,15 @@ def fingerprint(weights: Weights) -> str:
 
 
 def default_weights(name: str) -> dict[str, Tensor]:
-    """The weights a network comes with, from its package's cache or download.
+    """Return the published weights of a network, from the cache of its package or a download.
 
     Raises:
-        InputError: it comes with none, or they cannot be downloaded.
+        InputError: The network has no published weights, or they cannot be downloaded.
     """
     if is_registered(name):
         raise InputError(f"{name} comes with no weights: give a file, or --weights none")
     if ":" in name and not name.startswith("timm:"):
-        function = pretrained.own_function(name)
+        function = pretrained.user_function(name)
         if "pretrained" not in inspect.signature(function).parameters:
             raise InputError(
                 f"{name} has no parameter `pretrained`, so it has no weights of its own: give "
@@ -69,92 +76,104 @@ def default_weights(name: str) -> dict[str, Tensor]:
     cache = Path(torch.hub.get_dir(), "checkpoints")
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        # One process of a machine downloads, the others wait and find the file.
+        # One process of a node downloads; the others wait and then read the cached file.
         with FileLock(cache / f"{name.replace(':', '.')}.lock"):
             return pretrained.construct(name, 1000, pretrained=True).state_dict()
     except (URLError, OSError, RuntimeError) as error:
-        raise InputError(f"{missing(name, cache)} ({error})") from error
+        raise InputError(unavailable_message(name, cache, error)) from error
 
 
-def missing(name: str, cache: Path) -> str:
-    """What to do when the weights of a network can neither be found nor downloaded."""
-    rest = "or give --weights FILE, or --weights none to train from scratch"
+def unavailable_message(name: str, cache: Path, error: Exception) -> str:
+    """Return a message for weights that are neither cached nor downloadable, with the remedy."""
+    alternatives = "or use --weights FILE, or --weights none to train from scratch"
     if name.startswith("timm:"):
         return (
-            f"the weights of {name} cannot be had: fetch them with timm where there is a network, "
-            f"and copy its cache here; {rest}"
+            f"the weights of {name} cannot be downloaded ({error}): download them with timm on a "
+            f"computer with internet access and copy its cache here, {alternatives}"
         )
     url = torchvision.models.get_model_weights(name).DEFAULT.url
     return (
-        f"the weights of {name} cannot be had from {url}: put that file at "
-        f"{cache / Path(url).name}; {rest}"
+        f"the weights of {name} cannot be downloaded from {url} ({error}): put that file at "
+        f"{cache / Path(url).name}, {alternatives}"
     )
 
 
 def weights_file(path: Path) -> dict[str, Tensor]:
-    """A state dict out of a safetensors file, or one of torch that holds nothing but tensors.
+    """Read a state dict from a safetensors file, or from a torch file that holds only tensors.
 
     Raises:
-        InputError: there is no such file, it is damaged, it would run code, or is no state dict.
+        InputError: There is no such file, it is damaged, it would run code, or it holds no state
+            dict.
     """
     if not path.is_file():
-        raise InputError(f"--weights {path}: there is no such file; give one, or default, or none")
+        raise InputError(
+            f"--weights {path}: there is no such file; give the path of a file, default or none"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is refused: it holds more than tensors, and reading it could run code. Save "
-            f"model.state_dict(), best as safetensors ({str(error).splitlines()[0]})"
+            f"{path} is refused ({str(error).splitlines()[0]}): it must hold only tensors, as "
+            "loading anything else could run code. Save model.state_dict(), preferably as "
+            "safetensors"
         ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read ({error}): it may be truncated; copy it again"
         ) from error
-    for key in ("state_dict", "model"):  # as trainers save them
+    for key in ("state_dict", "model"):  # keys under which common trainers store the state dict
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not (isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values())):
-        raise InputError(f"{path} holds no state dict, names with a tensor each: save one")
+        raise InputError(
+            f"{path} holds no state dict, which maps names to tensors: save model.state_dict()"
+        )
     return dict(content)
 
 
 def load_weights(model: nn.Module, name: str, image_size: int, weights: Weights) -> None:
-    """Put weights into a network, all but the head's, which is made for other classes.
+    """Load weights into a network, except those of its heads, which are for other classes.
+
+    Args:
+        model: Network to load the weights into.
+        name: Name of the model.
+        image_size: Height and width of its input in pixels.
+        weights: State dict.
 
     Raises:
-        InputError: a parameter beside the head's is missing, too many, or of another shape.
+        InputError: A parameter outside of the heads is missing, unexpected or of another shape.
     """
     own = model.state_dict()
     heads = head_names(model, name, image_size)
-    given = {
+    loaded = {
         key: value
         for key, value in weights.items()
         if not key.startswith(heads) and not (key not in own and key.startswith(branches(name)))
     }
-    # Older files do not count the batches that batch normalisation has seen.
+    # Older files lack the batch counters of batch normalisation.
     needed = {k for k in own if not k.startswith(heads) and not k.endswith("num_batches_tracked")}
-    wrong = [f"{key} is missing" for key in own if key in needed - given.keys()]
-    wrong += [f"{key} is unknown" for key in given if key not in own]
+    wrong = [f"{key} is missing" for key in own if key in needed - loaded.keys()]
+    wrong += [f"{key} is unexpected" for key in loaded if key not in own]
     wrong += [
-        f"{key} is {tuple(value.shape)} and must be {tuple(own[key].shape)}"
-        for key, value in given.items()
+        f"{key} has shape {tuple(value.shape)} but must have {tuple(own[key].shape)}"
+        for key, value in loaded.items()
         if key in own and value.shape != own[key].shape
     ]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise InputError(
-            f"the weights do not fit {name}: {', '.join(wrong[:SHOWN])}{more}. Give those of this "
+            f"the weights do not fit {name}: {', '.join(wrong[:SHOWN])}{more}. Use weights of this "
             "network"
         )
     model.load_state_dict(
-        {key: torch.from_numpy(np.array(value)) for key, value in given.items()}, strict=False
+        {key: torch.from_numpy(np.array(value)) for key, value in loaded.items()}, strict=False
     )
 
 
 def head_names(model: nn.Module, name: str, image_size: int) -> tuple[str, ...]:
-    """Beginnings of the names of the parameters of all heads, auxiliary ones included."""
+    """Return the parameter name prefixes of all heads, including auxiliary ones."""
     auxiliary = [f"{branch}.{head}." for branch, head in pretrained.AUXILIARY.get(name, ())]
     training = model.training
     head = find_head(model, name, image_size)
@@ -163,5 +182,5 @@ def head_names(model: nn.Module, name: str, image_size: int) -> tuple[str, ...]:
 
 
 def branches(name: str) -> tuple[str, ...]:
-    """Beginnings of the names of the parameters of auxiliary branches, which may be left out."""
+    """Return the parameter name prefixes of auxiliary branches, which a network may lack."""
     return tuple(f"{branch}." for branch, _ in pretrained.AUXILIARY.get(name, ()))
