@@ -12,6 +12,7 @@ from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import parse
 from tune_jobs.command_line.trial_names import lr_labels
+from tune_jobs.ray_runtime.early_start import ray_while_importing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +59,11 @@ def lr_grid() -> int:
     """The job: options, then trials, then Ray Tune. Returns the exit code."""
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
-    # Torch and Ray take seconds to import, and are not needed to refuse a bad option.
-    from tune_jobs.tuning.grid import Grid
-    from tune_jobs.tuning.job import run
+    with ray_while_importing(command.options.run.address):
+        from tune_jobs.tuning.grid import Grid
+        from tune_jobs.tuning.job import run
 
-    return run(command, Grid(trials))
+        return run(command, Grid(trials))
 
 
 if __name__ == "__main__":

@@ -5,31 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
+from trainables.models import cnn, pretrained
+from trainables.models.registry import BUILDERS, is_registered, list_models, register_model
 
-Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {}
-
-
-def register_model(name: str) -> Callable[[Builder], Builder]:
-    """Register a function or class that takes `num_classes` and `image_size` under a name."""
-
-    def register(builder: Builder) -> Builder:
-        assert name not in _BUILDERS, name
-        _BUILDERS[name] = builder
-        return builder
-
-    return register
-
-
-def list_models() -> list[str]:
-    """Return the names of the registered models, sorted."""
-    return sorted(_BUILDERS)
+__all__ = [
+    "build_for",
+    "build_model",
+    "cnn",
+    "is_registered",
+    "list_models",
+    "model_arguments",
+    "parameter_count",
+    "pretrained",
+    "register_model",
+]
 
 
 def build_model(name: str, num_classes: int, image_size: int, **model_args: Any) -> nn.Module:
@@ -60,11 +55,6 @@ def build_for(config: TrialConfig, data: TrainingData) -> nn.Module:
     return build_model(config.model, len(data.classes), size, **config.build_args)
 
 
-def is_registered(name: str) -> bool:
-    """Return whether a model is registered here, as opposed to one of another package."""
-    return name in _BUILDERS
-
-
 def model_arguments(name: str) -> dict[str, Any]:
     """Return the keyword arguments that `build_model` accepts as `model_args`, with defaults.
 
@@ -82,8 +72,8 @@ def model_arguments(name: str) -> dict[str, Any]:
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
-    if name in _BUILDERS:
-        return _BUILDERS[name]
+    if name in BUILDERS:
+        return BUILDERS[name]
     pretrained.input_spec(name)  # raises InputError for an unknown name
     return partial(pretrained.build, name)
 
@@ -91,6 +81,3 @@ def _builder(name: str) -> Callable[..., nn.Module]:
 def parameter_count(model: nn.Module) -> int:
     """Count the trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-from trainables.models import cnn, pretrained  # noqa: E402, F401  registers the CNN

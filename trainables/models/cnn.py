@@ -8,8 +8,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from trainables.errors import InputError
-from trainables.models import register_model
 from trainables.models.layers import BatchNormMaxPool2d
+from trainables.models.registry import register_model
 
 
 @register_model("cnn")

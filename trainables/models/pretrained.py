@@ -10,14 +10,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from trainables.errors import InputError
 from trainables.models.heads import find_head, replace_head
+from trainables.models.registry import list_models
 
 AUXILIARY = {
     "googlenet": (("aux1", "fc2"), ("aux2", "fc2")),
@@ -121,7 +122,7 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
         if extra and not pretrained:
             extra["init_weights"] = True  # the future default of torchvision
         source = "DEFAULT" if pretrained else None
-        return torchvision.models.get_model(name, weights=source, **extra)  # type: ignore[no-any-return]
+        return torchvision_models().get_model(name, weights=source, **extra)  # type: ignore[no-any-return]
     if name.startswith("timm:"):
         return timm().create_model(checked_timm(name), pretrained=pretrained)  # type: ignore[no-any-return]
     function = user_function(name)
@@ -143,7 +144,7 @@ def input_spec(name: str) -> InputSpec:
     """
     if ":" not in name:
         check_torchvision(name)
-        weights = torchvision.models.get_model_weights(name).DEFAULT
+        weights = torchvision_models().get_model_weights(name).DEFAULT
         images = weights.transforms()
         return InputSpec(
             images.crop_size[0],
@@ -158,11 +159,17 @@ def input_spec(name: str) -> InputSpec:
     return InputSpec(None, 1, *IMAGENET)
 
 
+def torchvision_models() -> ModuleType:
+    """Import torchvision.models, which takes 1.6 s that trials of the CNN need not wait for."""
+    from torchvision import models
+
+    return models
+
+
 def check_torchvision(name: str) -> None:
     """Raise InputError unless torchvision has a classifier of that name."""
-    from trainables.models import list_models
-
-    names = torchvision.models.list_models(module=torchvision.models)
+    models = torchvision_models()
+    names = models.list_models(module=models)
     if name not in names:
         near = difflib.get_close_matches(name, [*list_models(), *names], n=5, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? Use" if near else "use"
@@ -226,4 +233,6 @@ def code_version(name: str) -> str:
         return f"timm {timm().__version__}"
     if ":" in name:
         return inspect.getsource(sys.modules[user_function(name).__module__])
+    import torchvision
+
     return f"torchvision {torchvision.__version__}"

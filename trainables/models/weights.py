@@ -13,7 +13,6 @@ from urllib.error import URLError
 import numpy as np
 import numpy.typing as npt
 import torch
-import torchvision
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -91,7 +90,7 @@ def unavailable_message(name: str, cache: Path, error: Exception) -> str:
             f"the weights of {name} cannot be downloaded ({error}): download them with timm on a "
             f"computer with internet access and copy its cache here, {alternatives}"
         )
-    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    url = pretrained.torchvision_models().get_model_weights(name).DEFAULT.url
     return (
         f"the weights of {name} cannot be downloaded from {url} ({error}): put that file at "
         f"{cache / Path(url).name}, {alternatives}"

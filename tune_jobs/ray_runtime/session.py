@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,10 @@ from trainables.errors import InputError
 from tune_jobs.ray_runtime.capacity import autoscaled
 from tune_jobs.ray_runtime.ray_up import remind
 
+PRELOAD_VARIABLE = "RAY_preload_python_modules"
+"""Ray's setting of modules that its workers import before they take work."""
+MOST_PRELOADED = 8
+"""Cores up to which the workers of a local Ray import the modules of trials at their start."""
 HEAD_PORT = "6379"
 """Of `ray start --head`."""
 
@@ -39,7 +44,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
-            ray.init("local", include_dashboard=False, **quiet)
+            with preloaded_workers():
+                ray.init("local", include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -54,6 +60,23 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def preloaded_workers() -> Iterator[None]:
+    """Have the worker processes of a Ray that is started import what trials need at once.
+
+    Ray starts a worker for each core with itself, which are idle until the first trial. Each takes
+    a few hundred MB then, so on a machine of many cores only those that are used import it.
+    """
+    if (os.cpu_count() or 1) > MOST_PRELOADED:
+        yield
+        return
+    os.environ[PRELOAD_VARIABLE] = "trainables.trainable,torch._dynamo"  # by the first optimiser
+    try:
+        yield
+    finally:
+        del os.environ[PRELOAD_VARIABLE]
 
 
 def answering(address: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
 from safetensors.torch import save
 
 from trainables.config import TrialConfig
@@ -12,7 +12,6 @@ from trainables.data import TrainingData
 from trainables.metrics import TARGET
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.status import TrialStatus
-from tune_jobs.analysis.curves import curves_info, plot_curves
 from tune_jobs.analysis.results import load_epochs
 from tune_jobs.run_folder.checkpoints import best_weights
 from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
@@ -21,6 +20,9 @@ from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import SCORE, merit
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_CURVES = 20
 """Number of trials up to which curves.png is drawn."""
@@ -33,6 +35,8 @@ def finish(run: Run, record: RunRecord) -> None:
     if best is not None:
         write_best(folder, best, recorder.configs[best["trial"]], run.data, record)
         if len(recorder.rows) <= MOST_CURVES:
+            from tune_jobs.analysis.curves import curves_info, plot_curves  # imports matplotlib
+
             write_figure(folder, CURVES_FILE, plot_curves(curves_info(load_epochs(folder.uri))))
     unfinished = any(TrialStatus(row["status"]).is_open for row in recorder.rows.values())
     record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}

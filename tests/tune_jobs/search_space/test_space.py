@@ -6,6 +6,7 @@ import pytest
 from trainables import models
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.models import registry
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import (
     Parameter,
@@ -151,7 +152,7 @@ def other_model(monkeypatch):
     def build(num_classes, image_size, depth, pretrained=True, **others):
         raise NotImplementedError
 
-    monkeypatch.setitem(models._BUILDERS, "other", build)
+    monkeypatch.setitem(registry.BUILDERS, "other", build)
     return "other"
 
 

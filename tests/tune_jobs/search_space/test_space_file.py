@@ -1,7 +1,7 @@
 import pytest
 
-from trainables import models
 from trainables.errors import InputError
+from trainables.models import registry
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import Parameter
 from tune_jobs.search_space.space_file import load_space, space_yaml
@@ -80,7 +80,7 @@ def other_model(monkeypatch):
     def build(num_classes, image_size, depth, weights=None, pretrained=True):
         raise NotImplementedError
 
-    monkeypatch.setitem(models._BUILDERS, "other", build)
+    monkeypatch.setitem(registry.BUILDERS, "other", build)
 
 
 def test_arguments_without_a_typed_default_take_what_the_file_says(written, other_model):

@@ -1,0 +1,39 @@
+"""Starting Ray while the modules of a job are imported: each takes seconds, and waits a lot."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections.abc import Iterator
+
+JOB_MODULES = ("tune_jobs.tuning.job", "sklearn.datasets", "sklearn.model_selection")
+"""Modules that every job needs, and that take long to import."""
+
+
+@contextlib.contextmanager
+def ray_while_importing(address: str | None) -> Iterator[None]:
+    """Enter `ray_session` while another thread imports JOB_MODULES.
+
+    Ray is started by the main thread: its processes end with the thread that started them.
+
+    Args:
+        address: address of a cluster; None starts a local Ray.
+
+    Raises:
+        InputError: no cluster answers at the address.
+    """
+    importing = threading.Thread(target=_import_all, name="imports")
+    importing.start()
+    from tune_jobs.ray_runtime.session import ray_session  # imports ray
+
+    with ray_session(address):
+        importing.join()
+        yield
+
+
+def _import_all() -> None:
+    for module in JOB_MODULES:
+        # An error is raised again where the job imports the module, in the main thread.
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
