@@ -1,11 +1,11 @@
-"""Jobs and servers in processes of their own."""
+"""Helpers for jobs and servers in separate processes."""
 
 import socket
 import time
 
 
 def wait_until(holds, what, process=None, timeout=120):
-    """Poll; a process that ends first, or badly, ends the wait too."""
+    """Poll until `holds()` is true or the process has ended; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (result := holds()):
         if process is not None and process.poll() is not None:

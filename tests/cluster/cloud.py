@@ -1,4 +1,4 @@
-"""AWS by moto, with hosts for machines: one is on while the instance of its address runs."""
+"""AWS emulated by moto: a host is powered on while the instance with its address runs."""
 
 import collections
 import contextlib
@@ -21,16 +21,16 @@ CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_ENDPOINT_URL": f"http://{LAPTOP}:5000",
-    # Nothing answers there, and who asks waits for seconds.
+    # Nothing answers there, and each request would wait for seconds.
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 MOST = {"max_workers": 2, "idle_timeout_minutes": 0.3}
-"""What there are hosts for, and patience."""
+"""As many workers as there are hosts for, and a short idle timeout."""
 CLONE_NEWNET = 0x40000000
 
 
 class Cloud(Hosts):
-    """The laptop's AWS; boto3 of this process sees the same one."""
+    """AWS for the laptop's commands; boto3 in this process sees the same account."""
 
     def __init__(self):
         super().__init__()
@@ -39,11 +39,11 @@ class Cloud(Hosts):
         self.stack = contextlib.ExitStack()
         self.off = threading.Event()
         self.asked = collections.defaultdict(set)
-        """Actions of EC2, by who asked for them."""
+        """Client address -> EC2 actions that it requested."""
 
     def up(self):
-        """An account as docs/clusters.md leaves it, and `ray up` in it."""
-        self("network", MOST["max_workers"] + 1)  # one more, as a lost machine's goes slowly
+        """Set up an account as docs/clusters.md describes, and `ray up` in it."""
+        self("network", MOST["max_workers"] + 1)  # one spare, as a lost instance's is busy
         self.stack.enter_context(moto.mock_aws())
         listening = inside(f"{self.folder.name}-cli", lambda: socket.create_server(("", 5000)))
         server = make_server(
@@ -60,7 +60,7 @@ class Cloud(Hosts):
         self.ray_up(config, **CREDENTIALS)
 
     def app(self):
-        """Moto's, which notes what is asked of it."""
+        """Return moto's WSGI application, wrapped to record the actions requested."""
         answer = DomainDispatcherApplication(create_backend_app)
 
         def noting(environ, start_response):
@@ -68,7 +68,7 @@ class Cloud(Hosts):
                 body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
                 form = dict(parse_qsl(body.decode()))
                 if form["Action"] == "RunInstances":
-                    # AWS starts as many as it has, and moto as few as will do.
+                    # AWS starts as many as it has, moto only MinCount.
                     form["MinCount"] = form["MaxCount"]
                 body = urlencode(form).encode()
                 environ["wsgi.input"] = io.BytesIO(body)
@@ -79,14 +79,14 @@ class Cloud(Hosts):
         return noting
 
     def serve(self, target, stop):
-        """Run something in the background until the cloud is gone."""
+        """Run a function in the background until the cloud is taken down."""
         thread = threading.Thread(target=target)
         thread.start()
         self.stack.callback(thread.join)
         self.stack.callback(stop)
 
     def account(self, config):
-        """Addresses that the hosts have, a bucket, and the instance profiles."""
+        """Create a subnet with the hosts' addresses, a bucket and the instance profiles."""
         for subnet in self.ec2.describe_subnets()["Subnets"]:
             self.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
         vpc = self.ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
@@ -104,13 +104,13 @@ class Cloud(Hosts):
             iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
 
     def instances(self, state="running"):
-        """Instances in a state."""
+        """Return the instances in a state."""
         reservations = self.ec2.describe_instances()["Reservations"]
         found = [instance for each in reservations for instance in each["Instances"]]
         return [instance for instance in found if instance["State"]["Name"] == state]
 
     def of_type(self, name):
-        """Running instances of a node type of cluster.yaml."""
+        """Return the running instances of a node type of cluster.yaml."""
         return [
             instance
             for instance in self.instances()
@@ -118,7 +118,7 @@ class Cloud(Hosts):
         ]
 
     def terminate(self, instance):
-        """Take a machine away, as the spot market does."""
+        """Terminate an instance, as a spot interruption does."""
         self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
 
     def switch(self):
@@ -134,44 +134,44 @@ class Cloud(Hosts):
                 self("boot", host(on[instance]))
 
     def let_in(self):
-        """Whoever holds the account's key, as the machines' images do."""
+        """Authorize the account's SSH keys on the hosts, as AWS does on instances."""
         pairs = self.ec2.describe_key_pairs(IncludePublicKey=True)["KeyPairs"]
         keys = "".join(f"{pair['PublicKey']}\n" for pair in pairs)
         (self.folder / "authorized_keys").write_text(keys)
 
     def fetch(self, prefix, to):
-        """Copy what the bucket holds below a prefix into a folder."""
+        """Download the objects below a prefix of the bucket into a folder."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(
             Bucket="bucket", Prefix=prefix
         ):
             keys = [found["Key"] for found in page.get("Contents", [])]
             for key in keys:
-                if not key.endswith("/"):  # such stand for folders
+                if not key.endswith("/"):  # a placeholder for a folder
                     file = to / key.removeprefix(prefix).lstrip("/")
                     file.parent.mkdir(parents=True, exist_ok=True)
                     self.s3.download_file("bucket", key, str(file))
         return to
 
     def down(self):
-        """Power everything off, and forget the account."""
+        """Power all hosts off, and discard the account."""
         self.stack.close()
         super().down()
 
 
 class Silent(WSGIRequestHandler):
-    """Prints no line a request."""
+    """A request handler that logs nothing."""
 
     def log(self, *args):
-        """Not."""
+        """Log nothing."""
 
 
 def host(address):
-    """Name of the host that has an address."""
+    """Return the name of the host with an address."""
     return "h" + address.rsplit(".", 1)[1]
 
 
 def inside(namespace, make):
-    """What a function makes inside of a network namespace."""
+    """Return the result of a function that is called inside a network namespace."""
     made = []
 
     def enter():

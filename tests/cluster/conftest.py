@@ -1,4 +1,4 @@
-"""Which hosts there can be, and the grid that runs on them."""
+"""Fixtures of emulated hosts, and the expected results of the grid."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def hosts():
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory):
-    """The same grid on this machine alone."""
+    """Epochs and trials of the grid on this machine alone."""
     storage = tmp_path_factory.mktemp("local")
     words = map(str, (*GRID, "--epochs", LONG, "--storage-path", storage))
     command = [sys.executable, "tune_jobs/lr_grid.py", *words]

@@ -1,4 +1,4 @@
-"""The grid that is run in many places, and comes out the same."""
+"""A grid that must give the same results wherever it runs."""
 
 import time
 
@@ -8,7 +8,7 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 
 GRID = ("--image-size", 8, "--lr", 1e-3, 3e-4, 1e-4, "--precision", "fp32")
 LONG = 40
-"""Epochs, so that there is a middle of it."""
+"""Epochs, enough to interrupt the run midway."""
 TIMES = ["seconds", "images_per_second", "peak_memory_mb"]
 
 
@@ -37,7 +37,7 @@ def wait_for(condition, seconds, job=None, log=None):
 
 
 def recover(job, log, read_epochs):
-    """Wait for the end of a job that has lost a machine, and tell how long a trial stood still."""
+    """Wait for the end of a job that has lost a node, and print the longest stall of a trial."""
     reached, since, longest = {}, {}, 0.0
     end = time.monotonic() + 300
     while job.poll() is None:

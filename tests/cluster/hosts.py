@@ -1,4 +1,4 @@
-"""Hosts of our own making, on which `ray up` runs for real; see hosts.sh."""
+"""Emulated hosts on which `ray up` really runs; see hosts.sh."""
 
 import os
 import subprocess
@@ -17,10 +17,10 @@ LAPTOP = "10.77.0.254"
 
 
 class Hosts:
-    """A laptop, a head and two workers, with a disk that they share."""
+    """A laptop, a head and two workers with a shared disk."""
 
     def __init__(self):
-        # Short, as sockets lie below it.
+        # A short path, as those of sockets below it are limited.
         self.folder = Path(tempfile.mkdtemp(prefix="lab", dir="/tmp"))
         self.share = self.folder / "share"
         binds = [sys.prefix, str(Path(sys.executable).resolve().parents[1]), str(ROOT)]
@@ -32,7 +32,7 @@ class Hosts:
         self.config = self.folder / "cluster.yaml"
         self.key = str(self.folder / "id")
         self.log = self.folder / "job.log"
-        # Version 2 starts one worker too few of machines that are simply there.
+        # Version 2 of the autoscaler starts one worker too few with provider local.
         self.settings = {
             "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
             "RAY_UP_enable_autoscaler_v2": "0",
@@ -44,15 +44,15 @@ class Hosts:
         )
 
     def up(self):
-        """Power them on, and `ray up` on them."""
+        """Power the hosts on and run `ray up` on them."""
         self("up", len(WORKERS))
         self.ray_up(local(read_config(CLUSTER_FILE), HEAD, WORKERS, "root", self.key))
 
     def ray_up(self, config, **exports):
-        """`ray up`, with what is here in place of the installation, which needs a network."""
+        """Run `ray up` with this environment instead of an installation, which needs a network."""
         exports = {"PATH": f"{sys.prefix}/bin:$PATH", "COLUMNS": "200", **exports}
         shown = " ".join(f"{name}={value}" for name, value in exports.items())
-        # Of its own commands, the one that every shell needs to be let in.
+        # Of the setup commands, keep the one that makes every shell send the token.
         token = [command for command in config["setup_commands"] if "RAY_AUTH_MODE" in command]
         config["setup_commands"] = [f"echo 'export {shown}' >> ~/.bashrc", *token]
         self.config.write_text(yaml.safe_dump(config))
@@ -60,7 +60,7 @@ class Hosts:
         self.laptop("ray", "up", "-y", "--no-config-cache", self.config)
 
     def command(self, *words):
-        """A command on the laptop, as a list for subprocess."""
+        """Return a command on the laptop as a list for subprocess."""
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         return [str(SCRIPT), "in", "cli", "env", "-C", str(ROOT), *settings, *map(str, words)]
 
@@ -73,12 +73,12 @@ class Hosts:
         return done
 
     def submit(self, *words, job="lr_grid"):
-        """`ray submit` of a job, as it is typed on the laptop."""
+        """Return the `ray submit` command of a job, as typed on the laptop."""
         submit = ["ray", "submit", "--no-config-cache", self.config, f"tune_jobs/{job}.py", "--"]
         return [*submit, "--address", "auto", *words]
 
     def start(self, *words):
-        """Begin a command on the laptop; what it prints is in `log`."""
+        """Start a command on the laptop, with its output in `log`."""
         with self.log.open("w") as log:
             command = self.command(*words)
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)

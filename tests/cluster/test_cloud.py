@@ -1,4 +1,4 @@
-"""cluster.yaml on AWS, by moto: machines start, are taken away, and end. One story, in order."""
+"""cluster.yaml on AWS, emulated by moto. The tests share one cluster and run in order."""
 
 import io
 import json
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.cluster
 
 STORAGE = "s3://bucket/bakeoff"
 LAUNCH_S = 90
-"""In which the autoscaler has started a machine."""
+"""Timeout in seconds for the autoscaler to start a node."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_ray_up_starts_the_head_alone_and_closes_it(cloud):
         assert all(pair["GroupId"] == group["GroupId"] for pair in rule["UserIdGroupPairs"])
 
 
-def test_a_killed_run_goes_on_and_outlives_its_spot_machine(cloud, expected, tmp_path):
+def test_a_killed_run_resumes_and_survives_the_loss_of_its_spot_instance(cloud, expected, tmp_path):
     words = (*GRID, "--epochs", LONG, "--gpus-per-trial", 0.25, "--storage-path", STORAGE)
     job = cloud.start(*cloud.submit(*words))
     wait_for(lambda: cloud.of_type("gpu"), LAUNCH_S, job, cloud.log)
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_and_outlives_its_spot_machine(cloud, expected, tmp
     assert cloud.of_type("gpu")
 
 
-def test_a_search_asks_for_as_many_machines_as_there_may_be(cloud, tmp_path):
+def test_a_search_scales_up_to_max_workers(cloud, tmp_path):
     words = ["--image-size", 8, "--trials", 8, "--epochs", 9, "--storage-path", STORAGE]
     job = cloud.start(*cloud.submit(*words, "--gpus-per-trial", 1, job="optuna_search"))
     wait_for(lambda: len(cloud.of_type("gpu")) == MOST["max_workers"], LAUNCH_S, job, cloud.log)

@@ -1,4 +1,4 @@
-"""The grid on a real cluster of three hosts, which lose their power or their cable."""
+"""A grid on a real cluster of three hosts, which lose power or network."""
 
 import time
 
@@ -40,7 +40,7 @@ def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
     versions = hosts.laptop("python", "-m", "tune_jobs.cluster", "versions").stdout.strip()
     asked = f"--storage-path {hosts.share} --data digits --expect {versions}"
     healthy = hosts.on_head(f"python -m tune_jobs.cluster doctor {asked}")
-    assert "3 of 3 machines agree with yours" in healthy.stdout
+    assert "3 of 3 nodes agree with your machine" in healthy.stdout
     assert "Active" in hosts.on_head("ray status").stdout
     job_submit = (
         "ray job submit --address http://127.0.0.1:8265 -- "
@@ -56,7 +56,7 @@ def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
 
 
 @pytest.mark.parametrize("how", [("kill", "h6"), ("link", "h6", "down")], ids=["power", "cable"])
-def test_trials_of_a_lost_worker_go_on_elsewhere(how, hosts, expected):
+def test_trials_of_a_lost_worker_resume_elsewhere(how, hosts, expected):
     job, run = start(hosts)
     in_the_middle(hosts, job, run)
     hosts(*how)
@@ -64,7 +64,7 @@ def test_trials_of_a_lost_worker_go_on_elsewhere(how, hosts, expected):
     assert_as_expected(run, expected)
 
 
-def test_a_run_whose_head_died_goes_on_on_a_new_cluster(hosts, expected):
+def test_a_run_whose_head_died_resumes_on_a_new_cluster(hosts, expected):
     job, run = start(hosts)
     in_the_middle(hosts, job, run)
     hosts("kill", "h4")

@@ -1,1 +1,1 @@
-"""Clusters: cluster.yaml for other places, what is wrong with it, and with one that runs."""
+"""Clusters: check cluster.yaml, render it for other providers, diagnose a running cluster."""

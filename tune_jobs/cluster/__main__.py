@@ -1,4 +1,4 @@
-"""Check a cluster's configuration, make one for another place, or look at a cluster that runs."""
+"""Check a cluster configuration, render it for another provider, or diagnose a running cluster."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tune_jobs.ray_runtime.ray_up import dollars_by_type
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """Find what is wrong with a configuration, before money is spent."""
+    """Check a cluster configuration for errors, avoidable costs and open access before `ray up`."""
 
     config: tyro.conf.Positional[str] = "cluster.yaml"
-    """File that `ray up` is given."""
+    """Cluster configuration file, as passed to `ray up`."""
     offline: bool = False
-    """Ask AWS nothing."""
+    """Skip the checks that query AWS: instance types, images, quotas, spot prices."""
     storage_path: str | None = None
-    """Look whether this storage can be written, too."""
+    """Storage URI (s3://… or gs://…) to check for write access."""
 
     def __call__(self) -> int:
-        """Print the findings and the price; 2 where something is wrong."""
+        """Print the hourly cost and the findings. Return 2 if there are findings, else 0."""
         from tune_jobs.cluster.checks.static import static_findings
         from tune_jobs.cluster.config import read_config
-        from tune_jobs.cluster.prices import in_words, with_spot_prices
+        from tune_jobs.cluster.prices import describe_cost, with_spot_prices
 
         config = read_config(self.config)
         findings = static_findings(config)
@@ -42,47 +42,49 @@ class Check:
 
             findings += storage_findings(self.storage_path)
         if prices := dollars_by_type(config):
-            say(f"{in_words(config, prices)}, by the prices in metadata")
+            say(f"{describe_cost(config, prices)} (prices in metadata.dollars_per_hour)")
             if ask_aws:
                 try:
                     now = with_spot_prices(config, prices)
-                    say(f"{in_words(config, now)}, with the spot prices of now")
+                    say(f"{describe_cost(config, now)} (current spot prices)")
                 except InputError as error:
-                    say(f"the spot prices of now are not known: {error}")
+                    say(f"current spot prices are unknown: {error}")
         for finding in findings:
             print(f"error: {finding}", file=sys.stderr)  # noqa: T201
         if findings:
             return 2
-        say(f"{self.config}: nothing is wrong" + (", as far as it says itself" * (not ask_aws)))
+        how = "" if ask_aws else " (configuration checked offline)"
+        say(f"{self.config}: no problems found{how}")
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Render:
-    """Write cluster.yaml for another place to the terminal."""
+    """Print cluster.yaml as a configuration for one provider."""
 
     provider: Literal["aws", "gcp", "local", "kuberay"]
-    """aws is cluster.yaml itself."""
+    """aws (cluster.yaml itself), gcp, local (your own machines over SSH) or kuberay (a RayJob)."""
     pin: bool = False
-    """Of aws: with the AMI that AWS means by the image's name today, in the region of the file."""
+    """aws only: replace the image name with the AMI that it resolves to today in the region."""
     project: str | None = None
-    """Of gcp: id of the project that pays."""
+    """gcp only, required: id of the project to bill."""
     head: str | None = None
-    """Of local: address of the machine that runs no trials."""
+    """local only, required: address of the head node, which runs no trials."""
     workers: tuple[str, ...] = ()
-    """Of local: addresses of the others."""
+    """local only, required: addresses of the worker nodes."""
     user: str = "ubuntu"
-    """Of local: to log in as."""
+    """local only: SSH user."""
     key: str | None = None
-    """Of local: file of the private key."""
+    """local only: SSH private key file; SSH's default if omitted."""
     image: str | None = None
-    """Of kuberay: with Python, Ray and this package as constraints.txt has them."""
+    """kuberay only, required: container image with Python, Ray and this package.
+    Their versions must be those of constraints.txt."""
     entrypoint: str | None = None
-    """Of kuberay: command of the job, such as "python tune_jobs/lr_grid.py --address auto
-    --storage-path s3://my-bucket/bakeoff"."""
+    """kuberay only, required: command of the job, such as
+    "python tune_jobs/lr_grid.py --address auto --storage-path s3://my-bucket/bakeoff"."""
 
     def __call__(self) -> int:
-        """Print the file."""
+        """Print the rendered file. Return 0."""
         from tune_jobs.cluster import render
         from tune_jobs.cluster.config import CLUSTER_FILE, read_config
 
@@ -101,7 +103,8 @@ class Render:
             head = render.required(self.head, "--head", "local")
             if not self.workers:
                 raise InputError(
-                    "render --provider local needs --workers, as the head runs no trials"
+                    "--workers is not set, and render --provider local requires it, as the head "
+                    "runs no trials: give the addresses of the worker nodes"
                 )
             made = render.local(config, head, list(self.workers), self.user, self.key)
         else:
@@ -114,23 +117,23 @@ class Render:
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Compare the machines of a cluster that runs, and say what to do about what differs."""
+    """Compare the nodes of a running cluster, and print each problem with its remedy."""
 
     address: str = "auto"
-    """Of the cluster: auto on its head, HOST or HOST:PORT."""
+    """Address of the Ray cluster: auto (on its head node), HOST or HOST:PORT."""
     storage_path: str | None = None
-    """Written and read back on every machine."""
+    """Storage folder or URI (s3://…, gs://…); every node writes a file to it and reads it back."""
     data: str | None = None
-    """Read on this machine, as the jobs that are started here read it."""
+    """Dataset to load on this machine, as a job started here would."""
     image_column: str | None = None
-    """Of parquet files; found by itself when it is called img or image."""
+    """Image column of parquet files; detected if it is named img or image."""
     label_column: str | None = None
-    """Of parquet files; found by itself when it is called label, labels or fine_label."""
+    """Label column of parquet files; detected if it is named label, labels or fine_label."""
     expect: tuple[str, ...] | None = None
-    """What `versions` prints on your machine, which is compared too."""
+    """Output of `versions` on your own machine, to compare that machine too."""
 
     def __call__(self) -> int:
-        """Print a table; 2 where something is wrong."""
+        """Print a table and the findings. Return 2 if there are findings, else 0."""
         from tune_jobs.cluster.doctor import as_versions, doctor
 
         data = None
@@ -144,10 +147,10 @@ class Doctor:
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """Print what a cluster must agree with this machine on, for `doctor --expect`."""
+    """Print this machine's versions, for `doctor --expect` on a cluster."""
 
     def __call__(self) -> int:
-        """Print a line."""
+        """Print one line of NAME=VALUE words. Return 0."""
         from tune_jobs.cluster.doctor import versions
 
         say(" ".join(f"{name}={value}" for name, value in versions().items()))
@@ -155,19 +158,19 @@ class Versions:
 
 
 def ask_account(config: dict[str, Any]) -> list[str]:
-    """What AWS says is wrong; what else it says is printed."""
+    """Return the findings of the checks that query AWS, and print the account and image ids."""
     from tune_jobs.cluster.checks import aws
     from tune_jobs.cluster.checks.quotas import quota_findings
 
     region = config["provider"]["region"]
     try:
-        say(f"account {aws.account(region)}, region {region}")
+        say(f"AWS account {aws.account(region)}, region {region}")
     except InputError as error:
         return [str(error)]
     findings = [*aws.aws_findings(config), *quota_findings(config, say)]
-    with contextlib.suppress(InputError):  # is among the findings
+    with contextlib.suppress(InputError):  # already among the findings
         for name, ami in aws.images_of_today(config).items():
-            say(f"{name} is {ami} today: `render --provider aws --pin` writes that instead")
+            say(f"{name} resolves to {ami} today: `render --provider aws --pin` pins it")
     return findings
 
 
@@ -177,7 +180,7 @@ def say(text: str) -> None:
 
 
 def cluster() -> int:
-    """The command line. Returns the exit code."""
+    """Run the command line. Return the exit code."""
     action = tyro.cli(
         Annotated[Check, tyro.conf.subcommand(name="check")]
         | Annotated[Render, tyro.conf.subcommand(name="render")]

@@ -1,4 +1,4 @@
-"""A cluster's configuration, read as Ray reads it."""
+"""Read a cluster configuration, validated against our schema and Ray's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CLUSTER_FILE = ROOT / "cluster.yaml"
 CONSTRAINTS = ROOT / "constraints.txt"
 
-RAY_REFUSES = (
+RAY_REJECTS = (
     AssertionError,
     AttributeError,
     KeyError,
@@ -29,46 +29,52 @@ RAY_REFUSES = (
     TypeError,
     ValueError,
 )
-LIKE = "write it as cluster.yaml does"
+"""Exceptions of Ray's validation for an invalid configuration."""
+SEE_EXAMPLE = "see cluster.yaml for an example"
 NAMES = {
     "object": "a mapping",
     "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
 }
-"""What a person calls the types of JSON."""
+"""JSON type -> its name in messages."""
 
 
 def read_config(path: str | Path) -> Config:
-    """A cluster.yaml that Ray's own schema takes, as it is written.
+    """Load a cluster configuration and validate it, without filling in Ray's defaults.
 
     Raises:
-        InputError: it is not there, is no YAML, or has a key or value of another type than is read
-            here, or that Ray refuses.
+        InputError: the file cannot be read, is not valid YAML, has a value of the wrong type, or
+            is rejected by Ray.
     """
     try:
         config = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML ({' '.join(str(error).split())})") from error
+        raise InputError(
+            f"{path} is not valid YAML ({' '.join(str(error).split())}): correct the syntax"
+        ) from error
     if not isinstance(config, dict):
-        raise InputError(f"{path} must be a mapping with cluster_name and provider")
+        raise InputError(
+            f"{path}: {reprlib.repr(config)} must be a mapping with cluster_name and provider: "
+            f"{SEE_EXAMPLE}"
+        )
     if "apiVersion" in config:
         raise InputError(
-            f"{path} is a manifest of Kubernetes ({config.get('kind')}), and no file of `ray up`: "
-            f"kubectl apply -f {path}"
+            f"{path} is a Kubernetes manifest ({config.get('kind')}), not a configuration for "
+            f"`ray up`: start it with kubectl apply -f {path}"
         )
     if wrong := best_match(Draft7Validator(SCHEMA).iter_errors(config)):
         raise InputError(f"{_place(path, wrong)}: {_reason(wrong)}")
     try:
-        # Mounts apart: Ray warns of each that is a file.
+        # Without mounts, as Ray logs a warning for each one that is a file.
         check_autoscaler_config(copy.deepcopy(config) | {"file_mounts": {}})
     except ValidationError as error:
-        raise InputError(f"{_place(path, error)} is refused by Ray: {_reason(error)}") from error
-    except RAY_REFUSES as error:
-        raise InputError(f"{path} is refused by Ray: {error}: {LIKE}") from error
+        raise InputError(f"{_place(path, error)} is rejected by Ray: {_reason(error)}") from error
+    except RAY_REJECTS as error:
+        raise InputError(f"{path} is rejected by Ray: {error}: {SEE_EXAMPLE}") from error
     return config
 
 
@@ -79,17 +85,17 @@ def _place(path: str | Path, error: ValidationError) -> str:
 
 def _reason(error: ValidationError) -> str:
     if error.validator == "required":
-        return f"{error.message.replace('is a required property', 'is missing')}: {LIKE}"
+        return f"{error.message.replace('is a required property', 'is missing')}: {SEE_EXAMPLE}"
     if error.validator == "minProperties":
-        return f"must not be empty: {LIKE}"
+        return f"must not be empty: {SEE_EXAMPLE}"
     if error.validator == "type" and error.validator_value in NAMES:
         must = f"{reprlib.repr(error.instance)} must be {NAMES[error.validator_value]}"
-        return f"{must}: {LIKE}, or leave it out"
-    return f"{error.message}: {LIKE}, or leave it out"
+        return f"{must}: {SEE_EXAMPLE}, or remove the key"
+    return f"{error.message}: {SEE_EXAMPLE}, or remove the key"
 
 
 def constraints() -> dict[str, set[str]]:
-    """Versions of each package in constraints.txt, which may differ by Python."""
+    """Return the versions of each package in constraints.txt; they may depend on Python's."""
     found: dict[str, set[str]] = {}
     for line in CONSTRAINTS.read_text().splitlines():
         name, _, version = line.partition("==")
@@ -98,11 +104,11 @@ def constraints() -> dict[str, set[str]]:
 
 
 def pinned(package: str) -> str:
-    """The only version of a package in constraints.txt."""
+    """Return the version of a package that constraints.txt pins once for all Pythons."""
     (version,) = constraints()[package]
     return version
 
 
 def canonical(package: str) -> str:
-    """A package's name as all its spellings come to."""
+    """Normalize a package name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()

@@ -1,4 +1,4 @@
-"""The machines of a cluster that runs, compared with this one."""
+"""Compare the nodes of a running cluster, and the user's machine, with this machine."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ from tune_jobs.ray_runtime.storage_check import on_node
 from tune_jobs.run_folder.folder import RunFolder
 
 SAME = {
-    "python": "install the same Python, to the patch, on every machine",
-    "ray": "pip install -e '.[cluster]' -c constraints.txt on every machine",
-    "torch": "pip install -e . -c constraints.txt on every machine",
-    "sources": "ray up again, which brings this checkout to every machine",
+    "python": "install the same Python, including its patch version, on every node",
+    "ray": "run pip install -e '.[cluster]' -c constraints.txt on every node",
+    "torch": "run pip install -e . -c constraints.txt on every node",
+    "sources": "run ray up again, which copies this checkout to every node",
 }
-"""What all machines must agree on, and the remedy where they do not."""
+"""Fact that must be equal on all machines -> remedy where it differs."""
 NO_GPU = "no GPU"
+NOT_CHECKED = "not checked"
 MOST_SKEW_S = 2.0
 LEAST_DISK_GB, LEAST_SHM_GB = 2.0, 0.5
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What one machine says of itself."""
+    """State of one machine: this one, the user's, or a node of the cluster."""
 
     name: str
+    """Name in the table: the host name of a node."""
     facts: dict[str, Any]
-    """What `facts` returns; `versions` alone of the laptop; empty where it did not answer."""
+    """Result of `facts`; of `versions` for the user's machine; empty if the node did not answer."""
     skew_s: float
-    """Of its clock against this machine's."""
+    """Clock skew against this machine in seconds."""
     error: str = ""
+    """Why the node did not answer; empty if it did."""
 
 
 def doctor(
@@ -57,20 +60,20 @@ def doctor(
     data: DataOptions | None = None,
     laptop: dict[str, str] | None = None,
 ) -> int:
-    """Print a table of all machines and what to do.
+    """Print a table of all machines, and each problem with its remedy.
 
     Args:
-        address: of the cluster.
-        storage: written and read back on every machine.
-        data: read on this machine, as the driver of a job is the only one that reads it.
+        address: address of the Ray cluster.
+        storage: folder or URI that every node writes to and reads back; not checked if None.
+        data: dataset to load on this machine, as only the driver of a job loads it.
         laptop: `versions` of the machine that the cluster was started from.
 
     Returns:
-        2 where something is wrong, else 0.
+        2 if there are findings, else 0.
     """
     console = Console(width=None if sys.stdout.isatty() else 130)
-    about = facts(storage) | {"data": read(data) if data else "not asked"}
-    here = [Machine(f"this one ({socket.gethostname()})", about, 0.0)]
+    about = facts(storage) | {"data": read(data) if data else NOT_CHECKED}
+    here = [Machine(f"this machine ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
     with ray_session(address):
         nodes = [examine(node, storage) for node in ray.nodes() if node["Alive"]]
@@ -80,51 +83,54 @@ def doctor(
     for name, text in wrong:
         console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False, soft_wrap=True)
     if not wrong:
-        agree = f"{len(nodes)} of {len(nodes)} machines agree" + " with yours" * len(yours)
+        agree = f"{len(nodes)} of {len(nodes)} nodes agree" + " with your machine" * len(yours)
         console.print(agree, highlight=False)
     return 2 if wrong else 0
 
 
 def facts(storage: str | None) -> dict[str, Any]:
-    """What a machine is; runs on it."""
+    """Return versions, free space, storage access and time of the machine that this runs on."""
     shm = Path("/dev/shm")
     return {
         **versions(),
         "cuda": torch.version.cuda if torch.cuda.is_available() else NO_GPU,
         "disk_gb": shutil.disk_usage("/tmp").free / 1e9,
         "shm_gb": shutil.disk_usage(shm).free / 1e9 if shm.exists() else float("inf"),
-        "storage": write_and_read(storage) if storage else "not asked",
+        "storage": write_and_read(storage) if storage else NOT_CHECKED,
         "time": time.time(),
     }
 
 
 def versions() -> dict[str, str]:
-    """What all machines must agree on, the laptop too."""
+    """Return the versions that must be equal on all machines."""
     return {
         "python": platform.python_version(),
         "ray": ray.__version__,
-        "torch": torch.__version__.partition("+")[0],  # which CUDA it is for is the GPUs' matter
+        "torch": torch.__version__.partition("+")[0],  # without the CUDA build, compared apart
         "sources": sources(),
     }
 
 
 def as_versions(words: Sequence[str]) -> dict[str, str]:
-    """`versions` of another machine, from the words NAME=VALUE that it printed.
+    """Parse the output of `versions` on another machine.
+
+    Args:
+        words: NAME=VALUE, one for each version.
 
     Raises:
-        InputError: one is of another form, or missing.
+        InputError: a version is missing, unknown or empty.
     """
     given = dict(word.partition("=")[::2] for word in words)
     if given.keys() != SAME.keys() or not all(given.values()):
         raise InputError(
-            f"--expect {' '.join(words)!r} must give {', '.join(SAME)} as NAME=VALUE: write what "
+            f"--expect {' '.join(words)!r} must have {', '.join(SAME)} as NAME=VALUE: pass what "
             "python -m tune_jobs.cluster versions prints on your machine"
         )
     return given
 
 
 def read(data: DataOptions) -> str:
-    """Whether a job that is started here can read its images; the error where it cannot."""
+    """Load a dataset as a job started here would. Return "ok" or the error."""
     try:
         load_dataset(data.data, None, data.image_column, data.label_column)
     except InputError as error:
@@ -133,7 +139,7 @@ def read(data: DataOptions) -> str:
 
 
 def sources() -> str:
-    """Hash of our own modules, as they are on this machine."""
+    """Return a hash of the Python sources of this checkout."""
     digest = hashlib.blake2b(digest_size=4)
     root = Path(__file__).parents[2]
     for package in ("trainables", "tune_jobs"):
@@ -143,7 +149,7 @@ def sources() -> str:
 
 
 def write_and_read(storage: str) -> str:
-    """Whether a storage gives back what is written to it; the error where it does not."""
+    """Write a file to a storage and read it back. Return "ok" or the error."""
     name, content = f".doctor-{uuid.uuid4().hex}", uuid.uuid4().bytes
     try:
         folder = RunFolder.at(storage)
@@ -153,56 +159,70 @@ def write_and_read(storage: str) -> str:
         folder.fs.delete_file(f"{folder.path}/{name}")
     except (InputError, OSError) as error:
         return str(error)
-    return "ok" if same else "gives back something else"
+    return "ok" if same else "the file read differs from the one written"
 
 
 def examine(node: dict[str, Any], storage: str | None) -> Machine:
-    """Ask a node."""
+    """Collect the facts of a node, or the reason why it does not answer."""
     name, start = node["NodeManagerHostname"], time.time()
     try:
         found = on_node(node["NodeID"], facts, storage)
     except (ray.exceptions.RayError, TimeoutError) as error:
         return Machine(name, {}, 0.0, str(error).strip().splitlines()[-1])
     end = time.time()
-    # Its clock is behind or ahead if its time lies outside the time that asking took.
+    # Only a time outside of the request's own start and end proves a skew.
     skew = min(found["time"] - start, 0.0) or max(found["time"] - end, 0.0)
     return Machine(name, found, skew)
 
 
 def findings(machines: list[Machine]) -> list[tuple[str, str]]:
-    """What is wrong, by machine, each with its remedy. The first machine is this one."""
+    """Return each problem as (machine name, value with rule and remedy).
+
+    Args:
+        machines: this machine first, which the others are compared with.
+    """
     here, wrong = machines[0], []
     gpus = [each for each in machines if each.facts.get("cuda", NO_GPU) != NO_GPU]
     for machine in machines:
         if machine.error:
-            wrong.append((machine.name, f"does not answer ({machine.error}): look at its logs"))
+            wrong.append((machine.name, f"does not answer ({machine.error}): check its logs"))
             continue
         for name, remedy in SAME.items():
             ours, theirs = here.facts[name], machine.facts[name]
             if ours != theirs:
-                wrong.append((machine.name, f"{name} is {theirs}, and {ours} here: {remedy}"))
+                wrong.append((machine.name, f"{name} is {theirs}, but {ours} here: {remedy}"))
         if abs(machine.skew_s) > MOST_SKEW_S:
-            text = f"its clock is off by {machine.skew_s:+.0f} s: start a time service there"
+            text = (
+                f"its clock is off by {machine.skew_s:+.0f} s, and at most {MOST_SKEW_S:g} s is "
+                "allowed: start time synchronization (NTP) there"
+            )
             wrong.append((machine.name, text))
         for name, least, place in (
             ("disk_gb", LEAST_DISK_GB, "/tmp"),
             ("shm_gb", LEAST_SHM_GB, "/dev/shm"),
         ):
             if machine.facts.get(name, least) < least:
-                text = f"{machine.facts[name]:.1f} GB are free in {place}: {least:g} or more"
+                text = (
+                    f"{machine.facts[name]:.1f} GB are free in {place}, and at least {least:g} GB "
+                    "is required: free or add space"
+                )
                 wrong.append((machine.name, text))
         if fails(machine, "storage"):
-            text = f"the storage fails there ({machine.facts['storage']}): give it the right to it"
+            text = (
+                f"it cannot write to the storage and read back ({machine.facts['storage']}): give "
+                "it access to the storage"
+            )
             wrong.append((machine.name, text))
         if fails(machine, "data"):
             text = (
-                f"the data fails there ({machine.facts['data']}), and jobs read it where they are "
-                "started: ray rsync-up cluster.yaml photos/ '~/photos/' brings a folder to the head"
+                f"it cannot load the data ({machine.facts['data']}), and jobs load it on the "
+                "machine where they are started: copy it there, to the head by ray rsync-up "
+                "cluster.yaml photos/ '~/photos/'"
             )
             wrong.append((machine.name, text))
         if machine in gpus and machine.facts["cuda"] != gpus[0].facts["cuda"]:
             text = (
-                f"CUDA is {machine.facts['cuda']}, and {gpus[0].facts['cuda']} on {gpus[0].name}: "
+                f"CUDA is {machine.facts['cuda']}, but {gpus[0].facts['cuda']} on {gpus[0].name}: "
                 f"{SAME['torch']}"
             )
             wrong.append((machine.name, text))
@@ -210,12 +230,12 @@ def findings(machines: list[Machine]) -> list[tuple[str, str]]:
 
 
 def fails(machine: Machine, what: str) -> bool:
-    """Whether a machine was asked for its storage or data, and could not."""
-    return machine.facts.get(what, "ok") not in ("ok", "not asked")
+    """Return whether the check of the storage or the data failed on a machine."""
+    return machine.facts.get(what, "ok") not in ("ok", NOT_CHECKED)
 
 
 def table(machines: list[Machine], wrong: list[tuple[str, str]]) -> Table:
-    """A row a machine, those with something wrong in red."""
+    """Return a table with one row per machine, in red if it has a problem."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("machine", "python", "ray", "torch", "CUDA", "sources", "clock", "disk", "shm",
                     "storage", "data"):  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a cluster costs an hour."""
+"""Hourly cost of a cluster."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from tune_jobs.cluster.config import Config
 
 
 def dollars_an_hour(config: Config, prices: dict[str, float]) -> tuple[float, float]:
-    """At rest, and at full size.
+    """Return the hourly cost in dollars, idle (head only) and at full size.
 
     Args:
-        config: with the numbers of machines.
-        prices: in dollars an hour, by node type.
+        config: cluster configuration, with the maximum numbers of nodes.
+        prices: dollars per hour of one node, by node type.
     """
-    rest = prices.get(config.get("head_node_type", ""), 0.0)
-    full, left = rest, config.get("max_workers", 0)
+    idle = prices.get(config.get("head_node_type", ""), 0.0)
+    full, left = idle, config.get("max_workers", 0)
     for name, kind in sorted(workers(config).items(), key=lambda item: -prices.get(item[0], 0.0)):
         count = min(left, kind.get("max_workers", left))
         full += count * prices.get(name, 0.0)
         left -= count
-    return rest, full
+    return idle, full
 
 
-def in_words(config: Config, prices: dict[str, float]) -> str:
-    """What the cluster costs, in words."""
-    rest, full = dollars_an_hour(config, prices)
-    return f"${rest:.2f} an hour at rest, ${full:.2f} at full size"
+def describe_cost(config: Config, prices: dict[str, float]) -> str:
+    """Return the hourly cost of the cluster as a phrase."""
+    idle, full = dollars_an_hour(config, prices)
+    return f"${idle:.2f} per hour idle, ${full:.2f} per hour at full size"
 
 
 def with_spot_prices(config: Config, prices: dict[str, float]) -> dict[str, float]:
-    """Prices, with AWS's of now for spot machines, in the dearest of the zones.
+    """Return the prices, with those of spot nodes replaced by AWS's current ones.
+
+    The price of a spot node is that of the most expensive zone of the configuration.
 
     Args:
-        config: of a cluster on AWS.
-        prices: in dollars an hour, by node type; those of other machines stay.
+        config: configuration of a cluster on AWS.
+        prices: dollars per hour of one node, by node type.
 
     Raises:
-        InputError: AWS does not say.
+        InputError: the permission is missing, or AWS does not answer.
     """
     spot = {name: kind["node_config"] for name, kind in on_aws(config).items() if is_spot(kind)}
     if not spot:

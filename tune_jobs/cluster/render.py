@@ -1,4 +1,4 @@
-"""cluster.yaml for other places: the same commands and mounts, with that place's machines."""
+"""Render cluster.yaml for other providers: same commands and mounts, that provider's nodes."""
 
 from __future__ import annotations
 
@@ -15,37 +15,39 @@ from tune_jobs.ray_runtime.capacity import AUTOSCALER_VARIABLE
 Provider: TypeAlias = Literal["aws", "gcp", "local", "kuberay"]
 Config: TypeAlias = dict[str, Any]
 LIFETIME_S = 24 * 3600
+"""Lifetime of a RayJob in seconds."""
 IDLE_S = 300
+"""Seconds before an idle worker, or a finished RayJob, is deleted."""
 GCP_IMAGE = (
     "projects/ubuntu-os-accelerator-images/global/images/family/"
     "ubuntu-accelerator-2204-amd64-with-nvidia-580"
 )
 GCP_MACHINES = {"head": "e2-standard-2", "gpu": "g2-standard-4", "cpu": "c3d-highcpu-8"}
-"""Node type -> machine: a head, an L4, and Zen 4 cores."""
+"""Node type -> Google's machine type: two vCPUs, an L4 GPU, eight Zen 4 vCPUs."""
 GCP_ZONE = "us-central1-a"
 GCP_DISK = f"zones/{GCP_ZONE}/diskTypes/pd-balanced"
-"""Machines of these types take no standard disk."""
+"""Disk type; these machine types do not support standard disks."""
 DISK_GB = 120
 GCP_LAST_RESORT = {"maxRunDuration": {"seconds": "90000"}, "instanceTerminationAction": "DELETE"}
-"""No machine lives for more than 25 hours."""
+"""Scheduling options that delete every node after 25 hours."""
 GCP_DELETE = f"gcloud compute instances delete $(hostname) --zone={GCP_ZONE} --quiet"
-"""What ends a machine's costs, run by itself: one that is shut down keeps its disk, and is hidden
-from `ray down`."""
+"""Command by which a node deletes itself; one that is only shut down keeps its billed disk, and
+`ray down` does not find it."""
 GCP_ACCOUNT = "ray-autoscaler-sa-v1@{project}.iam.gserviceaccount.com"
-"""Made by Ray, which gives it to the head alone; workers write to gs:// by it."""
+"""Service account that Ray creates, but gives to the head only; workers need it to write to gs://."""
 
 
 def header(how: str) -> str:
-    """What a rendered file says of itself."""
+    """Return the comment at the top of a rendered file."""
     return f"# Made by python -m tune_jobs.cluster render {how}, from cluster.yaml.\n"
 
 
 def gcp(config: Config, project: str) -> Config:
-    """For Google Cloud, with spot workers.
+    """Return the configuration for Google Cloud, with spot workers.
 
     Args:
         config: cluster.yaml.
-        project: id of the project that pays.
+        project: id of the project to bill.
     """
     made = copy.deepcopy(config)
     made["provider"] = {
@@ -64,7 +66,7 @@ def gcp(config: Config, project: str) -> Config:
             "scheduling": copy.deepcopy(GCP_LAST_RESORT),
         }
         if name != made["head_node_type"]:
-            # Deleted, not stopped, when they are taken back.
+            # Spot workers are deleted, not stopped, when they are preempted.
             node["scheduling"] |= {
                 "provisioningModel": "SPOT",
                 "onHostMaintenance": "TERMINATE",
@@ -83,19 +85,19 @@ def gcp(config: Config, project: str) -> Config:
         ("worker_start_ray_commands", "sudo shutdown -h now", GCP_DELETE),
     ):
         made[name] = [command.replace(old, new) for command in made[name]]
-    made.pop("metadata", None)  # the prices are another's
+    made.pop("metadata", None)  # prices of AWS
     return made
 
 
 def local(config: Config, head: str, workers: list[str], user: str, key: str | None) -> Config:
-    """For machines of one's own over SSH, which nothing shuts down.
+    """Return the configuration for the user's own machines over SSH, which are never shut down.
 
     Args:
         config: cluster.yaml.
-        head: address of the machine that runs no trials.
-        workers: addresses of the others.
-        user: to log in as.
-        key: file of the private key; the user's own without it.
+        head: address of the head node, which runs no trials.
+        workers: addresses of the worker nodes.
+        user: SSH user.
+        key: SSH private key file; SSH's default if None.
     """
     made = copy.deepcopy(config)
     made["provider"] = {"type": "local", "head_ip": head, "worker_ips": workers}
@@ -109,11 +111,12 @@ def local(config: Config, head: str, workers: list[str], user: str, key: str | N
 
 
 def kuberay(config: Config, image: str, entrypoint: str) -> Config:
-    """A RayJob for the operator of KubeRay, with workers that come and go.
+    """Return a RayJob for the KubeRay operator, with autoscaled workers.
 
     Args:
         config: cluster.yaml.
-        image: with Python, Ray and this package as constraints.txt has them.
+        image: container image with Python, Ray and this package, in the versions of
+            constraints.txt.
         entrypoint: command of the job.
     """
     health = {
@@ -123,7 +126,7 @@ def kuberay(config: Config, image: str, entrypoint: str) -> Config:
         "RAY_health_check_failure_threshold": "3",
     }
     types = config["available_node_types"]
-    # The driver cannot ask the operator what it may start.
+    # The driver cannot query the operator for the node types, so the environment describes them.
     known = {
         "max_workers": config["max_workers"],
         "head_node_type": config["head_node_type"],
@@ -156,7 +159,7 @@ def kuberay(config: Config, image: str, entrypoint: str) -> Config:
             "activeDeadlineSeconds": LIFETIME_S,
             "rayClusterSpec": {
                 "rayVersion": pinned("ray"),
-                # The operator makes the token, and hands it to every pod.
+                # The operator creates the token and passes it to every pod.
                 "authOptions": {"mode": "token"},
                 "enableInTreeAutoscaling": True,
                 "autoscalerOptions": {"idleTimeoutSeconds": IDLE_S, "upscalingMode": "Default"},
@@ -181,7 +184,7 @@ def _pod(image: str, resources: dict[str, int], environment: dict[str, str]) -> 
         "name": "ray",
         "image": image,
         "resources": {"limits": limits, "requests": dict(limits)},
-        # Object stores live in shared memory, of which a container has 64 MB otherwise.
+        # The object store lives in shared memory, of which containers get 64 MB by default.
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
     }
     if environment:
@@ -191,17 +194,24 @@ def _pod(image: str, resources: dict[str, int], environment: dict[str, str]) -> 
 
 
 def as_yaml(config: Config, how: str) -> str:
-    """The file, with its long commands in one piece."""
+    """Return the text of a rendered file, each command on one line.
+
+    Args:
+        config: rendered configuration.
+        how: options of `render`, for the comment at the top.
+    """
     text: str = yaml.safe_dump(config, sort_keys=False, width=10_000)
     return header(how) + text
 
 
 def required(value: str | None, option: str, provider: Provider) -> str:
-    """An option that a provider cannot do without.
+    """Return the value of an option that a provider requires.
 
     Raises:
-        InputError: it is missing.
+        InputError: the option is not set.
     """
     if not value:
-        raise InputError(f"render --provider {provider} needs {option}")
+        raise InputError(
+            f"{option} is not set, and render --provider {provider} requires it: add {option}"
+        )
     return value

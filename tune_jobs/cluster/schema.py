@@ -1,4 +1,4 @@
-"""Types of what is read of a cluster's file, as Ray's own schema leaves many of them open."""
+"""JSON schema of the keys that we read; Ray's own schema leaves many of their types open."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ COMMANDS = (
 
 
 def mapping(values: Schema | None = None, **known: Schema) -> Schema:
-    """The schema of a mapping whose keys are text.
+    """Return the schema of a mapping with string keys.
 
     Args:
-        values: schema of the values that have none of their own.
-        known: schemas of the values of these keys.
+        values: schema of the values of all other keys; anything if omitted.
+        known: schemas of the values of these keys, by key.
     """
     made = {"type": "object", "propertyNames": TEXT, "properties": known}
     return made if values is None else made | {"additionalProperties": values}
 
 
 def on(*providers: str) -> Schema:
-    """The schema of a configuration for one of these providers."""
+    """Return a schema that matches the configurations for one of these providers."""
     return {"properties": {"provider": {"properties": {"type": {"enum": providers}}}}}
 
 

@@ -7,7 +7,7 @@ from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home folder with a token, and the checkout to mount from."""
+    """A home folder with a token; the working directory is the checkout."""
     token = tmp_path / "home" / ".ray" / "auth_token"
     token.parent.mkdir(parents=True)
     token.write_text("secret")

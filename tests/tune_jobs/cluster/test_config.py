@@ -20,9 +20,9 @@ def refused(capsys, file, *words):
     ("text", "words"),
     [
         (None, ["cannot be read", "check the path"]),
-        (b"a: [", ["is no YAML"]),
-        (b"\xff\xfe\xfa", ["is no YAML"]),
-        (b"- a", ["must be a mapping"]),
+        (b"a: [", ["is not valid YAML"]),
+        (b"\xff\xfe\xfa", ["is not valid YAML"]),
+        (b"- a", ["['a'] must be a mapping"]),
     ],
 )
 def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
@@ -35,22 +35,22 @@ def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        ("max_worker", 3, ["max_worker", "refused by Ray", "as cluster.yaml does"]),
-        ("provider.type", "nowhere", ["nowhere", "refused by Ray", "as cluster.yaml does"]),
-        ("head_node_type", "other", ["head_node_type", "refused by Ray"]),
-        ("cluster_name", 3, ["cluster_name: 3 must be text"]),
-        ("provider", None, ["provider: None must be a mapping", "as cluster.yaml does"]),
+        ("max_worker", 3, ["max_worker", "rejected by Ray", "see cluster.yaml for an example"]),
+        ("provider.type", "nowhere", ["nowhere", "rejected by Ray", "cluster.yaml for an example"]),
+        ("head_node_type", "other", ["head_node_type", "rejected by Ray"]),
+        ("cluster_name", 3, ["cluster_name: 3 must be a string"]),
+        ("provider", None, ["provider: None must be a mapping", "see cluster.yaml for an example"]),
         ("provider", "aws", ["provider: 'aws' must be a mapping"]),
         ("provider", ..., ["'provider' is missing"]),
         ("provider.region", ..., ["provider: 'region' is missing"]),
-        ("provider.region", "", ["provider.region: ''", "as cluster.yaml does"]),
+        ("provider.region", "", ["provider.region: ''", "see cluster.yaml for an example"]),
         ("provider.security_group", None, ["provider.security_group: None must be a mapping"]),
-        ("setup_commands", None, ["setup_commands: None must be a list", "leave it out"]),
-        ("setup_commands", [{"a": 1}], ["setup_commands.0: {'a': 1} must be text"]),
+        ("setup_commands", None, ["setup_commands: None must be a list", "remove the key"]),
+        ("setup_commands", [{"a": 1}], ["setup_commands.0: {'a': 1} must be a string"]),
         ("file_mounts", None, ["file_mounts: None must be a mapping"]),
         ("file_mounts", ["a"], ["file_mounts: ['a'] must be a mapping"]),
-        ("file_mounts", {"~/a": None}, ["file_mounts.~/a: None must be text"]),
-        ("file_mounts", {1: "a"}, ["file_mounts: 1 must be text"]),
+        ("file_mounts", {"~/a": None}, ["file_mounts.~/a: None must be a string"]),
+        ("file_mounts", {1: "a"}, ["file_mounts: 1 must be a string"]),
         ("available_node_types", ["gpu"], ["available_node_types: ['gpu'] must be a mapping"]),
         ("available_node_types", {}, ["available_node_types: must not be empty"]),
         ("available_node_types", ..., ["'available_node_types' is missing"]),
@@ -58,7 +58,7 @@ def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
         ("available_node_types.gpu.node_config", None, ["node_config: None must be a mapping"]),
         ("head_node_type", ..., ["'head_node_type' is missing"]),
         ("docker", None, ["docker: None must be a mapping"]),
-        ("docker", {"image": "ray"}, ["refused by Ray", "container"]),
+        ("docker", {"image": "ray"}, ["rejected by Ray", "container"]),
         ("idle_timeout_minutes", "5", ["idle_timeout_minutes: '5' must be a number"]),
         ("metadata.dollars_per_hour", None, ["dollars_per_hour: None must be a mapping"]),
         ("metadata.dollars_per_hour", "x", ["dollars_per_hour: 'x' must be a mapping"]),
@@ -68,13 +68,13 @@ def test_what_is_no_configuration_is_one_message(text, words, tmp_path, capsys):
 )
 def test_a_key_that_cannot_be_read_is_one_message(place, value, words, config, tmp_path, capsys):
     *above, key = place.split(".")
-    part = config
+    section = config
     for each in above:
-        part = part[each]
+        section = section[each]
     if value is ...:
-        del part[key]
+        del section[key]
     else:
-        part[key] = value
+        section[key] = value
     file = tmp_path / "bad.yaml"
     file.write_text(yaml.safe_dump(config))
     refused(capsys, file, *words)

@@ -24,13 +24,13 @@ def test_machines_that_agree_have_nothing_wrong(machine):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"python": "3.11.1"}, ["python is 3.11.1", "to the patch"]),
+        ({"python": "3.11.1"}, ["python is 3.11.1", "including its patch version"]),
         ({"ray": "2.50.0"}, ["ray is 2.50.0", "constraints.txt"]),
         ({"torch": "2.9.0"}, ["torch is 2.9.0"]),
         ({"sources": "beef"}, ["sources is beef", "ray up again"]),
         ({"disk_gb": 0.1}, ["0.1 GB are free in /tmp"]),
         ({"shm_gb": 0.06}, ["0.1 GB are free in /dev/shm"]),
-        ({"storage": "AccessDenied"}, ["AccessDenied", "give it the right"]),
+        ({"storage": "AccessDenied"}, ["AccessDenied", "give it access"]),
         ({"data": "'photos' is no folder"}, ["'photos' is no folder", "ray rsync-up"]),
     ],
 )
@@ -57,7 +57,7 @@ def test_cuda_is_compared_where_there_are_gpus(machine):
                 for name, cuda in names.items()]  # fmt: skip
     ((name, text),) = findings([changed(machine, cuda="no GPU"), *machines])
     assert name == "h5"
-    assert "CUDA is 12.8, and 13.0 on h3" in text
+    assert "CUDA is 12.8, but 13.0 on h3" in text
 
 
 def test_a_build_of_torch_for_another_cuda_is_the_same_torch(monkeypatch):
@@ -65,7 +65,7 @@ def test_a_build_of_torch_for_another_cuda_is_the_same_torch(monkeypatch):
     assert versions()["torch"] == "2.14.1"
 
 
-# Before the module's Ray, which would be used as it is found.
+# Before the tests that start Ray, which this one would then use.
 def test_an_address_that_does_not_answer_is_one_message(capsys):
     assert run("doctor", "--address", "127.0.0.1:1") == 2
     assert "nothing answers at 127.0.0.1:1" in capsys.readouterr().err
@@ -79,14 +79,14 @@ def test_what_the_laptop_did_not_print_is_refused(words, capsys):
 
 @pytest.fixture
 def laptop(capsys):
-    """What `versions` prints there."""
+    """Words that `versions` prints there."""
     assert run("versions") == 0
     return capsys.readouterr().out.split()
 
 
 def test_the_laptop_is_compared_and_the_data_read(local_ray, laptop, capsys):
     assert run("doctor", "--expect", *laptop, "--data", "digits") == 0
-    assert "1 of 1 machines agree with yours" in capsys.readouterr().out
+    assert "1 of 1 nodes agree with your machine" in capsys.readouterr().out
 
 
 def test_another_laptop_and_missing_data_are_named(local_ray, laptop, capsys):

@@ -42,7 +42,7 @@ def test_aws_is_written_with_the_image_of_today(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     given = node(read_config(CLUSTER_FILE))["ImageId"]
     assert run("render", "--provider", "aws", "--pin") == 2
-    assert given.removeprefix("resolve:ssm:") in capsys.readouterr().err  # moto has not that one
+    assert given.removeprefix("resolve:ssm:") in capsys.readouterr().err  # which moto does not have
     known = "resolve:ssm:/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
     file = tmp_path / "cluster.yaml"
     file.write_text(CLUSTER_FILE.read_text().replace(given, known))
@@ -97,7 +97,7 @@ def test_google_deletes_machines_whatever_ends_them(capsys):
         assert (scheduling.get("provisioningModel") == "SPOT") == (name != "head")
         assert scheduling["instanceTerminationAction"] == "DELETE"
         assert scheduling["maxRunDuration"] == {"seconds": str(25 * 3600)}
-    assert "shutdown" not in text  # after which Google keeps the machine, and bills its disk
+    assert "shutdown" not in text  # after which Google keeps the node, and bills its disk
     for which in ("head", "worker"):
         commands = "".join(made[f"{which}_start_ray_commands"])
         assert "gcloud compute instances delete $(hostname) --zone=us-central1-a" in commands
@@ -142,7 +142,7 @@ def test_google_without_its_client_is_found(capsys, monkeypatch):
 
 KUBERAY = ["--provider", "kuberay", "--image", "registry/bakeoff:1",
            "--entrypoint", "python tune_jobs/lr_grid.py"]  # fmt: skip
-TEMPLATE = {"type": "object"}  # of pods, which have a schema of their own
+TEMPLATE = {"type": "object"}  # pods are validated apart
 START = {"type": "object", "additionalProperties": {"type": "string"}}
 NUMBER, YES_OR_NO, TEXT = {"type": "integer"}, {"type": "boolean"}, {"type": "string"}
 
@@ -151,7 +151,7 @@ def fields(**known):
     return {"type": "object", "additionalProperties": False, "properties": known}
 
 
-# Names and types of the fields of RayJob and RayCluster, ray.io/v1, that are of use here.
+# Names and types of the fields of RayJob and RayCluster, ray.io/v1, that we may use.
 RAY_JOB = fields(
     apiVersion={"const": "ray.io/v1"}, kind={"const": "RayJob"}, metadata={"type": "object"},
     spec=fields(

@@ -1,1 +1,1 @@
-"""What can be wrong with a cluster file, found before money is spent."""
+"""Checks of a cluster configuration that start nothing. Each one yields its findings as text."""

@@ -1,4 +1,4 @@
-"""What AWS says of a configuration, before anything is started. Nothing is changed there."""
+"""Checks that query AWS. They only read, and start nothing."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from tune_jobs.run_folder.folder import RunFolder
 
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 RESOLVED = "resolve:ssm:"
-"""How an ImageId begins that is looked up by name."""
+"""Prefix of an ImageId that is a name, which AWS resolves to an AMI."""
 ABSENT = re.compile(r"Invalid|Malformed|Missing|NoSuch|ParameterNotFound|ValidationException")
-"""Codes by which AWS says that there is no such thing."""
+"""Error codes of AWS for a thing that does not exist."""
 DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+"""Error codes of AWS for a missing permission."""
 
 
 class NotThereError(InputError):
-    """AWS has no such thing; `code` is its word for that."""
+    """AWS has no such thing; `code` is its error code."""
 
     def __init__(self, code: str, right: str):
-        super().__init__(f"AWS has no such thing as {right} asks for ({code}): correct the name")
+        super().__init__(f"AWS found nothing for {right} ({code}): correct the name")
         self.code = code
 
 
 def ask(region: str, right: str, **given: Any) -> Any:
-    """What AWS answers.
+    """Call an operation of AWS and return its response.
 
     Args:
-        region: that is asked.
-        right: to ask it, as ec2:DescribeImages.
-        given: what is asked for.
+        region: region to call.
+        right: permission for the operation, which also names it: ec2:DescribeImages.
+        given: parameters of the operation.
 
     Raises:
-        NotThereError: it has no such thing.
-        InputError: it does not say.
+        NotThereError: AWS has no such thing.
+        InputError: the permission is missing, or AWS does not answer.
     """
     service, operation = right.split(":")
     try:
@@ -54,35 +55,36 @@ def ask(region: str, right: str, **given: Any) -> Any:
             raise NotThereError(code, right) from error
         if code in DENIED:
             raise InputError(
-                f"these credentials may not look ({code}): give them {right}, or check --offline"
+                f"these credentials lack {right} ({code}): grant it, or check with --offline"
             ) from error
-        raise InputError(f"AWS does not answer to {right} ({code}): try again later") from error
+        raise InputError(f"AWS did not answer {right} ({code}): try again later") from error
     except BotoCoreError as error:
-        raise InputError(f"AWS does not answer to {right} ({error}): try again later") from error
+        raise InputError(f"AWS did not answer {right} ({error}): try again later") from error
 
 
 def account(region: str) -> str:
-    """Number of the account that the credentials belong to.
+    """Return the id of the account that the credentials belong to.
 
     Raises:
-        InputError: there are none, they are refused, or the region does not answer.
+        InputError: there are no credentials, AWS rejects them, or the region does not answer.
     """
     try:
         return str(boto3.client("sts", region_name=region).get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as error:
         raise InputError(
-            f"AWS does not answer in {region} ({error}): give credentials (aws configure, "
-            "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), and check "
+            f"AWS did not identify the account in {region} ({error}): set credentials (aws "
+            "configure, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), and check "
             "provider.region"
         ) from error
 
 
 def aws_findings(config: Config) -> list[str]:
-    """What would fail when machines are asked for, or be open, and what AWS does not tell."""
-    return [finding for look in LOOKS for finding in _as_far_as_told(look(config))]
+    """Return the findings of all checks that query AWS, including those that could not be made."""
+    return [finding for check in CHECKS for finding in _until_error(check(config))]
 
 
-def _as_far_as_told(found: Iterator[str]) -> Iterator[str]:
+def _until_error(found: Iterator[str]) -> Iterator[str]:
+    """Yield the findings of a check; an InputError that ends it is the last one."""
     try:
         yield from found
     except InputError as error:
@@ -90,20 +92,20 @@ def _as_far_as_told(found: Iterator[str]) -> Iterator[str]:
 
 
 def spot_role(config: Config) -> Iterator[str]:
-    """Whether the account has what spot machines need, which the head may not make."""
+    """Check that the account has the role that spot instances need; the head cannot create it."""
     if not any(is_spot(kind) for kind in on_aws(config).values()):
         return
     try:
         ask(config["provider"]["region"], "iam:GetRole", RoleName=SPOT_ROLE)
     except NotThereError as error:
         yield (
-            f"the account has no role {SPOT_ROLE} ({error.code}), without which no spot machine "
-            "starts: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
+            f"the account has no role {SPOT_ROLE} ({error.code}), which spot instances need: run "
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
         )
 
 
 def security_group(config: Config) -> Iterator[str]:
-    """Whether the group that Ray would take as it finds it opens SSH alone."""
+    """Check that an existing security group, which Ray uses unchanged, opens SSH only."""
     given = config["provider"].get("security_group", {}).get("GroupName")
     name = given or f"ray-autoscaler-{config['cluster_name']}"
     named = [{"Name": "group-name", "Values": [name]}]
@@ -111,32 +113,32 @@ def security_group(config: Config) -> Iterator[str]:
     for group in answer["SecurityGroups"]:
         for opened in open_rules(group["IpPermissions"]):
             yield (
-                f"the security group {name} ({group['GroupId']}) is there already, and Ray takes "
-                f"it as it stands, which opens {opened}: remove that rule, or give another "
-                "provider.security_group.GroupName"
+                f"the security group {name} ({group['GroupId']}) already exists and opens "
+                f"{opened}; Ray uses it unchanged, and only SSH may be open: remove that rule, or "
+                "set another provider.security_group.GroupName"
             )
 
 
 def instance_types(config: Config) -> Iterator[str]:
-    """Whether the region has such machines, and they the resources that Ray is told of."""
+    """Check that the region has each instance type, with at least the configured resources."""
     region = config["provider"]["region"]
     for name, kind in on_aws(config).items():
         where, machine = f"available_node_types.{name}", kind["node_config"]["InstanceType"]
         try:
             has = resources(region, machine)
         except NotThereError as error:
-            yield f"{where}: {region} has no InstanceType {machine} ({error.code}): take another"
+            yield f"{where}: {region} has no InstanceType {machine} ({error.code}): use another"
             continue
         for resource, count in kind["resources"].items():
             if resource in has and count > has[resource]:
                 yield (
-                    f"{where}.resources.{resource} is {count}, and {machine} has {has[resource]}: "
-                    "correct it"
+                    f"{where}.resources.{resource} is {count}, but {machine} has {has[resource]}: "
+                    f"set it to {has[resource]}"
                 )
 
 
 def machines_in_zones(config: Config) -> Iterator[str]:
-    """Whether one of the zones has such machines."""
+    """Check that at least one of the zones offers each instance type."""
     region = config["provider"]["region"]
     of_region = [zone for zone in zones(config) if zone.startswith(region)]
     if not of_region:
@@ -146,20 +148,20 @@ def machines_in_zones(config: Config) -> Iterator[str]:
         named = [{"Name": "instance-type", "Values": [machine]}]
         where = {"LocationType": "availability-zone", "Filters": named}
         answer = ask(region, "ec2:DescribeInstanceTypeOfferings", **where)["InstanceTypeOfferings"]
-        # A type that the whole region lacks is among the findings.
+        # instance_types() reports a type that the whole region lacks.
         if answer and not {each["Location"] for each in answer} & set(of_region):
             yield (
-                f"available_node_types.{name}: {machine} is in none of {', '.join(of_region)}: "
-                "take another InstanceType or provider.availability_zone"
+                f"available_node_types.{name}: {machine} is offered in none of "
+                f"{', '.join(of_region)}: use another InstanceType or provider.availability_zone"
             )
 
 
 def resources(region: str, machine: str) -> dict[str, int]:
-    """Virtual cores and GPUs of an instance type.
+    """Return the numbers of vCPUs and GPUs of an instance type, as {"CPU": …, "GPU": …}.
 
     Raises:
-        NotThereError: the region has no such type.
-        InputError: AWS does not say.
+        NotThereError: the region has no such instance type.
+        InputError: the permission is missing, or AWS does not answer.
     """
     (about,) = ask(region, "ec2:DescribeInstanceTypes", InstanceTypes=[machine])["InstanceTypes"]
     gpus = sum(gpu["Count"] for gpu in about.get("GpuInfo", {}).get("Gpus", []))
@@ -167,7 +169,7 @@ def resources(region: str, machine: str) -> dict[str, int]:
 
 
 def images(config: Config) -> Iterator[str]:
-    """Whether the machines' images are there."""
+    """Check that the image of each node type exists in the region."""
     region = config["provider"]["region"]
     for name, kind in on_aws(config).items():
         given = kind["node_config"].get("ImageId", "")
@@ -178,13 +180,13 @@ def images(config: Config) -> Iterator[str]:
                 raise NotThereError("InvalidAMIID.NotFound", "ec2:DescribeImages")
         except NotThereError as error:
             yield (
-                f"available_node_types.{name}: {region} has no ImageId {given or 'given'} "
-                f"({error.code}): an AMI is of one region; take one of it"
+                f"available_node_types.{name}: {region} has no ImageId {given or '(unset)'} "
+                f"({error.code}), and an AMI belongs to one region: use one of {region}"
             )
 
 
 def profiles(config: Config) -> Iterator[str]:
-    """Whether the machines' rights have been made."""
+    """Check that the instance profile of each node type exists."""
     for name, kind in on_aws(config).items():
         given = kind["node_config"].get("IamInstanceProfile", {}).get("Name")
         if given is None:
@@ -194,12 +196,12 @@ def profiles(config: Config) -> Iterator[str]:
             ask(region, "iam:GetInstanceProfile", InstanceProfileName=given)
         except NotThereError as error:
             yield (
-                f"available_node_types.{name}: there is no IamInstanceProfile {given} "
-                f"({error.code}): make it as docs/aws tells"
+                f"available_node_types.{name}: the account has no IamInstanceProfile {given} "
+                f"({error.code}): create it with the policy of docs/aws, as docs/clusters.md shows"
             )
 
 
-LOOKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     spot_role,
     security_group,
     instance_types,
@@ -210,10 +212,10 @@ LOOKS: tuple[Callable[[Config], Iterator[str]], ...] = (
 
 
 def images_of_today(config: Config) -> dict[str, str]:
-    """What AWS means today by the images that are looked up by name, as far as it knows them.
+    """Return {ImageId: AMI} of the images that are given by name, without unknown names.
 
     Raises:
-        InputError: it does not say.
+        InputError: the permission is missing, or AWS does not answer.
     """
     found = {}
     for kind in on_aws(config).values():
@@ -225,14 +227,17 @@ def images_of_today(config: Config) -> dict[str, str]:
 
 
 def with_images_of_today(text: str, config: Config) -> str:
-    """A cluster's file with AMIs for the names of images, so that all its machines keep to them.
+    """Replace the image names in a cluster file with the AMIs that they resolve to today.
 
     Args:
-        text: of the file.
-        config: what it says.
+        text: text of the cluster file.
+        config: configuration that it holds.
+
+    Returns:
+        Text of the new cluster file.
 
     Raises:
-        InputError: AWS does not answer, or knows no image of a name.
+        InputError: AWS does not answer, or has no image of that name.
     """
     region = config["provider"]["region"]
     account(region)
@@ -241,18 +246,22 @@ def with_images_of_today(text: str, config: Config) -> str:
     if RESOLVED in text:
         name = text.split(RESOLVED)[1].split()[0]
         raise InputError(
-            f"AWS knows no image by the name of {name} in {region}: give ImageId the name or the "
-            "AMI of one that is there"
+            f"AWS has no image named {name} in {region}: set ImageId to a name or an AMI that "
+            "exists there"
         )
     return text
 
 
 def looked_up(region: str, given: str) -> str:
-    """The AMI that AWS means today by a public name of its own.
+    """Return the AMI that an image name resolves to today.
+
+    Args:
+        region: region of the AMI.
+        given: ImageId that begins with `RESOLVED`.
 
     Raises:
-        NotThereError: it knows no such name.
-        InputError: it does not say.
+        NotThereError: AWS has no image of that name.
+        InputError: the permission is missing, or AWS does not answer.
     """
     answer = ask(region, "ssm:GetParameter", Name=given.removeprefix(RESOLVED))
     value: str = answer["Parameter"]["Value"]
@@ -260,13 +269,16 @@ def looked_up(region: str, given: str) -> str:
 
 
 def storage_findings(uri: str) -> Iterator[str]:
-    """Whether a storage can be written and read back with these credentials."""
+    """Check that these credentials can list and write a storage."""
     if "://" not in uri:
-        yield f"--storage-path {uri} is a folder of one machine: give s3://bucket/path"
+        yield (
+            f"--storage-path {uri} is a folder on this machine, which the nodes cannot see: use "
+            "s3://bucket/path or gs://bucket/path"
+        )
         return
     try:
         folder = RunFolder.at(uri)
-        folder.names()  # which fails sooner than writing, where nobody answers
+        folder.names()  # fails sooner than a write if the server does not answer
         folder.make()
     except InputError as error:
         yield str(error)

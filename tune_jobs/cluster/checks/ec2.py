@@ -1,4 +1,4 @@
-"""Parts of a configuration: its commands and node types, and what EC2 would refuse of them."""
+"""Accessors of a configuration, and the check of node_config against the schema of EC2's API."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ from tune_jobs.cluster.config import Config
 
 
 def commands(config: Config, key: str) -> str:
-    """A list of commands as one text."""
+    """Return a list of commands as one text, a line each."""
     return "\n".join(config.get(key, []))
 
 
 def zones(config: Config) -> list[str]:
-    """Zones in which machines may be started; empty for all of the region."""
+    """Return the availability zones in which nodes may start; empty means all of the region."""
     given = config["provider"].get("availability_zone", "").split(",")
     return [zone.strip() for zone in given if zone.strip()]
 
 
 def workers(config: Config) -> dict[str, Config]:
-    """Node types beside the head's."""
+    """Return the worker node types by name."""
     types = config.get("available_node_types", {})
     return {name: kind for name, kind in types.items() if name != config.get("head_node_type")}
 
 
 def on_aws(config: Config) -> dict[str, Config]:
-    """Node types on AWS that EC2 would not refuse unseen, by name."""
+    """Return the node types, by name, whose node_config is valid for EC2; empty if not on AWS."""
     if config["provider"]["type"] != "aws":
         return {}
     types = config["available_node_types"]
-    return {name: kind for name, kind in types.items() if not list(refused(kind["node_config"]))}
+    return {name: kind for name, kind in types.items() if not list(invalid(kind["node_config"]))}
 
 
 def is_spot(kind: Config) -> bool:
-    """Whether machines of a node type on AWS are of the spot market."""
+    """Return whether a node type on AWS uses spot instances."""
     options = kind["node_config"].get("InstanceMarketOptions", {})
     return bool(options.get("MarketType") == "spot")
 
 
 def node_config(config: Config) -> Iterator[str]:
-    """Typing errors that EC2 would refuse only when a machine is asked for."""
+    """Check names and types of node_config, which EC2 would only reject at node launch."""
     if config["provider"]["type"] == "aws":
         for name, kind in config["available_node_types"].items():
-            for reason in refused(kind["node_config"]):
+            for reason in invalid(kind["node_config"]):
                 yield f"available_node_types.{name}.node_config: {reason}"
 
 
-def refused(node: Config) -> Iterator[str]:
-    """What of a machine's description EC2 takes for none."""
+def invalid(node: Config) -> Iterator[str]:
+    """Yield why EC2 would reject a node_config."""
     yield from mistyped("RunInstances", {**node, "MinCount": 1, "MaxCount": 1})
     if "InstanceType" not in node:
-        yield "there is no InstanceType, for which AWS takes m1.small: name one"
+        yield "InstanceType is missing, and EC2 would use m1.small: set it"
 
 
 def mistyped(operation: str, given: dict[str, Any]) -> Iterator[str]:
-    """Names and types that an operation of EC2 does not know."""
+    """Yield the unknown names and wrong types among the parameters of an EC2 operation."""
     shape = _ec2().operation_model(operation).input_shape
     for line in ParamValidator().validate(given, shape).generate_report().splitlines():
-        yield line.split(", must be one of")[0]
+        yield line.split(", must be one of")[0] + ": correct the name or the value"
 
 
 @functools.cache
 def _ec2() -> ServiceModel:
-    # Without a session, which would look for the credentials' profile.
+    # A session would fail if AWS_PROFILE names a profile that does not exist.
     return ServiceModel(Loader().load_service_model("ec2", "service-2"), "ec2")

@@ -1,4 +1,4 @@
-"""What Google Cloud would refuse, by its own description of a machine."""
+"""Check of node_config against the schema of Google's Compute Engine API."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from referencing.jsonschema import DRAFT3
 
 
 def gcp_node_config(config: dict[str, Any]) -> Iterator[str]:
-    """Typing errors that Compute Engine would refuse only when a machine is asked for."""
+    """Check names and types of node_config, which Google would only reject at node launch."""
     if config["provider"]["type"] != "gcp":
         return
     try:
         from googleapiclient.discovery_cache import get_static_doc
     except ImportError:
         yield (
-            "google-api-python-client is not installed, without which Ray starts nothing on Google "
-            "Cloud: pip install -e '.[cluster,gcp]' -c constraints.txt"
+            "google-api-python-client is not installed, and Ray needs it to start nodes on Google "
+            "Cloud: run pip install -e '.[cluster,gcp]' -c constraints.txt"
         )
         return
     schemas = json.loads(get_static_doc("compute", "v1"), object_hook=_strict)["schemas"]
@@ -29,12 +29,12 @@ def gcp_node_config(config: dict[str, Any]) -> Iterator[str]:
     )
     validator = Draft3Validator({"$ref": "Instance"}, registry=known)
     for name, kind in config["available_node_types"].items():
-        # Ray takes the template out, which is no part of a machine.
+        # Ray removes this key before it passes the rest to Google.
         given = {k: v for k, v in kind["node_config"].items() if k != "sourceInstanceTemplate"}
         for error in validator.iter_errors(given):
             place = ".".join(["node_config", *map(str, error.absolute_path)])
             yield (
-                f"available_node_types.{name}.{place} is not as Compute Engine takes it "
+                f"available_node_types.{name}.{place} is not valid for Compute Engine "
                 f"({error.message}): correct the name or the value"
             )
 
@@ -42,7 +42,7 @@ def gcp_node_config(config: dict[str, Any]) -> Iterator[str]:
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") == "object" and "properties" in schema:
         schema["additionalProperties"] = False
-    # JSON has no such integers, so they are described as strings; both are taken.
+    # The schema describes 64-bit integers as strings, but the API accepts both.
     if schema.get("format") in ("int64", "uint64"):
         schema["type"] = ["string", "integer"]
     return schema

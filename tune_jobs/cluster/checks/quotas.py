@@ -1,4 +1,4 @@
-"""How many virtual cores an account may have at a time, on demand and on the spot market."""
+"""Check of the account's vCPU quotas, for on-demand and spot instances."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAMILIES = {
     "p": "P",
     **dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"), "standard"),
 }
-"""Letters that an instance type begins with -> whose cores AWS counts with its own."""
+"""Leading letters of an instance type -> family that shares one quota."""
 CODES = {
     ("G and VT", "on-demand"): "L-DB2E81BA",
     ("G and VT", "spot"): "L-3819A6DF",
@@ -28,14 +28,16 @@ CODES = {
     ("standard", "on-demand"): "L-1216C47A",
     ("standard", "spot"): "L-34B43A08",
 }
+"""(family, market) -> code of the quota in AWS's Service Quotas."""
 
 
 def quota_findings(config: Config, say: Callable[[str], None]) -> Iterator[str]:
-    """Whether the account may have one machine of each type.
+    """Check that the quotas allow at least one instance of each type.
 
     Args:
-        config: of a cluster on AWS.
-        say: is told of quotas that are not known: who may start machines need not see them.
+        config: configuration of a cluster on AWS.
+        say: prints a line for each unknown quota, which is no finding, as the right to start
+            instances does not include the right to read quotas.
     """
     region = config["provider"]["region"]
     for (family, market), (cores, machine) in largest(config).items():
@@ -45,19 +47,24 @@ def quota_findings(config: Config, say: Callable[[str], None]) -> Iterator[str]:
             answer = client.get_service_quota(ServiceCode="ec2", QuotaCode=code)
         except (BotoCoreError, ClientError) as error:
             reason = error.response["Error"]["Code"] if isinstance(error, ClientError) else error
-            say(f"the {market} quota is not known ({reason}): look for {code}, of {family} types")
+            say(
+                f"the {market} quota is unknown ({reason}): look up {code} ({family} instances) in "
+                "Service Quotas"
+            )
             continue
         allowed = answer["Quota"]["Value"]
         if allowed < cores:
             yield (
-                f"the account may have {allowed:.0f} virtual cores of {market} machines of "
-                f"{family} types, and one {machine} has {cores}: ask AWS for more (Service "
-                f"Quotas, {code})"
+                f"the account's quota is {allowed:.0f} vCPUs of {market} {family} instances, but "
+                f"one {machine} has {cores}: request an increase of {code} in Service Quotas"
             )
 
 
 def largest(config: Config) -> dict[tuple[str, str], tuple[int, str]]:
-    """Cores and name of the largest machine of each family and market, as far as they are known."""
+    """Return {(family, market): (vCPUs, instance type)} of the largest instance type of each.
+
+    Instance types of unknown families, and those that AWS does not describe, are left out.
+    """
     found: dict[tuple[str, str], tuple[int, str]] = {}
     for kind in on_aws(config).values():
         machine = kind["node_config"]["InstanceType"]
@@ -66,7 +73,7 @@ def largest(config: Config) -> dict[tuple[str, str], tuple[int, str]]:
         if family is None:
             continue
         key = (family, "spot" if is_spot(kind) else "on-demand")
-        with contextlib.suppress(InputError):  # among the findings
+        with contextlib.suppress(InputError):  # instance_types() reports it
             cores = resources(config["provider"]["region"], machine)["CPU"]
             found[key] = max(found.get(key, (0, "")), (cores, machine))
     return found

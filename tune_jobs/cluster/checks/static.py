@@ -1,4 +1,4 @@
-"""What can be known of a cluster before money is spent: nothing is started."""
+"""Checks that need nothing but the configuration and this machine."""
 
 from __future__ import annotations
 
@@ -13,75 +13,83 @@ from tune_jobs.cluster.checks.versions import versions
 from tune_jobs.cluster.config import Config
 
 MOST_MOUNTED = 20_000_000
-"""Bytes; Ray hashes and copies all of them at every start."""
+"""Largest total size of file_mounts in bytes; Ray hashes and copies all of it at every start."""
 LOST_NODE_S = 10
+"""Longest time in seconds until a lost node is detected."""
 
 
 def static_findings(config: Config) -> list[str]:
-    """What is wrong with a configuration, as far as it says by itself."""
+    """Return the findings of all offline checks."""
     return [finding for check in STATIC for finding in check(config)]
 
 
 def zones_of_the_region(config: Config) -> Iterator[str]:
-    """Whether AWS has the zones where it is asked for machines."""
+    """Check that the availability zones are in the region."""
     if config["provider"]["type"] != "aws":
         return
     region = config["provider"]["region"]
     if others := [zone for zone in zones(config) if not zone.startswith(region)]:
-        yield f"provider.availability_zone: {region} has no {', '.join(others)}: take its zones"
+        yield (
+            f"provider.availability_zone has {', '.join(others)}, which {region} does not have: "
+            f"use zones of {region}"
+        )
 
 
 def head_runs_no_trials(config: Config) -> Iterator[str]:
-    """The driver must not wait for trials."""
+    """Check that the head offers no cores to trials, which would slow down the driver."""
     if "--num-cpus=0" not in commands(config, "head_start_ray_commands"):
         yield (
-            "head_start_ray_commands let trials run on the head, beside the driver: add "
-            "--num-cpus=0 to ray start"
+            "head_start_ray_commands let trials run on the head, which must be free for the "
+            "driver: add --num-cpus=0 to ray start"
         )
 
 
 def mounts(config: Config) -> Iterator[str]:
-    """What is copied to every node."""
+    """Check that file_mounts exist, and are small, as they are copied to every node."""
     total = 0
     for target, source in config.get("file_mounts", {}).items():
         path = Path(source).expanduser()
         if not path.exists():
             remedy = (
-                "make it with `ray get-auth-token --generate`"
+                "create it with `ray get-auth-token --generate`"
                 if path.name == "auth_token"
                 else "check the path"
             )
-            yield f"file_mounts: {source}, for {target}, is not there: {remedy}"
+            yield f"file_mounts: {source} (for {target}) does not exist: {remedy}"
             continue
         files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
         total += sum(file.stat().st_size for file in files)
         for unwanted in (".git", "runs", ".venv"):
             if (path / unwanted).exists():
-                yield f"file_mounts: {source} brings {unwanted} along: mount the sources alone"
+                yield (
+                    f"file_mounts: {source} contains {unwanted}, which every node would copy: "
+                    "mount the sources only"
+                )
     if total > MOST_MOUNTED:
         yield (
             f"file_mounts hold {total / 1e6:,.0f} MB, which every node hashes and copies at every "
-            f"start: {MOST_MOUNTED / 1e6:.0f} MB at most, the sources alone"
+            f"start: mount at most {MOST_MOUNTED / 1e6:.0f} MB, the sources only"
         )
 
 
 def health(config: Config) -> Iterator[str]:
-    """How soon a lost node is noticed."""
+    """Check that a lost node is detected soon."""
     start = commands(config, "head_start_ray_commands")
     names = ("initial_delay_ms", "period_ms", "timeout_ms", "failure_threshold")
     found = {name: re.search(rf"RAY_health_check_{name}=(\d+)", start) for name in names}
     if not all(found.values()):
         yield (
-            "head_start_ray_commands leave Ray's health checks as they are, which take a minute "
-            "to notice a lost node: set RAY_health_check_* before ray start, as cluster.yaml does"
+            "head_start_ray_commands do not set all of Ray's health checks, which by default take "
+            "a minute to detect a lost node: set RAY_health_check_* before ray start, as "
+            "cluster.yaml does"
         )
         return
     values = {name: int(match[1]) for name, match in found.items() if match}
     seconds = values["failure_threshold"] * values["period_ms"] + values["timeout_ms"]
     if seconds > 1000 * LOST_NODE_S:
         yield (
-            f"head_start_ray_commands notice a lost node after {seconds / 1000:.0f} s: "
-            f"{LOST_NODE_S} s at most"
+            f"head_start_ray_commands detect a lost node only after {seconds / 1000:.0f} s: lower "
+            f"RAY_health_check_* to at most {LOST_NODE_S} s in total"
         )
 
 

@@ -1,4 +1,4 @@
-"""What AWS says of a cluster, by moto."""
+"""Checks that query AWS, against moto."""
 
 import json
 import os
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(scope="module")
 def account():
-    """An account with both profiles and the role of spot machines; the name of an image."""
+    """An account with both profiles and the role for spot instances; yields an AMI."""
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         iam = boto3.client("iam")
@@ -38,7 +38,7 @@ def account():
 
 @pytest.fixture
 def on_aws(config, account):
-    """The cluster with an image that moto knows."""
+    """The configuration with an AMI that moto has."""
     for kind in config["available_node_types"].values():
         kind["node_config"]["ImageId"] = account
     return config
@@ -70,7 +70,7 @@ def test_what_aws_would_refuse_is_found(change, words, on_aws):
         assert word in finding
 
 
-def test_images_by_name_are_told_by_number_to_be_pinned(on_aws):
+def test_image_names_resolve_to_amis(on_aws):
     name = "/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2"
     node(on_aws).update(ImageId=f"resolve:ssm:{name}")
     (ami,) = aws.images_of_today(on_aws).values()
@@ -87,7 +87,7 @@ def test_an_account_without_the_role_of_spot_machines_is_found(on_aws, monkeypat
 
 @pytest.fixture
 def answers(monkeypatch):
-    """What AWS answers to operations by name, in place of moto; a code of an error, or a dict."""
+    """Responses by operation that replace moto's: an error code or a dict."""
     given, real = {}, BaseClient._make_api_call
 
     def call(client, operation, arguments):
@@ -114,7 +114,7 @@ DASHBOARD = SSH | {"FromPort": 8265, "ToPort": 8265}
     ("operation", "answer", "words"),
     [
         ("DescribeSecurityGroups", group([SSH, WITHIN, DASHBOARD]),
-         ["bakeoff (sg-1)", "opens tcp ports 8265 to 8265 to 0.0.0.0/0"]),
+         ["bakeoff (sg-1)", "opens tcp ports 8265-8265 to 0.0.0.0/0"]),
         ("DescribeInstanceTypes", "UnauthorizedOperation",
          ["ec2:DescribeInstanceTypes", "UnauthorizedOperation"]),
         ("DescribeInstanceTypeOfferings", "UnauthorizedOperation",
@@ -134,7 +134,7 @@ def test_what_is_open_or_may_not_be_seen_is_found_once(operation, answer, words,
         assert word in finding
 
 
-def test_what_was_seen_before_a_right_was_missing_is_told(on_aws, answers):
+def test_findings_before_a_missing_permission_are_reported(on_aws, answers):
     node(on_aws, "head").update(ImageId="ami-00000000")
     node(on_aws, "cpu").update(ImageId="resolve:ssm:/nowhere")
     answers["GetParameter"] = "AccessDeniedException"
@@ -158,7 +158,7 @@ def test_one_zone_with_a_machine_is_enough(on_aws, answers):
     answers["DescribeInstanceTypeOfferings"] = offering("us-west-2d")
     findings = aws.aws_findings(on_aws)
     assert len(findings) == len(on_aws["available_node_types"])
-    assert "g5.xlarge is in none of us-west-2a, us-west-2b, us-west-2c" in findings[1]
+    assert "g5.xlarge is offered in none of us-west-2a, us-west-2b, us-west-2c" in findings[1]
 
 
 def test_aws_is_not_asked_for_what_is_no_machine(on_aws):
@@ -186,9 +186,9 @@ def test_a_quota_is_of_family_and_market(machine, spot, cores, code, config, acc
     said = []
     answers["GetServiceQuota"] = {"Quota": {"Value": cores - 1.0}}
     (finding,) = quotas.quota_findings(config, said.append)
-    assert f"may have {cores - 1} virtual cores" in finding
+    assert f"quota is {cores - 1} vCPUs" in finding
     assert f"one {machine} has {cores}" in finding
-    assert f"Service Quotas, {code}" in finding
+    assert f"increase of {code} in Service Quotas" in finding
     answers["GetServiceQuota"] = {"Quota": {"Value": float(cores)}}
     assert not list(quotas.quota_findings(config, said.append))
     assert not said
@@ -198,8 +198,8 @@ def test_a_quota_that_may_not_be_seen_is_no_finding(on_aws, answers):
     answers["GetServiceQuota"] = "AccessDeniedException"
     said = []
     assert not list(quotas.quota_findings(on_aws, said.append))
-    assert len(said) == 3  # the head's on demand, and two families' spot machines
-    assert any("the spot quota is not known (AccessDeniedException): " in line for line in said)
+    assert len(said) == 3  # the on-demand quota of the head, and the spot quotas of two families
+    assert any("the spot quota is unknown (AccessDeniedException): " in line for line in said)
 
 
 def priced(machine, zone, dollars):
@@ -209,32 +209,32 @@ def priced(machine, zone, dollars):
 def test_spot_machines_cost_what_the_dearest_zone_asks_now(on_aws, answers):
     answers["DescribeSpotPriceHistory"] = {"SpotPriceHistory": [
         priced("g5.xlarge", "us-west-2a", 0.25), priced("g5.xlarge", "us-west-2b", 0.5),
-        priced("g5.xlarge", "us-west-2d", 0.75),  # not one of the configured zones
+        priced("g5.xlarge", "us-west-2d", 0.75),  # not a configured zone
     ]}  # fmt: skip
     now = prices.with_spot_prices(on_aws, dollars_by_type(on_aws))
     assert now == dollars_by_type(on_aws) | {"gpu": 0.5}
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidParameterValue"])
-def test_spot_prices_that_are_not_told_are_no_finding(code, on_aws, answers, tmp_path, capsys):
+def test_unknown_spot_prices_are_no_finding(code, on_aws, answers, tmp_path, capsys):
     answers["DescribeSpotPriceHistory"] = code
     file = tmp_path / "cluster.yaml"
     file.write_text(yaml.safe_dump(on_aws))
     assert run("check", file) == 0
     printed = capsys.readouterr().out
-    assert "by the prices in metadata" in printed
-    assert "spot prices of now are not known" in printed
+    assert "(prices in metadata.dollars_per_hour)" in printed
+    assert "current spot prices are unknown" in printed
     assert code in printed
 
 
-def test_a_cluster_is_told_its_account_and_its_price_of_now(on_aws, tmp_path, capsys):
+def test_the_account_and_the_current_price_are_printed(on_aws, tmp_path, capsys):
     file = tmp_path / "cluster.yaml"
     file.write_text(yaml.safe_dump(on_aws))
     assert run("check", file) == 0
     printed = capsys.readouterr().out
     assert "account 123456789012, region us-west-2" in printed
-    assert "$0.10 an hour at rest, $0.10 at full size, with the spot prices of now" in printed
-    assert "quota is not known" in printed
+    assert "$0.10 per hour idle, $0.10 per hour at full size (current spot prices)" in printed
+    assert "quota is unknown" in printed
 
 
 def test_without_credentials_nothing_is_started(home):
@@ -265,7 +265,7 @@ def statements(name):
 def test_policies_allow_no_more_than_they_name(name):
     for each, resources in statements(name):
         assert not any("*" in action for action in each["Action"])
-        # EC2 takes no resources where it is looked at alone.
+        # EC2's Describe operations do not support resources.
         assert "*" not in resources or all(a.startswith("ec2:Describe") for a in each["Action"])
 
 
@@ -280,7 +280,7 @@ def test_the_head_changes_nothing_that_is_not_of_its_cluster(config):
     assert set(started["ec2:InstanceType"]) == types
     passed = given["GiveWorkersTheirProfile"][0]["Condition"]["StringEquals"]
     assert passed == {"iam:PassedToService": "ec2.amazonaws.com"}
-    # A public parameter is of no account.
+    # A public parameter belongs to no account.
     image = node(config)["ImageId"].removeprefix("resolve:ssm:")
     (pattern,) = given["LookUpTheImage"][1]
     assert fnmatch(f"arn:aws:ssm:{config['provider']['region']}::parameter{image}", pattern)

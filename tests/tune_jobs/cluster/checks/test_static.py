@@ -21,14 +21,14 @@ def run(*words):
     return ended.value.code
 
 
-def test_the_cluster_as_it_stands_is_fine(capsys):
+def test_the_shipped_cluster_file_has_no_findings(capsys):
     assert run("check", "cluster.yaml", "--offline") == 0
     printed = capsys.readouterr()
-    assert "$0.10 an hour at rest" in printed.out
+    assert "$0.10 per hour idle" in printed.out
     assert printed.err == ""
 
 
-def test_python_and_packages_are_those_of_the_constraints(config):
+def test_setup_commands_install_the_pinned_versions(config):
     setup = "\n".join(config["setup_commands"])
     assert "-c ~/bakeoff/constraints.txt" in setup
     assert "'~" not in setup  # which no shell would expand
@@ -48,7 +48,7 @@ def without(key, text, instead=""):
 
 
 def disk(**ebs):
-    # In place of the one that the machines share.
+    # Replaces the mapping, which the node types share.
     mapping = [{"DeviceName": "/dev/sda1", "Ebs": ebs}]
     return lambda config: node(config).update(BlockDeviceMappings=mapping)
 
@@ -63,87 +63,90 @@ CHANGES = {
     "typed": (lambda c: node(c).update(InstanceType=5), ["gpu", "InstanceType"]),
     "shapeless disk": (lambda c: node(c).update(BlockDeviceMappings={"Ebs": {}}),
                        ["gpu", "BlockDeviceMappings"]),
-    "no machine": (lambda c: node(c).pop("InstanceType"), ["gpu", "no InstanceType"]),
+    "no machine": (lambda c: node(c).pop("InstanceType"), ["gpu", "InstanceType is missing"]),
     "always on": (lambda c: c["available_node_types"]["cpu"].update(min_workers=2),
                   ["cpu.min_workers is 2"]),
     "stopped": (lambda c: c["provider"].update(cache_stopped_nodes=True), ["cache_stopped_nodes"]),
     "stopped by default": (lambda c: c["provider"].pop("cache_stopped_nodes"),
                            ["cache_stopped_nodes"]),
-    "no lifetime": (without("head_start_ray_commands", "sudo shutdown -h now"), ["forgotten"]),
+    "no lifetime": (without("head_start_ray_commands", "sudo shutdown -h now"),
+                    ["never end a forgotten cluster"]),
     "plain disk": (disk(VolumeSize=120, DeleteOnTermination=True), ["not encrypted"]),
     "kept disk": (disk(Encrypted=True, DeleteOnTermination=False), ["is billed"]),
     "disk that may stay": (disk(Encrypted=True), ["is billed"]),
     "disk of the image": (lambda c: node(c).pop("BlockDeviceMappings"),
                           ["gpu.node_config has no BlockDeviceMappings", "not encrypted"]),
     "stopped by a shutdown": (lambda c: node(c).update(InstanceInitiatedShutdownBehavior="stop"),
-                              ["InstanceInitiatedShutdownBehavior: terminate"]),
+                              ["InstanceInitiatedShutdownBehavior is stop,", "to terminate"]),
     "stopped by EC2's default": (lambda c: node(c).pop("InstanceInitiatedShutdownBehavior"),
-                                 ["InstanceInitiatedShutdownBehavior: terminate"]),
+                                 ["InstanceInitiatedShutdownBehavior is stop (the default)",
+                                  "to terminate"]),
     "no last resort": (lambda c: node(c).pop("UserData"), ["schedule a shutdown"]),
     "other last resort": (lambda c: node(c).update(UserData="#!/bin/sh\necho"),
                           ["schedule a shutdown"]),
     "no last resort after all": (lambda c: node(c).update(UserData="#!/bin/sh\nshutdown -c"),
                                  ["schedule a shutdown"]),
     "late last resort": (lambda c: node(c).update(UserData="#!/bin/sh\nshutdown -h +60000"),
-                         ["after 1000 hours", "168 at most"]),
+                         ["after 1000 hours", "at most 168 hours"]),
     "no watch of the head": (without("worker_start_ray_commands", "sudo shutdown -h now"),
-                             ["no worker whose head is gone"]),
+                             ["never end a worker whose head is gone"]),
     "long lifetime": (without("head_start_ray_commands", "sleep 24h", "sleep 30d"),
-                      ["for 720 hours", "168 at most"]),
+                      ["after 720 hours", "at most 168 hours"]),
     "idle for long": (lambda c: c.update(idle_timeout_minutes=600),
-                      ["idle_timeout_minutes is 600", "60 at most"]),
+                      ["idle_timeout_minutes is 600", "at most 60"]),
     "trials on the head": (without("head_start_ray_commands", "--num-cpus=0"), ["--num-cpus=0"]),
     "open dashboard": (without("head_start_ray_commands", "127.0.0.1", "0.0.0.0"),
-                       ["open the dashboard to 0.0.0.0", "ray dashboard"]),
+                       ["bind the dashboard to 0.0.0.0", "ray dashboard"]),
     "open port": (rule(FromPort=8265, ToPort=8265, IpRanges=[{"CidrIp": "0.0.0.0/0"}]),
-                  ["tcp ports 8265 to 8265 to 0.0.0.0/0", "SSH alone"]),
+                  ["tcp ports 8265-8265 to 0.0.0.0/0", "only SSH"]),
     "open to a network": (rule(FromPort=22, ToPort=80, IpRanges=[{"CidrIp": "10.0.0.0/8"}]),
-                          ["22 to 80 to 10.0.0.0/8"]),
+                          ["22-80 to 10.0.0.0/8"]),
     "open in IPv6": (rule(FromPort=80, ToPort=80, Ipv6Ranges=[{"CidrIpv6": "::/0"}]),
-                     ["80 to 80 to ::/0"]),
+                     ["80-80 to ::/0"]),
     "all open": (rule(IpProtocol="-1", IpRanges=[{"CidrIp": "1.2.3.4/32"}]),
                  ["all ports to 1.2.3.4/32"]),
     "no rule": (lambda c: c["provider"]["security_group"].update(IpPermissions=[5]),
                 ["provider.security_group", "IpPermissions[0]"]),
     "group of one's own": (lambda c: node(c).update(SecurityGroupIds=["sg-1"]),
-                           ["gpu.node_config.SecurityGroupIds", "not looked at"]),
+                           ["gpu.node_config.SecurityGroupIds", "this check cannot see"]),
     "zones elsewhere": (lambda c: c["provider"].update(region="us-east-1"),
-                        ["us-east-1 has no us-west-2a, us-west-2b, us-west-2c"]),
+                        ["us-west-2a, us-west-2b, us-west-2c, which us-east-1 does not have"]),
     "no authentication": (without("head_start_ray_commands", "=token", "=disabled"),
-                          ["token authentication off"]),
+                          ["turns token authentication off"]),
     "silent worker": (without("worker_start_ray_commands", "RAY_AUTH_MODE=token"),
-                      ["turned away"]),
+                      ["the head rejects a worker that sends no token"]),
     "no token": (lambda c: c["file_mounts"].pop("~/.ray/auth_token"), ["ray get-auth-token"]),
-    "all rights": (lambda c: node(c, "head").pop("IamInstanceProfile"), ["all of EC2 and S3"]),
+    "all rights": (lambda c: node(c, "head").pop("IamInstanceProfile"),
+                   ["full access to EC2 and S3"]),
     "no rights": (lambda c: node(c).update(IamInstanceProfile={}), ["gpu", "docs/aws"]),
-    "gone": (lambda c: c["file_mounts"].update({"~/x": "nowhere"}), ["nowhere", "is not there"]),
+    "gone": (lambda c: c["file_mounts"].update({"~/x": "nowhere"}), ["nowhere", "does not exist"]),
     "history": (lambda c: c["file_mounts"].update({"~/x": "{tmp}/checkout"}), [".git"]),
     "data": (lambda c: c["file_mounts"].update({"~/x": "{tmp}/data"}), ["hold 22 MB", "20 MB"]),
     "shared key": (lambda c: c["auth"].update(ssh_private_key="{tmp}/key"),
                    ["mode 644", "chmod 600"]),
-    "no key": (lambda c: c["auth"].update(ssh_private_key="{tmp}/none"), ["is not there"]),
+    "no key": (lambda c: c["auth"].update(ssh_private_key="{tmp}/none"), ["does not exist"]),
     "any python": (without("setup_commands", "--python 3.11.13", "--python 3.11"),
-                   ["to the patch"]),
+                   ["install Python 3.11, not 3.11.13", "patch versions"]),
     "no python": (without("setup_commands", "--python 3.11.13", ""), ["--python 3.11.13"]),
     "other python": (without("setup_commands", "--python 3.11.13", "--python 3.12.1"),
-                     ["take Python 3.12.1", "--python 3.11.13"]),
+                     ["install Python 3.12.1", "--python 3.11.13"]),
     "other ray": (lambda c: c["setup_commands"].append("pip install 'ray[default]==2.40.0' timm"),
-                  ["setup_commands install ray 2.40.0", "has 2.60.0"]),
+                  ["setup_commands install ray 2.40.0", "pins 2.60.0"]),
     "other torch": (lambda c: c["available_node_types"]["gpu"].update(
         worker_setup_commands=["pip install torch==2.5.0+cu121"]),
-        ["gpu.worker_setup_commands install torch 2.5.0+cu121", "has 2.14.1"]),
+        ["gpu.worker_setup_commands install torch 2.5.0+cu121", "pins 2.14.1"]),
     "other container": (lambda c: c.update(
         docker={"image": "rayproject/ray:2.40.0", "container_name": "ray"}),
-        ["docker.image rayproject/ray:2.40.0", "not 2.60.0"]),
+        ["docker.image is rayproject/ray:2.40.0", "not tagged 2.60.0"]),
     "any container": (lambda c: c.update(
         docker={"image": "host:5000/ray", "container_name": "ray"}),
-        ["docker.image host:5000/ray", "not 2.60.0"]),
+        ["docker.image is host:5000/ray", "not tagged 2.60.0"]),
     "any packages": (without("setup_commands", "-c ~/bakeoff/constraints.txt"),
                      ["constraints.txt"]),
     "slow health": (without("head_start_ray_commands", "period_ms=2000", "period_ms=9000"),
                     ["after 29 s"]),
     "no health": (without("head_start_ray_commands", "RAY_health_check_period_ms=2000"),
-                  ["take a minute"]),
+                  ["by default take a minute"]),
 }  # fmt: skip
 
 
@@ -206,13 +209,13 @@ def test_a_shutdown_ends_no_machine_of_google():
 def test_another_ray_than_the_clusters_is_found(config, monkeypatch):
     monkeypatch.setattr(versions.ray, "__version__", "2.50.0")
     (finding,) = static_findings(config)
-    assert "Ray is 2.50.0 here and 2.60.0" in finding
+    assert "Ray is 2.50.0 on this machine, but the cluster installs 2.60.0" in finding
 
 
 def test_another_torch_than_the_clusters_is_found(config, monkeypatch):
     monkeypatch.setattr(versions, "version", lambda package: "2.14.0+cu130")
     (finding,) = static_findings(config)
-    assert "torch is 2.14.0+cu130 here and 2.14.1" in finding
+    assert "torch is 2.14.0+cu130 on this machine, but the cluster installs 2.14.1" in finding
 
 
 def test_a_profile_of_aws_that_is_not_there_is_not_needed_offline(monkeypatch, capsys):
@@ -229,7 +232,7 @@ def test_a_token_that_others_can_read_is_found(config, home):
     assert "--generate" in static_findings(config)[0]
 
 
-def test_dollars_are_those_of_the_dearest_machines(config):
+def test_full_size_costs_as_much_as_the_most_expensive_nodes(config):
     prices = dollars_by_type(config)
     assert dollars_an_hour(config, prices) == pytest.approx((0.1008, 0.1008 + 8 * 1.006))
     config["available_node_types"]["gpu"]["max_workers"] = 3
