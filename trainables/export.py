@@ -5,11 +5,11 @@ Shape letters: N images, S height and width, C classes.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -91,7 +91,7 @@ def export(classifier: Classifier, kind: Format) -> bytes:
 
 def _onnx(classifier: Classifier, images: Images) -> bytes:
     for package in ("onnx", "onnxruntime", "onnxscript"):
-        if find_spec(package) is None:
+        if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"--export onnx needs the package {package}, which is not installed: run "
                 "pip install 'bakeoff[export]'"

@@ -13,13 +13,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from trainables.augment import pick, pick_flip_crop
+from trainables import augment, metrics
 from trainables.checkpoint import TrainingState
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
-from trainables.metrics import TARGET, weighted_scores
+from trainables.metrics import TARGET
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
@@ -116,12 +116,12 @@ def fit(
             step, task.train, train_labels, order_rng, epoch
         )
         logits = predict(model, task.val, task.prepare, autocast)
-        scores = weighted_scores(logits, val_labels)
+        scores = metrics.weighted_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
         if not math.isfinite(val_loss):  # the last step of the epoch may have diverged
             raise DivergedError(epoch, steps, val_loss)
         seconds = time.perf_counter() - start
-        metrics = {
+        measured = {
             "epoch": epoch,
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
@@ -133,16 +133,16 @@ def fit(
             "peak_memory_mb": peak_memory_mb(device),
             "micro_batch": step.micro_batch_size,
         }
-        if all(metrics[TARGET] > earlier[TARGET] for earlier in history):
+        if all(measured[TARGET] > earlier[TARGET] for earlier in history):
             state["best"] = copy.deepcopy(model.state_dict())
-        history.append(metrics)
+        history.append(measured)
         state["model"] = model.state_dict()
         state["optimizer"] = optimizer.state_dict()
         state["scheduler"] = scheduler.state_dict()
         state["scaler"] = scaler.state_dict()
         state["rng"] = {"order": order_rng.get_state(), **random_state(device)}
         state["parts"] = step.micro_batches
-        report(metrics, state)
+        report(measured, state)
     return history
 
 
@@ -164,7 +164,7 @@ def train_one_epoch(
     Raises:
         DivergedError: The loss is not finite.
     """
-    choose = pick_flip_crop if step.config.augment == "flip_crop" else pick
+    choose = augment.pick_flip_crop if step.config.augment == "flip_crop" else augment.pick
     n, device = len(images), images.device
     order = torch.randperm(n, generator=order_rng).to(device)
     batches = order.split(batch_sizes(n, step.config.batch_size))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
+from trainables import cuda_graph
 from trainables.config import TrialConfig
-from trainables.cuda_graph import CapturedPass
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 from trainables.random_state import random_state, set_random_state
@@ -64,7 +64,7 @@ class Step:
     def release_graph(self) -> None:
         """Discard the captured CUDA graph, to free its memory or because the model changes mode."""
         self.warm = False
-        self.captured: CapturedPass | None = None
+        self.captured: cuda_graph.CapturedPass | None = None
 
     @property
     def micro_batch_size(self) -> int:
@@ -115,7 +115,7 @@ class Step:
             return self._backward(batch, target)
         if self.captured is None:
             try:
-                self.captured = CapturedPass(self._backward, self.model, batch, target)
+                self.captured = cuda_graph.CapturedPass(self._backward, self.model, batch, target)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

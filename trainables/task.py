@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainables import models
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.features import cached_features
-from trainables.models import build_for
 from trainables.models.heads import find_head
 from trainables.models.weights import Weights, load_weights
 from trainables.precision import ResolvedPrecision
@@ -69,7 +69,7 @@ def build_task(
             to_device(features.val, device),
             nn.Identity(),
         )
-    model = build_for(config, data)
+    model = models.build_for(config, data)
     size = config.input_size or data.image_size
     if weights is not None:
         load_weights(model, config.model, size, weights)

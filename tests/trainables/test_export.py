@@ -1,3 +1,4 @@
+import importlib.util
 import io
 import json
 
@@ -8,7 +9,6 @@ import pytest
 import torch
 
 from tests.conftest import write_model
-from trainables import export as module
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.export import export
@@ -61,6 +61,6 @@ def test_what_would_differ_is_not_exported(kind, tiny_data, tmp_path, monkeypatc
 
 def test_a_missing_package_is_named(tiny_data, tmp_path, monkeypatch):
     write_model(tmp_path, TrialConfig(lr=1e-3), tiny_data)
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"bakeoff\[export\]"):
         export(load_model(tmp_path), "onnx")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import loop, step, task
+from trainables import models
+from trainables.augment import pick, pick_flip_crop
 from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, image_digests, split
@@ -129,10 +130,9 @@ def test_the_reported_scores_are_those_of_the_reported_weights(loss, tiny_data):
 
 def test_losses_are_means_over_images_rather_than_batches(tiny_data, monkeypatch):
     # The loss of a batch is its size: 16, 16 and 8 of the 40 images.
-    for module in (loop, step):
-        monkeypatch.setattr(
-            module, "criterion", lambda _, logits, *args: logits.sum() * 0 + len(logits)
-        )
+    monkeypatch.setattr(
+        nn.functional, "cross_entropy", lambda logits, *_, **__: logits.sum() * 0 + len(logits)
+    )
     metrics = fit(make_config(epochs=1), tiny_data, lambda *_: None)[0]
     assert metrics["train_loss"] == pytest.approx((16 * 16 + 16 * 16 + 8 * 8) / 40)
 
@@ -140,14 +140,13 @@ def test_losses_are_means_over_images_rather_than_batches(tiny_data, monkeypatch
 @pytest.mark.parametrize("augment", ["none", "flip_crop"])
 def test_an_epoch_takes_each_image_once_in_an_order_of_its_own(augment, tiny_data, monkeypatch):
     seen = []
-    name = "pick" if augment == "none" else "pick_flip_crop"
-    choose = getattr(loop, name)
+    choose = pick if augment == "none" else pick_flip_crop
 
     def spy(images, index):
         seen.extend(index.tolist())
         return choose(images, index)
 
-    monkeypatch.setattr(loop, name, spy)
+    monkeypatch.setattr(f"trainables.augment.{choose.__name__}", spy)
     for seed in (0, 1):
         fit(make_config(epochs=2, augment=augment, seed=seed), tiny_data, lambda *_: None)
     orders = [seen[start : start + 40] for start in (0, 40, 80, 120)]
@@ -167,8 +166,7 @@ def test_the_seed_decides_everything(tiny_data):
 def test_the_best_weights_are_those_of_the_first_best_epoch(tiny_data, monkeypatch):
     accuracies = iter([0.5, 0.7, 0.7, 0.6, 0.7])
     monkeypatch.setattr(
-        loop,
-        "weighted_scores",
+        "trainables.metrics.weighted_scores",
         lambda *_: {"accuracy": next(accuracies), "precision": 0.0, "recall": 0.0},
     )
     weights, best = [], []
@@ -285,10 +283,10 @@ def test_a_state_does_not_resume_under_another_batch_size(tiny_data):
 
 def test_a_trial_keeps_its_precision_on_another_node(tiny_data, tmp_path, monkeypatch):
     config = make_config(precision="auto", epochs=2)
-    monkeypatch.setattr(loop, "resolve_precision", lambda *_: "bf16")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     uninterrupted = train(config, tiny_data)
     state = train_until(1, config, tiny_data, tmp_path)
-    monkeypatch.setattr(loop, "resolve_precision", lambda *_: "fp32")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     resumed = train(config, tiny_data, resume=state)
     assert_identical(resumed, uninterrupted)
 
@@ -483,7 +481,7 @@ def test_the_model_sees_pixels_normalised_as_the_config_says(normalize, tiny_dat
             seen.append(x.detach().clone())
             return super().forward(x.flatten(1))
 
-    monkeypatch.setattr(task, "build_for", lambda *_: Spy())
+    monkeypatch.setattr(models, "build_for", lambda *_: Spy())
     fit(make_config(epochs=1, normalize=normalize), tiny_data, lambda *_: None)
     mean, std = (0.5, 0.5) if normalize == "half" else (0.3, 0.4)
     expected = (torch.from_numpy(tiny_data.val_images) / 255 - mean) / std

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests import nets
-from trainables import features, step
+from trainables import cuda_graph, features, step
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -540,7 +540,7 @@ def replays(monkeypatch):
         self.captures = True
 
     monkeypatch.setattr(step.Step, "__init__", capturing_init)
-    monkeypatch.setattr(step, "CapturedPass", FakeCapture)
+    monkeypatch.setattr(cuda_graph, "CapturedPass", FakeCapture)
     monkeypatch.setattr(FakeCapture, "replays", [])
     monkeypatch.setattr(Small, "held", 0)
     return FakeCapture.replays

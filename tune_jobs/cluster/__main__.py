@@ -187,6 +187,7 @@ def cluster() -> int:
         | Annotated[Doctor, tyro.conf.subcommand(name="doctor")]
         | Annotated[Versions, tyro.conf.subcommand(name="versions")],
         description=__doc__,
+        prog="python -m tune_jobs.cluster",
     )
     code: int = action()
     return code

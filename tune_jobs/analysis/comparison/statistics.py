@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
-from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -145,7 +145,7 @@ def paired_tests(pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -
     if not pairs:
         return []
     only = [(int((a & ~b).sum()), int((b & ~a).sum())) for a, b in pairs]
-    ps = [float(mcnemar([[0, b], [c, 0]], exact=True).pvalue) for b, c in only]
+    ps = [float(contingency_tables.mcnemar([[0, b], [c, 0]], exact=True).pvalue) for b, c in only]
     adjusted = multipletests(ps, ALPHA, method="holm")[1]
     return [
         PairedTest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib import metadata
 
 import ray
 
@@ -42,7 +42,7 @@ def versions(config: Config) -> Iterator[str]:
         )
     yield from pins(config)
     yield from images(config)
-    for name, here in (("Ray", ray.__version__), ("torch", version("torch"))):
+    for name, here in (("Ray", ray.__version__), ("torch", metadata.version("torch"))):
         there = pinned(name.lower())
         if public(here) != there:
             yield (

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics
+from statsmodels.stats import contingency_tables
 
 from tune_jobs.analysis.comparison import statistics
 from tune_jobs.analysis.comparison.statistics import (
@@ -64,7 +65,7 @@ def test_holm_is_that_of_a_worked_example(monkeypatch):
         def __init__(self):
             self.pvalue = next(ps)
 
-    monkeypatch.setattr(statistics, "mcnemar", lambda *_, **__: Result())
+    monkeypatch.setattr(contingency_tables, "mcnemar", lambda *_, **__: Result())
     tests = paired_tests([table(5, 1, 2, 3)] * 4)
     assert [test.adjusted_p for test in tests] == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert [test.separable for test in tests] == [True, False, False, True]

@@ -1,3 +1,5 @@
+from importlib import metadata
+
 import pytest
 import yaml
 
@@ -213,7 +215,7 @@ def test_another_ray_than_the_clusters_is_found(config, monkeypatch):
 
 
 def test_another_torch_than_the_clusters_is_found(config, monkeypatch):
-    monkeypatch.setattr(versions, "version", lambda package: "2.14.0+cu130")
+    monkeypatch.setattr(metadata, "version", lambda package: "2.14.0+cu130")
     (finding,) = static_findings(config)
     assert "torch is 2.14.0+cu130 on this machine, but the cluster installs 2.14.1" in finding
 
