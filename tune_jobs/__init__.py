@@ -1,1 +1,1 @@
-"""What a person runs: jobs, and the analysis of what they wrote."""
+"""Jobs that train and compare models, and the analysis of their results."""

@@ -1,4 +1,4 @@
-"""Train one model at several learning rates, and say which is best."""
+"""Train the custom CNN at several learning rates and show which is best."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from tune_jobs.ray_runtime.early_start import ray_while_importing
 
 @dataclass(frozen=True, kw_only=True)
 class GridOptions(JobOptions):
-    """Options of the grid."""
+    """Options of the job."""
 
     job = "lr-grid"
     lr: tuple[float, ...] = (1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1)
-    """Learning rates; the default ones are the report's."""
+    """Learning rates, above 0. The defaults are those of the student report."""
     seed: int = 0
-    """Of the first training at each rate."""
+    """First random seed. With --seeds N, N consecutive seeds are used."""
     seeds: int = 1
-    """Trainings at each rate, with consecutive seeds."""
+    """Number of random seeds per learning rate. Each is a trial of its own."""
     scheduler: Literal["fifo", "asha", "hyperband"] = "fifo"
-    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
-    to compare them after the same epochs."""
+    """Scheduler: fifo trains every trial for all epochs, asha stops trials
+    that fall behind, hyperband pauses trials to compare them at the same
+    epoch."""
 
 
 def grid(options: GridOptions) -> dict[str, TrialConfig]:
-    """The trials of a grid by name, in the order they start.
+    """Return the trial configurations of a grid by name, in the order in which they start.
 
     Raises:
-        InputError: a rate is not a positive number or stands there twice, or there is none.
+        InputError: a learning rate is not above zero or is given twice, or there is none.
     """
     for lr in options.lr:
         check_lr(lr)
     for lr, times in Counter(options.lr).items():
         if times > 1:
-            raise InputError(f"learning rate {lr:g} is given {times} times: once is enough")
+            raise InputError(f"learning rate {lr:g} is given {times} times in --lr: give it once")
     if not options.lr:
-        raise InputError("--lr is empty: give one rate or more, e.g. --lr 1e-4 1e-3")
+        raise InputError("--lr is empty: give at least one learning rate, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
     labels = lr_labels(options.lr)
     return {
@@ -56,7 +57,7 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
 
 
 def lr_grid() -> int:
-    """The job: options, then trials, then Ray Tune. Returns the exit code."""
+    """Run the job: parse options, make the trials, and train them. Return the exit code."""
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
     with ray_while_importing(command.options.run.address):

@@ -1,4 +1,4 @@
-"""Classify images with the model of a comparison or a run, or export it for use elsewhere."""
+"""Classify images with a trained model, or export the model to ONNX or TorchScript."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ class PredictOptions:
     """Options of the job."""
 
     images: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Image files, and folders of them."""
+    """Image files and folders of images to classify."""
     model: str = "comparison/model"
-    """Folder of the model, or s3://…: of a comparison, or best of a run."""
+    """Folder or URI of the model: model/ of a comparison, or best/ of a run."""
     output: str | None = None
-    """Write the table there, as .parquet or .csv, instead of printing it."""
+    """File for the table of predictions, .parquet or .csv. None prints the table."""
     export: Literal["onnx", "torchscript"] | None = None
-    """Write the model itself beside its weights, checked to compute the same."""
+    """Export the model into its folder, and check that its logits stay the same."""
 
 
 def predict() -> int:
-    """The job. Returns the exit code."""
+    """Run the job. Return the exit code."""
     options = parse_plain(PredictOptions, description=__doc__).options
     suffix = Path(options.output).suffix if options.output else ".parquet"
     if suffix not in (".parquet", ".csv"):
         raise InputError(f"--output {options.output} must end in .parquet or .csv")
     if options.output and not (folder := Path(options.output).parent).is_dir():
-        raise InputError(f"--output {options.output} is in {folder}, which is no folder: make it")
+        raise InputError(f"--output {options.output}: folder {folder} does not exist: create it")
     if not options.images and not options.export:
-        raise InputError("give image files or a folder of them, or --export onnx")
-    # Torch takes seconds to import, and is not needed to refuse a bad option.
+        raise InputError(
+            "no images are given: give image files or folders of images, or --export onnx"
+        )
+    # Torch takes seconds to import and is not needed to reject bad options.
     from rich.console import Console
 
     from trainables.saved_model import load_model
@@ -57,12 +59,12 @@ def predict() -> int:
     if options.export:
         from trainables.export import SUFFIXES, TOLERANCE, export
 
-        place, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
-        place.write(file, export(classifier, options.export))
+        target, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
+        target.write(file, export(classifier, options.export))
         size = classifier.image_size
         console.print(
-            f"{place.child(file).uri} takes images as bytes N×{size}×{size}×3 and gives logits "
-            f"N×{len(classifier.classes)}, equal to the model's within {TOLERANCE:g}",
+            f"Exported {target.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
+            f"logits N×{len(classifier.classes)}, equal to those of the model within {TOLERANCE:g}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     if not files:
@@ -78,10 +80,10 @@ def predict() -> int:
 
 
 def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
-    """One row an image: file, predicted class, its probability, and those of all classes.
+    """Return a row per image: file, predicted class, its probability, and those of all classes.
 
     Raises:
-        InputError: a file is no image.
+        InputError: a file is not an image.
     """
     import pandas as pd
 
@@ -104,7 +106,7 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
 
 
 def print_frame(frame: pd.DataFrame, console: Console) -> None:
-    """Print file, class and probability of every image."""
+    """Print file, predicted class and probability of every image."""
     from rich.markup import escape
     from rich.table import Table
 

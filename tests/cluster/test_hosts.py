@@ -50,7 +50,7 @@ def test_a_grid_on_three_hosts_is_that_of_one_machine(hosts, expected):
     assert "0 of 10 epochs  starting workers" in logged
     assert "Written to" in logged
     refused = hosts.on_head(job_submit, check=False).stdout
-    assert "is not seen by" in refused
+    assert "cannot be read by node" in refused
     assert "is still up" in refused
     hosts.laptop("ray", "down", "-y", hosts.config)
 

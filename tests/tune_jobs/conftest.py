@@ -23,7 +23,7 @@ from tune_jobs.tuning.tracking import TensorBoard
 
 @pytest.fixture(scope="module")
 def local_ray():
-    """One local Ray for a test module; jobs use it as they find it."""
+    """One local Ray for a test module, which its jobs share."""
     torch.set_num_threads(1)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
@@ -44,19 +44,19 @@ def command_line(job):
 
 @pytest.fixture(scope="session")
 def command():
-    """Run the grid's command line in this process; returns its exit code."""
+    """Run the command line of the grid in this process; returns the exit code."""
     return command_line(lr_grid.lr_grid)
 
 
 @pytest.fixture(scope="session")
 def search():
-    """Run the search's command line in this process; returns its exit code."""
+    """Run the command line of the search in this process; returns the exit code."""
     return command_line(optuna_search.optuna_search)
 
 
 @pytest.fixture
 def assert_one_message(capfd):
-    """Check that what was printed says all the words, and is no traceback."""
+    """Check that the output contains all the words and no traceback."""
 
     def check(words):
         printed = capfd.readouterr()
@@ -70,7 +70,7 @@ def assert_one_message(capfd):
 
 
 def on_each_result(patch, hook):
-    """Have the driver call `hook(trial, result)` after the tables have a result."""
+    """Make the driver call `hook(trial, result)` after a result is in the tables."""
 
     def call(self, iteration, trials, trial, result, **info):
         hook(trial, result)
@@ -80,7 +80,7 @@ def on_each_result(patch, hook):
 
 @pytest.fixture
 def killed_worker(monkeypatch):
-    """Kill the worker process that reports epoch 2, once; its id is in the list then."""
+    """Kill the worker process that reports epoch 2, once; the list then has its process id."""
     killed = []
 
     def kill(trial, result):
@@ -111,7 +111,7 @@ STATE_OF = {"finished": "COMPLETE", "stopped": "PRUNED", "diverged": "FAIL", "fa
 
 @pytest.fixture(scope="session")
 def study_of():
-    """Read the study of a run back, after comparing it with the tables trial by trial."""
+    """Load the study of a run, after comparing it with the tables trial by trial."""
 
     def read(run, storage=None):
         study = optuna.load_study(
@@ -132,7 +132,7 @@ def study_of():
                 assert trial.intermediate_values == curve
             if trial.values:
                 best = trials.loc[name, "best/val_accuracy"]
-                pruned = trial.state.name == "PRUNED"  # has the last value, in Optuna
+                pruned = trial.state.name == "PRUNED"  # Optuna keeps the last value
                 assert trial.values[0] == (curve[max(curve)] if pruned else best)
             for parameter, value in trial.params.items():
                 given = trials.loc[name, f"config/{parameter}"]
@@ -162,13 +162,13 @@ def trained_runs(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(storage / ".cache"))
-        # Another size of the same images.
+        # The same images in another size.
         write_run(storage / "finetune", tuned, DataOptions(image_size=12), job="finetune")
     return storage
 
 
 @pytest.fixture
 def runs(trained_runs, tmp_path):
-    """A copy of the trained runs in a storage of its own."""
+    """A copy of the trained runs in its own storage folder."""
     shutil.copytree(trained_runs, tmp_path / "runs")
     return tmp_path / "runs"

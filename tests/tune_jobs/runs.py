@@ -1,4 +1,4 @@
-"""Run folders as jobs leave them, made without Ray."""
+"""Make run folders as jobs write them, without Ray."""
 
 import dataclasses
 import time
@@ -23,7 +23,7 @@ from tune_jobs.tuning.tuner import count_parameters
 
 
 def typed(options):
-    """A command line of those options, typed just now."""
+    """Return a command line with these options, started just now."""
     return CommandLine(options, ("tune_jobs/job.py",), time.monotonic())
 
 
@@ -31,17 +31,17 @@ NODE = {"Alive": True, "Resources": {"CPU": 2}}
 
 
 def write_run(
-    path: Path, configs: dict[str, TrialConfig], given: DataOptions, job: str = "lr-grid"
+    path: Path, configs: dict[str, TrialConfig], data_options: DataOptions, job: str = "lr-grid"
 ) -> Path:
-    """Train all trials, one after the other, and write their run folder."""
+    """Train all trials, one after another, and write their run folder."""
     folder = RunFolder.at(path)
     folder.make()
     first = next(iter(configs.values()))
     own = type("Options", (JobOptions,), {"job": job})
-    options = own(data=given, run=RunOptions(name=path.name, storage_path=str(path.parent)))
+    options = own(data=data_options, run=RunOptions(name=path.name, storage_path=str(path.parent)))
     split = dataclasses.replace(options.training, split=first.split)
     options = dataclasses.replace(options, training=split)
-    data = load_data(given, first.split, smoke_test=False)
+    data = load_data(data_options, first.split, smoke_test=False)
     weights = {
         config.model: read_weights(config.model, config.weights)
         for config in configs.values()
@@ -85,13 +85,13 @@ def write_run(
 
 
 def edit_trials(path: Path, change) -> None:
-    """Rewrite the trials of a run, each row as `change` returns it."""
+    """Replace each row of trials.parquet by the result of `change`."""
     folder = RunFolder.at(path)
     rows = [change(row) for row in folder.read_rows(TRIALS_FILE)]
     folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
 
 
 def edit_record(path: Path, **changes) -> None:
-    """Rewrite entries of run.json."""
+    """Replace entries of run.json."""
     folder = RunFolder.at(path)
     folder.write_json(RUN_FILE, folder.read_json(RUN_FILE) | changes)

@@ -48,7 +48,7 @@ DATA = TrainingData.of(DIGITS, split(DIGITS))
 
 @pytest.fixture(scope="module")
 def expected():
-    """Metrics and final weights of one rate, trained without Ray and without interruption."""
+    """Metrics and final weights of one learning rate, trained without Ray or interruption."""
 
     def train(epochs, lr=1e-3):
         weights = {}
@@ -63,14 +63,14 @@ def expected():
 
 
 def same_training(rows, history):
-    """Whether the epochs of a run equal a plain training to the bit."""
+    """Check that the epochs of a run equal a training without Ray to the bit."""
     columns = [name for name in ("epoch", *EPOCH_METRICS) if name not in COSTS]
     left = rows[columns].reset_index(drop=True).astype(float)
     pd.testing.assert_frame_equal(left, history[columns].astype(float), check_exact=True)
 
 
 def last_state(run, trial):
-    (checkpoint,) = (run / trial).glob("checkpoint_*")  # one a trial: older ones are gone
+    (checkpoint,) = (run / trial).glob("checkpoint_*")  # older ones were deleted
     return load_checkpoint(checkpoint)
 
 
@@ -81,7 +81,7 @@ def same_weights(left, right):
 
 @pytest.fixture(scope="module")
 def finished(local_ray, tmp_path_factory):
-    """A grid of a good rate, one that diverges, and one that is fine but bad."""
+    """A grid of a good learning rate, one that diverges, and one that is too low."""
     storage = tmp_path_factory.mktemp("storage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -171,7 +171,7 @@ def test_a_name_is_not_used_twice(finished, command, capfd):
     assert before == {f: f.stat().st_mtime_ns for f in finished.rglob("*") if f.is_file()}
 
 
-def test_a_run_goes_on_under_its_own_options_only(finished, command, capfd):
+def test_a_run_is_resumed_with_its_own_options_only(finished, command, capfd):
     arguments = ["--name", "grid", "--storage-path", finished.parent, "--resume"]
     assert command(*arguments, "--batch-size", "32") == 2
     assert "--batch-size 32 differs from the run's 64" in capfd.readouterr().err
@@ -195,7 +195,7 @@ def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(local_ray, tmp
 
     arguments = ("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path)
     assert command_line(overtaken)(*arguments) == 2
-    assert "another job has begun" in capfd.readouterr().err
+    assert "another job has started a run" in capfd.readouterr().err
     assert RunFolder.at(tmp_path / "lr-grid").read_json("run.json") == {"status": "finished"}
 
 
@@ -259,7 +259,7 @@ def test_asha_stops_what_falls_behind(local_ray, command, tmp_path):
 
 
 def start_grid(storage, *arguments):
-    """The job as a process of its own."""
+    """Start the job in a process of its own."""
     script = ROOT / "tune_jobs" / "lr_grid.py"
     options = f"--name grid --lr 1e-3 1e-4 --storage-path {storage}".split()
     return subprocess.Popen(
@@ -325,7 +325,7 @@ def test_an_interrupted_run_prints_the_command_that_resumes_it(
     same_training(epochs[epochs["trial"] == "lr=0.001"], history)
 
 
-def test_the_test_part_stays_sealed(local_ray, monkeypatch, command, tmp_path):
+def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path):
     handed = []
     with_parameters = tune.with_parameters
 
@@ -338,8 +338,8 @@ def test_the_test_part_stays_sealed(local_ray, monkeypatch, command, tmp_path):
     (parameters,) = handed
     assert set(parameters) == {"data", "weights"}  # nothing else reaches a trial
     assert parameters["weights"] == {}
-    given = {image.tobytes() for part in ("train_images", "val_images")
-             for image in getattr(parameters["data"], part)}  # fmt: skip
+    given = {image.tobytes() for split_ in ("train_images", "val_images")
+             for image in getattr(parameters["data"], split_)}  # fmt: skip
     seen_elsewhere = {image.tobytes() for image in DIGITS.images[split(DIGITS).train]}
     sealed = {image.tobytes() for image in DIGITS.images[split(DIGITS).test]} - seen_elsewhere
     assert sealed

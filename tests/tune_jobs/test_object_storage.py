@@ -67,7 +67,7 @@ def answers(address):
 
 
 def in_query(scheme, address):
-    """A URI that tells of the store itself, as those need that are neither of the two."""
+    """Return a URI with the address of the store, as stores of other vendors need."""
     return f"{scheme}bucket/query?scheme=http&endpoint_override={address}"
 
 
@@ -92,7 +92,7 @@ def test_a_folder_keeps_what_is_written(uri):
     trial.make()
     trial.write("weights", bytes(6_000_000))
     assert sorted(folder.names()) == ["lr=0.1", "run.json"]
-    # Another machine has nothing but the URI.
+    # Another node has nothing but the URI.
     there = RunFolder.at(folder.uri)
     assert there.name == "a-run"
     assert there.read("run.json") == b"new"
@@ -105,15 +105,15 @@ def test_a_folder_keeps_what_is_written(uri):
 
 
 def test_a_slash_at_the_end_is_none_in_the_middle(uri):
-    place, mark, query = uri.partition("?")
-    folder = RunFolder.at(f"{place}/{mark}{query}")
+    address, mark, query = uri.partition("?")
+    folder = RunFolder.at(f"{address}/{mark}{query}")
     assert folder.uri == uri
     folder.child("b-run").make()
     assert RunFolder.at(folder.child("b-run").uri).names() == []
 
 
 class Denies(BaseHTTPRequestHandler):
-    """A store whose owner has given nobody a right."""
+    """A store that denies access to everybody."""
 
     def do_HEAD(self):
         body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
@@ -149,7 +149,7 @@ def denied(amazon):
     ids=["has", "names", "read", "make", "load"],
 )
 def test_a_store_that_denies_is_one_message(use, denied):
-    with pytest.raises(InputError, match=r"(?s)runs.*ACCESS_DENIED.*right to (read|write)"):
+    with pytest.raises(InputError, match=r"(?s)runs.*ACCESS_DENIED.*(read|write) permission"):
         use(RunFolder.at(denied))
 
 
@@ -157,7 +157,7 @@ WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "12", "--image-size", "8", "--name"
 
 
 def grid(storage, *words):
-    """The job as a process of its own."""
+    """Start the job in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "tune_jobs/lr_grid.py", *WORDS, "--storage-path", storage, *words],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -192,7 +192,7 @@ def on_disk(tmp_path_factory):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("uri", ["s3 in the query", "gs"], indirect=True)
-def test_a_killed_run_goes_on_to_the_result_of_a_disk(uri, on_disk, tmp_path):
+def test_a_killed_run_resumes_to_the_result_of_a_disk(uri, on_disk, tmp_path):
     job, run = grid(uri), RunFolder.at(uri).child("grid")
     assert wait_until(lambda: count(run), "epochs", job)
     os.killpg(job.pid, signal.SIGKILL)

@@ -40,8 +40,8 @@ def test_a_folder_becomes_a_table(suffix, read, images, model, digits, tmp_path)
     expected = load_model(model).logits(digits.images[:4]).softmax(1).numpy()
     names = [f"{i}.png" for i in range(3)] + ["below/3.png"]
     assert list(frame["file"]) == [str(images / name) for name in names]
-    shares = frame[[f"probability/{name}" for name in digits.classes]].to_numpy()
-    np.testing.assert_allclose(shares, expected, rtol=1e-5)
+    probabilities = frame[[f"probability/{name}" for name in digits.classes]].to_numpy()
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
     assert [str(name) for name in frame["predicted"]] == [
         digits.classes[i] for i in expected.argmax(1)
     ]
@@ -69,7 +69,7 @@ def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
     [
         ([], ["--export"]),
         (["{images}/0.png", "--output", "table.txt"], ["table.txt", ".parquet or .csv"]),
-        (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "no folder"]),
+        (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "does not exist"]),
         (["{images}/9.png"], ["9.png", "check the path"]),
         (["{images}/notes.txt"], ["notes.txt", "not an image"]),
         (["{images}/empty"], ["empty", "no images"]),

@@ -1,1 +1,1 @@
-"""What a person types: the options, how they are read and resumed, and the exit code."""
+"""The command line: options, parsing, resuming with stored options, and exit codes."""

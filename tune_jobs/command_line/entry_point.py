@@ -1,4 +1,4 @@
-"""From a job's function to the exit code of its process."""
+"""Run a job and turn errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tune_jobs.ray_runtime.ray_up import launched, remind
 
 
 def main(job: Callable[[], int]) -> None:
-    """Run a job and exit with its code.
+    """Run a job and exit with the exit code that it returns.
 
-    Bad input is one message on stderr and exit code 2, an interruption is exit code 130.
+    InputError becomes a message on stderr and exit code 2, Ctrl-C becomes exit code 130.
     """
     configure_ray()
     try:
@@ -22,7 +22,7 @@ def main(job: Callable[[], int]) -> None:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         remind(launched())
         code = 2
-    except SystemExit as ended:  # of the parser
+    except SystemExit as ended:  # from the parser
         if ended.code:
             remind(launched())
         raise

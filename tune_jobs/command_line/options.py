@@ -1,6 +1,6 @@
-"""The options that all jobs share, as dataclasses, and what they may be.
+"""Options that all training jobs share, as dataclasses, and checks of their values.
 
-Imports nothing heavy, so that --help answers at once.
+This module imports nothing heavy, so that --help responds quickly.
 """
 
 from __future__ import annotations
@@ -14,99 +14,108 @@ from trainables.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which images, and how they are cut."""
+    """Dataset and its split."""
 
     data: str = "digits"
-    """digits (no download), cifar10, cifar100, fashion_mnist, a parquet file, a folder with
-    train*.parquet, or a folder with a subfolder of images a class."""
+    """Dataset: digits (no download), cifar10, cifar100 or fashion_mnist.
+    Or the path of a parquet file, of a folder with train*.parquet, or of a
+    folder with one subfolder of images per class."""
     image_size: int | Literal["native"] | None = None
-    """Pixels of height and width that images are resized to: 32, and 16 for the 8×8 digits, where
-    none is given. native, of pretrained networks, resizes each batch to what their weights know."""
+    """Height and width in pixels that images are resized to. None means 16
+    for digits, else 32. native (pretrained models only) resizes each batch
+    to the input size of the pretrained weights."""
     image_column: str | None = None
-    """Of parquet files; found by itself when it is called img or image."""
+    """Name of the image column in parquet files. None finds img or image."""
     label_column: str | None = None
-    """Of parquet files; found by itself when it is called label, labels or fine_label."""
+    """Name of the label column in parquet files. None finds label, labels or fine_label."""
     split_seed: int = 0
-    """Of the cut into parts."""
+    """Random seed of the split into training, validation and test images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where and on what it runs."""
+    """Storage and resources of the run."""
 
     name: str | None = None
-    """Of the run's folder; a new one is found when none is given."""
+    """Name of the run and its folder. None means the name of the job, numbered if it exists."""
     storage_path: str = "./runs"
-    """Folder or URI (s3://…, gs://…) that run folders are in."""
+    """Folder or URI (s3://…, gs://…) in which run folders are created."""
     resume: bool = False
-    """Go on with the run --name. Its options are remembered and need not be given again."""
+    """Resume the run --name with its stored options, which need not be given again."""
     address: str | None = None
-    """Of a Ray cluster: auto, HOST or HOST:PORT; without it a local Ray is started, and stopped."""
+    """Address of a Ray cluster: auto, HOST or HOST:PORT. None starts a local Ray for this job."""
     cpus_per_trial: int = 1
-    """Cores, and torch threads, of each trial."""
+    """CPU cores and PyTorch threads per trial."""
     gpus_per_trial: float | None = None
-    """0, or 1/k so that k trials share a GPU: 1, 0.5, 0.25…; by default 1 where there are GPUs."""
+    """GPUs per trial: 0, or 1/k to run k trials on one GPU (1, 0.5, 0.25, …).
+    None means 1 if there are GPUs, else 0."""
     max_concurrent: int | None = None
-    """Trials at a time; as many as fit when none is given."""
+    """Maximum number of concurrent trials. None means as many as the cluster has room for."""
     track: Literal["mlflow", "wandb"] | None = None
-    """Log to one of these too (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
+    """Also log to this tracker (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
     plan: bool = False
-    """Say what the run would take, from a short probe of it, and do nothing else."""
+    """Estimate time, memory, disk space and cost by a short probe of the run, then exit."""
     price_per_hour: float | None = None
-    """Dollars of one machine, for the plan; those of cluster.yaml, on its cluster, without it."""
+    """Price of one node in US dollars per hour, for --plan. None takes the
+    prices in cluster.yaml if the cluster was started from it."""
     smoke_test: bool = False
-    """Two epochs on a few images, to see that everything works."""
+    """Train for two epochs on a few images, to check that everything works."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """What every job takes."""
+    """Options of every training job."""
 
     job: ClassVar[str]
-    """Name of the job, and of its runs where none is given."""
+    """Name of the job, and default name of its runs."""
     recipe: Literal["standard", "report", "fast"] = "standard"
-    """A preset of everything below that trains a model; each option overrides it."""
+    """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
-    """What stops, pauses or changes trials while they run."""
+    """Scheduler, which may stop, pause or change trials while they run."""
     training: Recipe = field(default_factory=Recipe)
+    """How each model is trained. The defaults are those of the chosen --recipe."""
     data: DataOptions = field(default_factory=DataOptions)
+    """Dataset and its split."""
     run: RunOptions = field(default_factory=RunOptions)
+    """Storage and resources of the run."""
 
     @classmethod
     def recipes(cls) -> dict[str, Recipe]:
-        """What --recipe stands for."""
+        """Return the presets that --recipe chooses from."""
         return RECIPES
 
 
 SEEDS = 2**32
-"""Random seeds are below this: NumPy's older generators, which Optuna draws with, take no more."""
+"""Upper bound of random seeds: the legacy NumPy generators that Optuna uses take none above."""
 
 
 def checked_name(name: str) -> str:
-    """A run name that is one plain folder name.
+    """Return the name of a run unchanged.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not a plain folder name.
     """
     if not name or name.startswith(".") or any(c in name for c in "/\\:?*#%\0") or len(name) > 200:
         raise InputError(
-            f"run name {name!r} must be a plain folder name without / \\ : ? * # % and not start "
-            "with a dot: give the folder with --storage-path"
+            f"run name {name!r} must be a plain folder name of at most 200 characters, without "
+            "/ \\ : ? * # % and not starting with a dot: give its parent folder with --storage-path"
         )
     return name
 
 
 def check_price(price: float | None) -> None:
-    """Raise InputError unless dollars an hour are above zero, or not given."""
+    """Raise InputError unless the price is None or above zero."""
     if price is not None and not 0 < price < float("inf"):
-        raise InputError(f"--price-per-hour {price} must be a number of dollars above 0")
+        raise InputError(
+            f"--price-per-hour {price} must be a finite number above 0: give US dollars per hour"
+        )
 
 
 def checked_run(run: RunOptions) -> RunOptions:
-    """Run options within their ranges.
+    """Return the options of a run unchanged.
 
     Raises:
-        InputError: one is not.
+        InputError: an option is out of its range.
     """
     if run.name is not None:
         checked_name(run.name)
@@ -115,13 +124,13 @@ def checked_run(run: RunOptions) -> RunOptions:
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
     check_price(run.price_per_hour)
-    share = run.gpus_per_trial
-    if share is not None and share != 0:
-        nearest = 1 / max(1, round(1 / share)) if share > 0 else 1.0
-        # 0.33 is a third as people write it.
-        if not abs(share - nearest) < 0.005:
+    gpus = run.gpus_per_trial
+    if gpus is not None and gpus != 0:
+        nearest = 1 / max(1, round(1 / gpus)) if gpus > 0 else 1.0
+        # The tolerance accepts 0.33 for a third.
+        if not abs(gpus - nearest) < 0.005:
             raise InputError(
-                f"--gpus-per-trial {share} must be 0 or 1/k, so that whole trials share a GPU: "
+                f"--gpus-per-trial {gpus} must be 0 or 1/k, so that k trials share a GPU: "
                 f"try {nearest:.3g}"
             )
     return run

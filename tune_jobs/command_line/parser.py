@@ -1,4 +1,4 @@
-"""Reading a command line, and the options of a run that is resumed."""
+"""Parse a command line, with the stored options of a run that is resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from trainables.config import Recipe, check_range
 from trainables.errors import InputError
 from tune_jobs.command_line.options import SEEDS, JobOptions, RunOptions, checked_name
 
-# What may differ when a run is resumed, as it does not say what is trained.
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
@@ -25,7 +24,9 @@ FREE_ON_RESUME = frozenset(
         "max_epochs_total", "optuna_storage",
     }
 )  # fmt: skip
+"""Options that may change when a run is resumed, as they do not affect what is trained."""
 SMOKE_EPOCHS = 2
+"""Epochs with --smoke-test."""
 
 AnyOptions = TypeVar("AnyOptions")
 Options = TypeVar("Options", bound=JobOptions)
@@ -34,37 +35,38 @@ OptionsOf = TypeVar("OptionsOf", covariant=True)
 
 @dataclass(frozen=True)
 class CommandLine(Generic[OptionsOf]):
-    """A command line that was read."""
+    """Parsed command line."""
 
     options: OptionsOf
+    """Options of the job."""
     words: tuple[str, ...]
-    """The words as typed, the script first."""
+    """Words as typed, the script first."""
     started: float
-    """Time at which it was read, in seconds on the clock of time.monotonic."""
+    """Time at which the job started, in seconds on the clock of time.monotonic."""
 
     @property
     def script(self) -> str:
-        """The script, as typed."""
+        """Path of the script, as typed."""
         return self.words[0]
 
     @property
     def text(self) -> str:
-        """The command as it can be typed again."""
+        """Command line, quoted for a shell."""
         return shlex.join(["python", *self.words])
 
     @property
     def given(self) -> frozenset[str]:
-        """Names of the options that stand on the command line."""
+        """Names of the options that were given, e.g. batch_size for --batch-size."""
         words = [word.split("=")[0] for word in self.words[1:] if word.startswith("--")]
         return frozenset(word.removeprefix("--").replace("-", "_") for word in words)
 
     def with_options(self, options: AnyOptions) -> CommandLine[AnyOptions]:
-        """Return the same command line with other options."""
+        """Return a copy of the command line with other options."""
         return CommandLine(options, self.words, self.started)
 
 
 def parse_plain(cls: type[AnyOptions], description: str | None) -> CommandLine[AnyOptions]:
-    """Read the command line of a job that is not resumed."""
+    """Parse the command line of a job that cannot be resumed."""
     started = time.monotonic()
     return CommandLine(tyro.cli(cls, description=description), tuple(sys.argv), started)
 
@@ -72,16 +74,18 @@ def parse_plain(cls: type[AnyOptions], description: str | None) -> CommandLine[A
 def parse(
     cls: type[Options], description: str | None, words: Sequence[str] | None = None
 ) -> CommandLine[Options]:
-    """Read the command line of a job that trains; with --resume, over the options of the run.
+    """Parse the command line of a training job.
+
+    With --resume or --extend, the stored options of the run are the defaults.
 
     Args:
-        cls: the job's options.
-        description: first line of --help.
-        words: the script and its arguments; those of this process by default.
+        cls: options class of the job.
+        description: description in --help.
+        words: the script and its arguments; None for those of this process.
 
     Raises:
-        InputError: a value is out of its range, the run to resume is not there, or an option
-            differs from the run's.
+        InputError: a value is out of its range, the run to resume does not exist, or an option
+            differs from that of the run.
     """
     started = time.monotonic()
     words = tuple(sys.argv if words is None else words)
@@ -90,9 +94,9 @@ def parse(
     first = _first_look(arguments)
     if first.resume or first.extend:
         if not first.name:
-            raise InputError("--resume and --extend need --name, the run to go on with")
+            raise InputError("--resume and --extend need the name of the run: give --name")
         stored = _stored_options(cls, first.storage_path, first.name)
-    # An unknown recipe is reported by the full parser.
+    # The full parser below reports an unknown recipe.
     recipe = cls.recipes().get(first.recipe, Recipe())
     options: Options = tyro.cli(
         cls,
@@ -105,8 +109,8 @@ def parse(
         if name in ("seed", "split_seed") and not stored:
             check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)
     if options.run.smoke_test:
-        few = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
-        options = dataclasses.replace(options, training=few)
+        short = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
+        options = dataclasses.replace(options, training=short)
     if stored:
         _refuse_changes(flatten(stored), flatten(options))
         options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
@@ -114,14 +118,14 @@ def parse(
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
-    """The few options that the defaults of the others depend on."""
+    """Return the options on which the defaults of the other options depend."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", default="standard")
     parser.add_argument("--name")
     parser.add_argument("--storage-path", default=RunOptions().storage_path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--extend")
-    # The rest is not swallowed: tyro reads the whole line next, and refuses what it does not know.
+    # Unknown arguments are not lost: tyro parses the whole line next and reports them.
     return parser.parse_known_args(arguments)[0]
 
 
@@ -132,20 +136,20 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
     if not folder.has(RUN_FILE):
         raise InputError(
             f"there is no run {name!r} in {storage_path} to resume: check --name and "
-            "--storage-path, or leave --resume out to start it"
+            "--storage-path, or leave out --resume to start a new run"
         )
     record = folder.read_json(RUN_FILE)
     if record["job"] != cls.job:
         raise InputError(
-            f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} goes on with "
-            "its own alone: resume it by the job that began it, or give another --name"
+            f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} resumes only "
+            "its own runs: resume it with the job that started it, or give another --name"
         )
     options: Options = _from_dict(cls, record["options"])
     return options
 
 
 def _from_dict(cls: type[Any], values: dict[str, Any]) -> Any:
-    """The inverse of dataclasses.asdict, after a way through JSON."""
+    """Return a dataclass from its dict in JSON: the inverse of dataclasses.asdict."""
     hints = get_type_hints(cls)
     arguments = {}
     for key, value in values.items():
@@ -157,7 +161,7 @@ def _from_dict(cls: type[Any], values: dict[str, Any]) -> Any:
 
 
 def flatten(options: JobOptions) -> dict[str, Any]:
-    """Options by the name they have on the command line."""
+    """Return the options of all groups by name, e.g. batch_size for --batch-size."""
     flat: dict[str, Any] = {}
     for key, value in dataclasses.asdict(options).items():
         flat |= value if isinstance(value, dict) else {key: value}
@@ -169,6 +173,6 @@ def _refuse_changes(old: dict[str, Any], new: dict[str, Any]) -> None:
         if key not in FREE_ON_RESUME and new[key] != value:
             name = key.strip("_").replace("_", "-")
             raise InputError(
-                f"--{name} {new[key]} differs from the run's {value}, and a run goes on under its "
-                "own options: leave it out, or start another run"
+                f"--{name} {new[key]} differs from the run's {value}, and a run is resumed with "
+                "its own options: leave it out, or start another run"
             )

@@ -1,1 +1,1 @@
-"""The Ray that jobs run on: its start and end, its capacity, and the storage its nodes share."""
+"""Ray for the jobs: starting and stopping it, its capacity, and a check of the shared storage."""

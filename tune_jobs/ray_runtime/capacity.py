@@ -1,4 +1,4 @@
-"""What a cluster has room for: on the machines that run, and on those its autoscaler may start."""
+"""Capacity of a cluster: its nodes, and the nodes that its autoscaler may start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainables.errors import InputError
 from tune_jobs.ray_runtime.ray_up import dollars_by_type, launched
 
 AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
-"""Says the same as `ray up` leaves on a head where that has not been, on Kubernetes."""
+"""Environment variable with the cluster configuration on Kubernetes, where `ray up` is unused."""
 JOIN_S = 180
-"""In which machines that are simply there have joined."""
+"""Seconds to wait for the first node with CPU cores to join."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,30 @@ class TrialResources:
 
 @dataclass(frozen=True)
 class NodeType:
-    """Machines that an autoscaler may start."""
+    """Type of node that an autoscaler may start."""
 
     resources: dict[str, float]
+    """Resources of one node, such as CPU and GPU."""
     most: int
+    """Maximum number of nodes of this type."""
     dollars: float | None = None
-    """An hour, by the file's metadata."""
+    """Price of one node in US dollars per hour, by the file's metadata; None if unknown."""
 
     def slots(self, trial: TrialResources) -> int:
-        """Return how many trials fit on one node of this type at a time."""
+        """Return the number of concurrent trials that fit on one node of this type."""
         return trials_on(self.resources, trial)
 
 
 def trials_on(resources: dict[str, float], trial: TrialResources) -> int:
-    """Return how many trials fit on a node at a time."""
+    """Return the number of concurrent trials that fit on a node with these resources."""
     slots = int(resources.get("CPU", 0) // trial.cpus)
     return min(slots, int(resources.get("GPU", 0) / trial.gpus + 1e-9)) if trial.gpus else slots
 
 
 def autoscaled() -> dict[str, Any]:
-    """The configuration of the cluster that this process runs on the head of; else empty.
+    """Return the configuration of the cluster if this process runs on its head node, else {}.
 
-    It is known where `ray up` or our manifest for Kubernetes made the cluster, and the job was
-    submitted to it.
+    It is known for clusters made by `ray up` or by our manifest for Kubernetes.
     """
     head = str(ray.get_runtime_context().gcs_address).rsplit(":", 1)[0]
     if ray.util.get_node_ip_address() != head:
@@ -64,7 +65,7 @@ def autoscaled() -> dict[str, Any]:
 
 
 def node_types() -> tuple[list[NodeType], int]:
-    """Types of workers that the autoscaler of this cluster may start, and how many in all."""
+    """Return the types of worker nodes that the autoscaler may start, and their maximum number."""
     config = autoscaled()
     most = config.get("max_workers", 0)
     dollars = dollars_by_type(config)
@@ -78,125 +79,128 @@ def node_types() -> tuple[list[NodeType], int]:
     return types, most
 
 
-def running_machines() -> list[dict[str, float]]:
-    """Resources of each machine that the cluster has."""
+def running_nodes() -> list[dict[str, float]]:
+    """Return the resources of each running node of the cluster."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def machines() -> list[dict[str, float]]:
-    """Resources of each machine that the cluster has, and of each type that it may start."""
-    return running_machines() + [kind.resources for kind in node_types()[0] if kind.most]
+def known_nodes() -> list[dict[str, float]]:
+    """Return the resources of each running node, and of each node type that may be started."""
+    return running_nodes() + [kind.resources for kind in node_types()[0] if kind.most]
 
 
-def machines_with_cores() -> list[dict[str, float]]:
-    """Machines, as soon as trials could run on one: those that `ray up` starts join after it.
+def nodes_with_cores() -> list[dict[str, float]]:
+    """Wait for a node with CPU cores and return the result of `known_nodes`.
+
+    Nodes that `ray up` starts may join only after it has returned.
 
     Raises:
-        InputError: none has come.
+        InputError: no such node has joined.
     """
     end = time.monotonic() + (JOIN_S if autoscaled() else 0)
     while True:
-        found = machines()
-        if any(machine.get("CPU", 0) for machine in found):
+        found = known_nodes()
+        if any(node.get("CPU", 0) for node in found):
             return found
         if time.monotonic() >= end:
             raise InputError(
-                "no machine of the cluster has cores for trials, and none has joined: `ray status` "
-                "on the head, and its /tmp/ray/session_latest/logs/monitor.out, say why"
+                "no node of the cluster has CPU cores for trials, and none has joined: see why "
+                "with `ray status` and in /tmp/ray/session_latest/logs/monitor.out on the head node"
             )
         time.sleep(1)
 
 
-def planned_machine(trial: TrialResources) -> NodeType:
+def planned_node(trial: TrialResources) -> NodeType:
     """Return the node type that the autoscaler starts for a trial, else the largest node."""
     kinds = [kind for kind in node_types()[0] if kind.most and kind.slots(trial)]
     if kinds:
-        # No GPU is started for a trial that needs none.
+        # Prefer the type with the fewest GPUs: trials without a GPU should not pay for one.
         return min(kinds, key=lambda kind: kind.resources.get("GPU", 0))
-    return NodeType(max(machines(), key=lambda machine: trials_on(machine, trial)), 1)
+    return NodeType(max(known_nodes(), key=lambda node: trials_on(node, trial)), 1)
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars an hour."""
+    """Prices of nodes in US dollars per hour."""
 
-    machine: float
-    """Of one that trials run on."""
+    node: float
+    """Price of one node that trials run on."""
     head: float = 0.0
-    """Of one more, that is there as long as the run lasts."""
+    """Price of the head node, which runs no trials; 0 without a separate head node."""
 
 
-def prices(price_per_hour: float | None, machine: NodeType) -> Prices | None:
-    """Return --price-per-hour, else the prices in the cluster's own file; None without either."""
+def prices(price_per_hour: float | None, node: NodeType) -> Prices | None:
+    """Return the price of --price-per-hour, else the prices in the cluster's file, else None."""
     if price_per_hour is not None:
         return Prices(price_per_hour)
     config = autoscaled()
     head = dollars_by_type(config).get(config.get("head_node_type", ""))
-    if machine.dollars is None or head is None:
+    if node.dollars is None or head is None:
         return None
-    return Prices(machine.dollars, head)
+    return Prices(node.dollars, head)
 
 
 def has_room(trial: TrialResources) -> bool:
-    """Return whether a node that runs now is large enough for a trial."""
-    return any(trials_on(machine, trial) for machine in running_machines())
+    """Return whether a running node is large enough for a trial."""
+    return any(trials_on(node, trial) for node in running_nodes())
 
 
 def has_gpus() -> bool:
     """Return whether a node of the cluster, or one that it may start, has a GPU."""
-    return any(machine.get("GPU", 0) for machine in machines())
+    return any(node.get("GPU", 0) for node in known_nodes())
 
 
 def trial_resources(cpus: int, gpus: float | None) -> TrialResources:
-    """Return what each trial reserves, checked against the nodes of the cluster.
+    """Return the resources of each trial, checked against the nodes of the cluster.
 
     Args:
         cpus: CPU cores of a trial.
-        gpus: GPUs of a trial; None for 1 where there are GPUs, else 0.
+        gpus: GPUs of a trial; None for 1 if the cluster has GPUs, else 0.
 
     Raises:
         InputError: no node that the cluster has or may start is large enough for a trial.
     """
-    known = machines_with_cores()
-    most_gpus = max(machine.get("GPU", 0) for machine in known)
+    known = nodes_with_cores()
+    most_gpus = max(node.get("GPU", 0) for node in known)
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
-    for name, asked, most in (
-        ("cpus", cpus, max(machine.get("CPU", 0) for machine in known)),
+    for name, requested, most in (
+        ("cpus", cpus, max(node.get("CPU", 0) for node in known)),
         ("gpus", gpus, most_gpus),
     ):
-        if asked > most:
+        if requested > most:
             raise InputError(
-                f"--{name}-per-trial {asked:g} is more than any node of the cluster has: "
+                f"--{name}-per-trial {requested:g} is more than any node of the cluster has: "
                 f"give {most:g} or fewer"
             )
     trial = TrialResources(cpus, gpus)
-    if not any(trials_on(machine, trial) for machine in known):
+    if not any(trials_on(node, trial) for node in known):
         raise InputError(
-            f"no node of the cluster has {cpus} cores and {gpus:g} of a GPU together: give fewer "
-            "--cpus-per-trial, or another --gpus-per-trial, 0 for none"
+            f"no node of the cluster has both {cpus} CPU cores and {gpus:g} GPU for a trial: give "
+            "fewer --cpus-per-trial, or another --gpus-per-trial (0 for none)"
         )
     return trial
 
 
 class TrialSlots:
-    """How many trials may run at a time, as nodes join and leave; it is asked often.
+    """Number of concurrent trials, kept up to date as nodes join and leave.
 
-    Nodes that the autoscaler may start count: it starts them for trials that wait.
+    Nodes that the autoscaler may start are included: it starts them for waiting trials.
 
     Args:
-        trial: what each trial reserves.
-        max_concurrent: the number to answer whatever the cluster has room for; None for no limit.
+        trial: resources of each trial.
+        max_concurrent: fixed number, whatever the capacity of the cluster; None for its capacity.
     """
 
     LOOK_EVERY_S = 2.0
+    """Minimum number of seconds between two looks at the cluster, as calls are frequent."""
 
     def __init__(self, trial: TrialResources, max_concurrent: int | None):
         self.trial, self.max_concurrent = trial, max_concurrent
         self.seen, self.next_look = 0, 0.0
 
     def __call__(self) -> int:
-        """Return the number of trials that may run at a time."""
+        """Return the number of trials that may run concurrently."""
         if self.max_concurrent is not None:
             return self.max_concurrent
         if time.monotonic() >= self.next_look:
@@ -205,6 +209,7 @@ class TrialSlots:
         return self.seen
 
     def _at_full_size(self) -> int:
+        """Return the number of slots once the autoscaler has started all nodes that it may."""
         types, left = node_types()
         slots = 0
         for kind in sorted(types, key=lambda kind: -kind.slots(self.trial)):

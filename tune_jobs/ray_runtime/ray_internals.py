@@ -1,7 +1,7 @@
-"""Every use of a private name of Ray's, each with the reason for it.
+"""All uses of private names of Ray, each with its reason.
 
-All were read in the sources of ray 2.60.0; read them again before the bound in pyproject.toml is
-raised.
+They were checked against the sources of ray 2.60.0. Check them again before raising the upper
+bound in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from ray.tune.schedulers.pbt import _PBTTrialState
 
 
 def release_trial(trial: Trial, first: Trial, last_result: dict[str, Any]) -> None:
-    """Free what Ray keeps of an ended trial until the run ends: 30 KB and more.
+    """Free the memory, 30 KB and more, that Ray keeps for an ended trial until the run ends.
 
     Args:
-        trial: one that has ended.
-        first: another trial of the run, or the same, whose shared settings it takes.
-        last_result: what the trial's last result is replaced by. Ray prints a line on a trial that
-            has none, whatever its verbosity.
+        trial: a trial that has ended.
+        first: any trial of the run, maybe the same; objects that are equal are shared with it.
+        last_result: replaces the trial's last result. Without a last result Ray prints a line on
+            the trial, whatever its verbosity.
     """
     metadata = trial.run_metadata
     metadata.last_result = last_result
     metadata.metric_analysis, metadata.metric_n_steps = {}, {}
     metadata.checkpoint_manager = _CheckpointManager(None)
-    # The worker's first answer, which holds the call itself too. The result above replaces it.
+    # The worker's first result, which keeps the whole call in memory. last_result replaces it.
     trial._default_result_or_future = None
     trial.evaluated_params = {}
     trial.set_experiment_tag("")
-    # Of these all trials have the same, each in an object of its own.
+    # All trials have equal copies of these objects.
     trial.placement_group_factory = first.placement_group_factory
-    assert trial.storage is not None  # as it has run
+    assert trial.storage is not None  # the trial has run
     assert first.storage is not None
     trial.storage.syncer = first.storage.syncer
     trial.storage.sync_config = first.storage.sync_config
@@ -51,21 +51,22 @@ def set_latest_checkpoint(
 ) -> None:
     """Make Ray start a paused trial from a checkpoint, as Ray's own PBT does.
 
-    Ray has no public way to give a trial the checkpoint of another one.
+    Ray has no public way to start a trial from the checkpoint of another one.
     """
     manager = trial.run_metadata.checkpoint_manager
-    assert manager is not None  # as it has run
+    assert manager is not None  # the trial has run
     manager._latest_checkpoint_result = _TrainingResult(checkpoint=checkpoint, metrics=metrics)
 
 
 class HyperBand(HyperBandScheduler):
-    """Ray's HyperBand, which expects that a trial ends only when the scheduler stops it.
+    """Ray's HyperBand, for trials that may end before the scheduler stops them.
 
-    Ours end themselves: with a last result that has no epoch, when they diverge or fail.
+    Our trials report a last result without an epoch when they diverge or fail, which Ray's own
+    HyperBand does not expect.
     """
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Let a trial that reports its end go on to it."""
+        """Let a trial that reports its end continue to it."""
         if self._time_attr not in result:
             return TrialScheduler.CONTINUE
         action: str = super().on_trial_result(tune_controller, trial, result)
@@ -78,41 +79,41 @@ class HyperBand(HyperBandScheduler):
 
 
 class Bracket(_Bracket):
-    """Ray's bracket, which forgets a trial that is being paused when all are done.
+    """HyperBand bracket that also stops trials that are just being paused.
 
-    The run then never ends.
+    Ray's own bracket forgets these when the bracket is complete, and the run then never ends.
     """
 
     def cleanup_full(self, tune_controller: Any) -> None:
-        """Stop the trials that wait."""
+        """Stop the trials of the bracket that are paused or being paused."""
         for trial in self.current_trials():
             if trial.status == Trial.PAUSED or trial.is_saving:
                 tune_controller.stop_trial(trial)
 
 
 class ExploitScheduler(PopulationBasedTraining):
-    """Ray's PBT, with the exploit step left to `exploit`, for trials of a searcher.
+    """Ray's population-based training for trials of a searcher; subclasses implement `exploit`.
 
-    Ray's own refuses searchers, compares trials before all have a score, and gives a copy the
+    Ray's own refuses searchers, compares trials before all have a score, and gives a trial the
     whole configuration of its donor, name included.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Enter a trial of a searcher, which Ray's own refuses."""
+        """Add a trial of a searcher, which Ray's own scheduler refuses."""
         self._trial_state[trial] = _PBTTrialState(trial)
 
     def exploit(self, trial: Trial, best: list[Trial], tune_controller: Any) -> None:
-        """Make a trial of the worst quarter a copy of one of the best."""
+        """Replace a trial of the worst quarter by a copy of one of the best."""
         raise NotImplementedError
 
     def take_schedule(self, trial: Trial, donor: Trial) -> None:
-        """Have a trial compared with the others next when its donor is."""
-        state, given = self._trial_state[trial], self._trial_state[donor]
-        state.last_perturbation_time = given.last_perturbation_time
-        state.last_train_time = given.last_train_time
+        """Schedule the next comparison of a trial at the same time as that of its donor."""
+        state, donor_state = self._trial_state[trial], self._trial_state[donor]
+        state.last_perturbation_time = donor_state.last_perturbation_time
+        state.last_train_time = donor_state.last_train_time
 
     def _quantiles(self) -> tuple[list[Trial], list[Trial]]:
-        """Return the worst and the best quarter, once every trial that lives has a score."""
+        """Return the worst and the best quarter, or nothing until all live trials have a score."""
         if any(s.last_score is None and not t.is_finished() for t, s in self._trial_state.items()):
             return [], []
         worst, best = super()._quantiles()
@@ -130,7 +131,10 @@ class ExploitScheduler(PopulationBasedTraining):
 
 
 def check_autoscaler_config(config: dict[str, Any]) -> None:
-    """Validate a cluster configuration as `ray up` does; raises what Ray raises."""
-    from ray.autoscaler._private.util import prepare_config, validate_config  # takes a second
+    """Validate a cluster configuration as `ray up` does; raises the exceptions of Ray."""
+    from ray.autoscaler._private.util import (
+        prepare_config,
+        validate_config,
+    )  # takes a second to import
 
     validate_config(prepare_config(config))

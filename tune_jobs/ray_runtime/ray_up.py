@@ -1,4 +1,4 @@
-"""A cluster that `ray up` has made costs money until somebody ends it."""
+"""Clusters made by `ray up`: their configuration, and a reminder that they are still running."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import yaml
 
 AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head, with the resources of every node type."""
+"""Cluster configuration that `ray up` writes on the head node."""
 
 
 def launched() -> dict[str, Any]:
-    """The configuration of the cluster that this machine is the head of; empty where it is none."""
+    """Return the configuration of the cluster if this is its head node, else {}."""
     file = AUTOSCALER_FILE.expanduser()
     config: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}
     return config
 
 
 def remind(config: dict[str, Any]) -> None:
-    """Say last of all that this process prints, and once, that a cluster is still up.
+    """Print, once and when this process exits, that a cluster is still up.
 
-    One on Kubernetes has no name here, as it ends with its job.
+    A cluster on Kubernetes has no name here, as it ends with its job.
     """
     atexit.unregister(_say)
     if "cluster_name" in config:
@@ -31,20 +31,20 @@ def remind(config: dict[str, Any]) -> None:
 
 
 def still_up(config: dict[str, Any]) -> str:
-    """What a person must know of a cluster that a job leaves, so that none is forgotten."""
+    """Return the reminder that a cluster is still up, what it costs, and how to stop it."""
     dollars = dollars_by_type(config).get(config["head_node_type"])
-    costs = f" (${dollars:.2f} an hour at rest)" if dollars else ""
+    costs = f" (${dollars:.2f} per hour when idle)" if dollars else ""
     return (
-        f"Cluster {config['cluster_name']} is still up{costs}: ray down cluster.yaml, the file "
-        "that ray up was given, ends it."
+        f"Cluster {config['cluster_name']} is still up{costs}. Stop it with ray down cluster.yaml "
+        "(the file given to ray up)."
     )
 
 
 def dollars_by_type(config: dict[str, Any]) -> dict[str, float]:
-    """Of an hour of one machine, by node type, as far as the file's metadata say."""
+    """Return the price of a node in US dollars per hour by node type, from the file's metadata."""
     found: dict[str, float] = config.get("metadata", {}).get("dollars_per_hour", {})
     return found
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201  what is asked for may go to a file
+    print(text, file=sys.stderr)  # noqa: T201  stdout may be redirected to a file

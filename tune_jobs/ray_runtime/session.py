@@ -1,4 +1,4 @@
-"""A local Ray or a cluster: its start and end."""
+"""Start a local Ray or connect to a cluster, and shut down in the end."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ PRELOAD_VARIABLE = "RAY_preload_python_modules"
 MOST_PRELOADED = 8
 """Cores up to which the workers of a local Ray import the modules of trials at their start."""
 HEAD_PORT = "6379"
-"""Of `ray start --head`."""
+"""Default port of `ray start --head`."""
 
 
 @contextlib.contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
-    """A local Ray of our own, or a connection to a cluster, given back in the end.
+    """Start a local Ray or connect to a cluster, and shut down at the end of the context.
 
-    Where the process is connected already, that connection is used, and kept.
+    If the process is connected to Ray already, that connection is used and kept.
 
     Args:
-        address: of a cluster: auto, HOST or HOST:PORT. None starts a local Ray.
+        address: address of a cluster: auto, HOST or HOST:PORT. None starts a local Ray.
 
     Raises:
         InputError: no cluster answers at the address.
     """
-    # Failed and interrupted trials are in our tables and on our terminal.
+    # Our tables and terminal output already report failed and interrupted trials.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield
@@ -80,15 +80,16 @@ def preloaded_workers() -> Iterator[None]:
 
 
 def answering(address: str) -> str:
-    """The address as Ray takes it, of HOST alone with the port of its head.
+    """Return the address as Ray takes it: HOST alone gets the default port of a head node.
 
     Raises:
-        InputError: nothing listens there, where Ray would end the process; or it is Ray Client's.
+        InputError: nothing listens at the address (Ray itself would exit the process), or it is an
+            address of Ray Client.
     """
     if address.startswith("ray://"):
         raise InputError(
-            f"--address {address} is Ray Client's, through which the job could not write its "
-            "tables: run the job on the cluster with --address auto, by ray submit or ray job "
+            f"--address {address} is an address of Ray Client, through which a job cannot write "
+            "its tables: run the job on the cluster with --address auto, by ray submit or ray job "
             "submit"
         )
     if address in ("auto", "local"):

@@ -1,4 +1,4 @@
-"""Whether every machine of a cluster sees the storage, asked before a trial starts."""
+"""Check, before a trial starts, that every node of a cluster can read the storage."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from tune_jobs.run_folder.folder import RunFolder
 
 NETWORK_FILE_SYSTEMS = ("afs", "beegfs", "ceph", "cifs", "fuse.", "glusterfs", "gpfs", "lustre",
                         "nfs", "smb", "virtiofs", "9p")  # fmt: skip
-"""How the types of those begin that machines share."""
+"""Prefixes of the types of file systems that several nodes may share."""
 MOUNTS = Path("/proc/mounts")
+"""Mounted file systems, on Linux."""
 ANSWER_S = 60
+"""Seconds to wait for the answer of a node."""
 
 
 def check_storage(storage: RunFolder) -> None:
-    """Raise InputError if a machine of the cluster cannot read what the driver writes.
+    """Raise InputError if a node of the cluster cannot read a file that the driver writes.
 
-    A cluster of one machine that cannot grow has nothing to check.
+    A cluster of one node that cannot grow is not checked.
     """
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
     grows = bool(capacity.node_types()[0])
@@ -32,29 +34,28 @@ def check_storage(storage: RunFolder) -> None:
         return
     if storage.is_local and len(nodes) == 1 and not shared(Path(storage.path)):
         raise InputError(
-            f"storage {storage.uri} is a folder of this machine, which those that the autoscaler "
-            "starts do not see: give s3://bucket/path, gs://bucket/path, or a "
-            "folder that all machines share"
+            f"storage {storage.uri} is a local folder, which nodes that the autoscaler starts "
+            "cannot read: give s3://bucket/path, gs://bucket/path, or a folder that all nodes share"
         )
     storage.make()
     name, content = f".seen-{uuid.uuid4().hex}", uuid.uuid4().hex
     storage.write(name, content.encode())
     try:
-        blind = sorted(
+        unable = sorted(
             host for node, host in nodes.items() if reads(node, storage.uri, name) != content
         )
     finally:
         storage.fs.delete_file(f"{storage.path}/{name}")
-    if blind:
+    if unable:
         raise InputError(
-            f"storage {storage.uri} is not seen by {', '.join(blind)}: give "
-            "s3://bucket/path, gs://bucket/path, or a folder that all machines share, and the "
-            "right to read and write there to each"
+            f"storage {storage.uri} cannot be read by node {', '.join(unable)}: give "
+            "s3://bucket/path, gs://bucket/path, or a folder that all nodes share, and grant every "
+            "node permission to read and write there"
         )
 
 
 def reads(node: str, uri: str, name: str) -> str:
-    """What a node reads in a file of the storage, or why it cannot."""
+    """Return the content of a file in the storage as a node reads it, or the error message."""
     try:
         return str(on_node(node, _read, uri, name))
     except (ray.exceptions.RayError, TimeoutError) as error:
@@ -62,10 +63,11 @@ def reads(node: str, uri: str, name: str) -> str:
 
 
 def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns on one node, by its id.
+    """Run a function on the node with this id and return its result.
 
     Raises:
-        RayError: it raised there, or the node does not answer.
+        RayError: the function raised an exception, or the node was lost.
+        TimeoutError: the node did not answer in time.
     """
     here = NodeAffinitySchedulingStrategy(node, soft=False)
     task = ray.remote(function).options(num_cpus=0, scheduling_strategy=here, max_retries=0)
@@ -80,11 +82,11 @@ def _read(uri: str, name: str) -> str:
 
 
 def shared(path: Path) -> bool:
-    """Whether a folder lies on a file system of the network."""
+    """Return whether a folder is on a network file system."""
     best, kind = Path(), ""
     for line in MOUNTS.read_text().splitlines() if MOUNTS.exists() else ():
         _, mount, type_, *_ = line.split()
-        place = Path(mount.replace("\\040", " "))
-        if path.is_relative_to(place) and len(place.parts) >= len(best.parts):
-            best, kind = place, type_
+        point = Path(mount.replace("\\040", " "))
+        if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
+            best, kind = point, type_
     return kind.startswith(NETWORK_FILE_SYSTEMS)

@@ -1,1 +1,1 @@
-"""The files that jobs write and the analysis reads: the contract between the two."""
+"""The files of a run: the contract between the jobs, which write them, and the analysis."""

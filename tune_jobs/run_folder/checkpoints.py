@@ -1,4 +1,4 @@
-"""Checkpoints of trials: the newest complete state, and the weights of the best epoch."""
+"""Checkpoints of trials: the newest training state, and the weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ logger = logging.getLogger(__name__)
 def newest_checkpoint(
     trial: RunFolder, config: TrialConfig | None = None
 ) -> tuple[RunFolder, TrainingState] | None:
-    """The checkpoint of a trial that is furthest.
+    """Return the checkpoint of a trial with the most epochs.
 
-    One cut short by a kill is passed over, and so is one made under another config than that given.
+    Checkpoints left incomplete by a kill, and those of another configuration, are skipped.
 
     Args:
-        trial: its folder, which need not exist.
-        config: of the trial; None where a scheduler may have changed it.
+        trial: folder of the trial, which need not exist.
+        config: configuration of the trial; None if a scheduler may have changed it.
 
     Returns:
-        The checkpoint's folder and what it holds; None where there is none.
+        The folder of the checkpoint and the training state in it; None without a usable checkpoint.
     """
     newest: tuple[RunFolder, TrainingState] | None = None
     for folder in (trial.child(n) for n in trial.names() if n.startswith("checkpoint_")):
         try:
             with folder.on_disk() as local:
                 state = load_checkpoint(local)
-        except Exception as error:  # damaged bytes raise anything
-            logger.warning("passing over the unreadable checkpoint %s: %s", folder.uri, error)
+        except Exception as error:  # damaged files raise all kinds of errors
+            logger.warning("skipping unreadable checkpoint %s: %s", folder.uri, error)
             continue
         same = config is None or TrialConfig.from_dict(state["config"]) == config
         if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
@@ -51,38 +51,45 @@ def newest_checkpoint(
 def keep_weights(
     folder: RunFolder, weights: dict[str, Weights], examples: Iterable[TrialConfig]
 ) -> None:
-    """Write what the probes of a run start from, so that the run is complete without its source."""
+    """Write the backbone weights of the linear probes of a run, whose checkpoints lack them.
+
+    Args:
+        folder: folder of the run.
+        weights: initial weights by model.
+        examples: configurations of trials; without a trial of mode probe nothing is written.
+    """
     if not any(config.mode == "probe" for config in examples):
         return
     kept = folder.child(WEIGHTS_FOLDER)
     kept.make()
-    for model, given in weights.items():
-        kept.write(file_name(model), safetensors.numpy.save(given))
+    for model, loaded in weights.items():
+        kept.write(file_name(model), safetensors.numpy.save(loaded))
 
 
 def file_name(model: str) -> str:
-    """Of the file that a model's weights are kept in."""
+    """Return the name of the file with the initial weights of a model."""
     return model.replace(":", ".").replace("/", "_") + ".safetensors"
 
 
 def check_weights(folder: RunFolder, checkpoint: str, sha256: str | None) -> None:
-    """Raise InputError if the weights of a trial are gone, or are not those that it trained.
+    """Raise InputError if the weights of a trial are missing, or were altered since training.
 
     Args:
-        folder: of the run.
-        checkpoint: of the trial, below the folder.
-        sha256: of its weights; None where an earlier version wrote them, which kept no hash.
+        folder: folder of the run.
+        checkpoint: path of the trial's checkpoint below the run folder.
+        sha256: SHA-256 of the weights in hexadecimal; None for runs of earlier versions, which did
+            not record it.
     """
     file = folder.child(f"{checkpoint}/{BEST_FILE}").uri
     try:
         content = folder.read(f"{checkpoint}/{BEST_FILE}")
     except OSError as error:
         raise InputError(
-            f"{file} is missing ({error}): take it from a backup, or train the trial again"
+            f"{file} is missing ({error}): restore it from a backup, or train the trial again"
         ) from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise InputError(
-            f"{file} was altered since it was trained, its SHA-256 is not {sha256}: take it from a "
+            f"{file} was altered after training, its SHA-256 is not {sha256}: restore it from a "
             "backup, or train the trial again"
         )
 
@@ -95,18 +102,19 @@ def best_weights(
     image_size: int,
     started_from: str | None = None,
 ) -> dict[str, Tensor]:
-    """State dict of a trial's model after its best epoch.
+    """Return the state dict of a trial's model after its best epoch.
 
     Args:
-        folder: of the run.
-        checkpoint: of the trial, below the folder.
-        config: of the trial.
-        num_classes: of the dataset.
-        image_size: pixels of height and width of its images.
-        started_from: fingerprint of the weights that the network of a probe must have.
+        folder: folder of the run.
+        checkpoint: path of the trial's checkpoint below the run folder.
+        config: configuration of the trial.
+        num_classes: number of classes of the dataset.
+        image_size: height and width of the images in pixels.
+        started_from: expected fingerprint of the backbone weights of a linear probe; None skips
+            the check.
 
     Raises:
-        InputError: it has others by now.
+        InputError: the backbone weights have another fingerprint.
     """
     state: dict[str, Tensor] = safetensors.torch.load(folder.read(f"{checkpoint}/{BEST_FILE}"))
     if config.mode != "probe":
@@ -115,7 +123,7 @@ def best_weights(
     if started_from not in (None, fingerprint(start)):
         file = folder.child(WEIGHTS_FOLDER).child(file_name(config.model)).uri
         raise InputError(
-            f"{file} was altered since the heads were trained on its features: take it from a "
-            "backup, or train again"
+            f"{file} was altered after heads were trained on its features: restore it from a "
+            "backup, or train the trials again"
         )
     return whole_model(config, num_classes, image_size, start, state)

@@ -1,4 +1,4 @@
-"""The run folder, on a disk or in an object store: names of its files, atomic writes."""
+"""The run folder, on a disk or in an object store: names of its files, and atomic writes."""
 
 from __future__ import annotations
 
@@ -30,36 +30,38 @@ FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
 GOOGLE_ANSWERS_S = 10
+"""Seconds that Google Cloud Storage has to answer, unless a folder is opened as `patient`."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder, and how to read and write in it."""
+    """Folder on a disk or in an object store, with methods to read and write its files."""
 
     fs: pyarrow.fs.FileSystem
+    """File system that the folder is on."""
     path: str
-    """Without the scheme, as `fs` takes it."""
+    """Path in the file system, without a scheme."""
     uri: str
-    """As a person gives it: a local path, or s3://… or gs://…."""
+    """Local path, or URI such as s3://… or gs://…, as on the command line."""
 
     @classmethod
     def at(cls, uri: str | Path, *, patient: bool = False) -> RunFolder:
-        """The folder at a local path or URI, whether it exists or not.
+        """Return the folder at a local path or URI, which need not exist.
 
         Args:
-            uri: of the folder.
-            patient: wait out what keeps Google's store from answering, for minutes.
+            uri: local path or URI of the folder.
+            patient: retry for minutes while Google Cloud Storage does not answer.
 
         Raises:
             InputError: the scheme is unknown, or the store does not answer.
         """
         if "://" in str(uri):
-            place, query = _split(str(uri))
-            text = place.rstrip("/") + query
+            address, query = _split(str(uri))
+            text = address.rstrip("/") + query
         else:
             text = str(Path(uri).expanduser().absolute())
         try:
-            fs, path = pyarrow.fs.FileSystem.from_uri(text if patient else _not_for_long(text))
+            fs, path = pyarrow.fs.FileSystem.from_uri(text if patient else _limit_retries(text))
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{text} cannot be used as storage ({_reason(error)}): give a local path, "
@@ -69,48 +71,48 @@ class RunFolder:
 
     @property
     def is_local(self) -> bool:
-        """Whether the folder is on a disk, and not in an object store."""
+        """Whether the folder is on a disk and not in an object store."""
         return isinstance(self.fs, pyarrow.fs.LocalFileSystem)
 
     @property
     def name(self) -> str:
-        """Of the run."""
+        """Name of the folder, which is the name of the run."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
     def parent(self) -> RunFolder:
-        """The folder that this one is in: the storage, of a run."""
-        place, query = _split(self.uri)
-        return RunFolder(self.fs, self.path.rsplit("/", 1)[0], place.rsplit("/", 1)[0] + query)
+        """Parent folder; that of a run folder is the storage."""
+        address, query = _split(self.uri)
+        return RunFolder(self.fs, self.path.rsplit("/", 1)[0], address.rsplit("/", 1)[0] + query)
 
     def child(self, name: str) -> RunFolder:
-        """A folder or file below this one."""
-        place, query = _split(self.uri)
-        return RunFolder(self.fs, f"{self.path}/{name}", f"{place}/{name}{query}")
+        """Return a folder or file below this one, which need not exist."""
+        address, query = _split(self.uri)
+        return RunFolder(self.fs, f"{self.path}/{name}", f"{address}/{name}{query}")
 
     def has(self, name: str) -> bool:
-        """Whether a file or folder of that name is there.
+        """Return whether a file or folder of this name exists.
 
         Raises:
-            InputError: the store does not say.
+            InputError: the store cannot be read.
         """
-        with self._asked():
+        with self._read_errors():
             info = self.fs.get_file_info(f"{self.path}/{name}")
         return bool(info.type != pyarrow.fs.FileType.NotFound)
 
     def names(self) -> list[str]:
-        """Of the files and folders in it; none where it does not exist.
+        """Return the names of the files and folders in it; none if it does not exist.
 
         Raises:
-            InputError: the store does not say.
+            InputError: the store cannot be read.
         """
         selector = pyarrow.fs.FileSelector(self.path, allow_not_found=True)
-        with self._asked():
+        with self._read_errors():
             return [info.base_name for info in self.fs.get_file_info(selector)]
 
     @contextlib.contextmanager
     def on_disk(self) -> Iterator[Path]:
-        """The folder as a local path: itself, or a temporary copy of one in an object store."""
+        """Give the folder as a local path; that of an object store is a temporary copy."""
         if self.is_local:
             yield Path(self.path)
             return
@@ -119,16 +121,16 @@ class RunFolder:
             yield Path(copy)
 
     def clear(self, *names: str) -> None:
-        """Delete folders below this one, where they are there."""
+        """Delete folders below this one, if they exist."""
         for name in names:
             if self.has(name):
                 self.fs.delete_dir(f"{self.path}/{name}")
 
     def make(self) -> None:
-        """Create the folder, and check that it can be written.
+        """Create the folder and check that it can be written.
 
         Raises:
-            InputError: it cannot.
+            InputError: it cannot be written.
         """
         try:
             self.fs.create_dir(self.path)
@@ -137,15 +139,17 @@ class RunFolder:
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{self.uri} cannot be written ({_reason(error)}): give another folder or URI, "
-                "or the right to write there"
+                "or get write permission"
             ) from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other drivers out, on a disk; the lock goes with the process, however it ends.
+        """Lock the folder against other drivers, on a disk only.
+
+        The operating system releases the lock when the process ends, even if it is killed.
 
         Raises:
-            InputError: another driver has it.
+            InputError: another driver has locked the folder.
         """
         if not self.is_local:
             yield
@@ -159,20 +163,20 @@ class RunFolder:
             ) from error
 
     def read(self, name: str) -> bytes:
-        """The content of a file.
+        """Return the content of a file.
 
         Raises:
-            FileNotFoundError: it is not there.
-            InputError: the store does not give it.
+            FileNotFoundError: the file does not exist.
+            InputError: the store cannot be read.
         """
-        with self._asked(), self.fs.open_input_file(f"{self.path}/{name}") as file:
+        with self._read_errors(), self.fs.open_input_file(f"{self.path}/{name}") as file:
             content: bytes = file.read()
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file at once: a reader, or a kill, meets the old or the new one."""
+        """Write a file atomically: readers see the old or the new content, even after a kill."""
         target = f"{self.path}/{name}"
-        # An object store shows an object when it is complete; a disk needs a rename.
+        # An object store shows only complete objects; a disk needs a rename.
         written = target + ".tmp" if self.is_local else target
         with self.fs.open_output_stream(written) as file:
             file.write(content)
@@ -180,10 +184,10 @@ class RunFolder:
             self.fs.move(written, target)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file.
+        """Return the content of a JSON file.
 
         Raises:
-            InputError: it is damaged.
+            InputError: the file is damaged.
         """
         try:
             content: dict[str, Any] = json.loads(self.read(name))
@@ -192,18 +196,18 @@ class RunFolder:
         return content
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a JSON file, readable for people."""
+        """Write a JSON file with indentation."""
         self.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
     def read_frame(self, name: str) -> pd.DataFrame:
-        """A parquet file."""
+        """Return a parquet file as a data frame."""
         return pd.read_parquet(io.BytesIO(self.read(name)))
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a parquet file, None where a value is missing.
+        """Return the rows of a parquet file, with None for null.
 
         Raises:
-            InputError: it is damaged.
+            InputError: the file is damaged.
         """
         try:
             rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
@@ -212,14 +216,14 @@ class RunFolder:
         return rows
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
-        """Write rows as parquet; columns a row lacks are null."""
+        """Write rows to a parquet file; columns that a row lacks are null."""
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
         self.write(name, buffer.getvalue())
 
     @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Raise InputError where the store refuses, or does not answer."""
+    def _read_errors(self) -> Iterator[None]:
+        """Raise InputError if the store refuses access or does not answer."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
@@ -227,31 +231,34 @@ class RunFolder:
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{self.uri} cannot be read ({_reason(error)}): check the address, your "
-                "credentials and the right to read there"
+                "credentials and your read permission"
             ) from error
 
     def _damaged(self, name: str, error: Exception) -> InputError:
         return InputError(
-            f"{self.child(name).uri} is damaged ({error}): take it from a backup, or leave the "
-            "folder out and start again"
+            f"{self.child(name).uri} is damaged ({error}): restore it from a backup, or start "
+            "a new run in another folder"
         )
 
 
 def _split(uri: str) -> tuple[str, str]:
-    """The place that a URI names, and its query, which tells of the store."""
+    """Return a URI without its query, and the query, which has options of the store."""
     if "://" not in uri:
         return uri, ""
-    place, mark, query = uri.partition("?")
-    return place, mark + query
+    address, mark, query = uri.partition("?")
+    return address, mark + query
 
 
-def _not_for_long(uri: str) -> str:
-    """Google's store is asked for 15 minutes where nobody has credentials for it, or answers."""
+def _limit_retries(uri: str) -> str:
+    """Return a URI with a limit on retries, for Google Cloud Storage.
+
+    Without credentials or a connection, pyarrow would retry for 15 minutes.
+    """
     if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GOOGLE_ANSWERS_S}"
 
 
 def _reason(error: Exception) -> str:
-    """Without Google's second telling of it."""
+    """Return the message of an error, which Google Cloud Storage repeats in error_info."""
     return str(error).split(" error_info=")[0]

@@ -1,4 +1,4 @@
-"""What a reader needs to know to repeat a measurement."""
+"""Facts that are needed to reproduce a measurement: versions, commit, device and time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from trainables.costs import describe_device
 
 PACKAGES = ("bakeoff", "ray", "torch", "torchvision", "numpy", "pyarrow")
+"""Packages whose versions are recorded."""
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what results depend on."""
+    """Return the versions of Python and of the packages that results depend on."""
     return {
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
@@ -24,11 +25,11 @@ def versions() -> dict[str, str]:
 
 
 def facts_of(device: torch.device, command: str) -> dict[str, str]:
-    """Command, time, device, commit and versions.
+    """Return command, time, device, commit and versions of a measurement.
 
     Args:
-        device: that was measured on.
-        command: as it can be typed again.
+        device: device of the measurement.
+        command: complete command line.
     """
     return {
         "command": command,
@@ -40,7 +41,7 @@ def facts_of(device: torch.device, command: str) -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of this source tree, marked when it has been changed; None outside git."""
+    """Return the Git commit of the sources, with -dirty if they were changed; None outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(
@@ -52,5 +53,5 @@ def git_commit() -> str | None:
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601."""
+    """Return the current time in UTC, in ISO 8601."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Types of what run folders hold: rows of the two tables, and run.json."""
+"""Types of the content of a run folder: rows of the two tables, and run.json."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EpochRow(TypedDict):
     """Images per micro-batch; the batch size where batches fit into memory."""
 
 
-# A row of trials.parquet without the trial's settings, which are its columns config/*.
+# A row of trials.parquet without the columns config/*, which are the settings of the trial.
 TrialRow = TypedDict(
     "TrialRow",
     {
@@ -65,7 +65,7 @@ TrialRow = TypedDict(
         "latency_ms": float | None,
         "device": str,
         "precision": str,
-        "copied": str | None,  # by population-based training: from which trials, after which epochs
+        "copied": str | None,  # PBT: trials copied from, and after which epochs
         "checkpoint": str | None,  # path below the run folder
         "weights_sha256": str | None,
     },
@@ -74,7 +74,7 @@ TrialRow = TypedDict(
 
 
 class DatasetRecord(TypedDict):
-    """The dataset of a run."""
+    """Dataset of a run."""
 
     name: str
     """Name or path, as --data gave it."""
@@ -91,7 +91,7 @@ class DatasetRecord(TypedDict):
 
 
 class SplitRecord(TypedDict):
-    """How the dataset was split."""
+    """Split of the dataset."""
 
     seed: int
     """Random seed of the split."""
@@ -108,14 +108,15 @@ class SplitRecord(TypedDict):
 
 
 class HardwareRecord(TypedDict):
-    """What a run was started on."""
+    """Hardware that a run was started on."""
 
     machine: str
     """Processor architecture."""
     nodes: int
     """Number of nodes of the cluster at the start."""
     machines: list[dict[str, float]]
-    """CPU cores and GPUs of each node; runs of earlier versions lack it."""
+    """CPU cores and GPUs of each node, and of each node type that the autoscaler may start; runs of
+    earlier versions lack it."""
     cpus: float
     """CPU cores of all nodes."""
     gpus: float
@@ -125,22 +126,22 @@ class HardwareRecord(TypedDict):
 
 
 class SearchRecord(TypedDict, total=False):
-    """What proposed the trials of a run."""
+    """Search that proposed the trials of a run."""
 
     algorithm: str
-    """grid or optuna."""
+    """Search algorithm, grid or optuna."""
     sampler: str
     """Sampler of Optuna."""
     objectives: dict[str, Literal["max", "min"]]
-    """Objectives, and which way each is better."""
+    """Direction of each objective: max if higher is better, min if lower is."""
     storage: str
-    """URL of the database that has the study."""
+    """URL of the database with the study."""
     ended_by: str | None
     """Option whose budget ended the search; None where all trials were run."""
 
 
 class RunRecord(TypedDict, total=False):
-    """The content of run.json."""
+    """Content of run.json."""
 
     format: int
     """Version of the run folder's format."""
@@ -149,19 +150,19 @@ class RunRecord(TypedDict, total=False):
     command: str
     """Command line that started the run."""
     status: Literal["running", "finished", "interrupted"]
-    """How far the run got; running also after the driver was killed."""
+    """Status of the run; it stays running if the driver was killed."""
     started: str
     """Start in UTC, ISO 8601."""
     ended: str | None
     """End in UTC, ISO 8601; None until then."""
     resumed: list[str]
-    """When it was resumed, in UTC, ISO 8601."""
+    """Times at which the run was resumed, in UTC, ISO 8601."""
     options: dict[str, Any]
-    """Options of the job; groups of options are objects of their own."""
+    """Options of the job; groups of options are nested objects."""
     dataset: DatasetRecord
-    """The images."""
+    """Dataset of the run."""
     split: SplitRecord
-    """The split."""
+    """Split of the dataset."""
     scheduler: str
     """Scheduler, by its name on the command line."""
     weights: dict[str, str]
@@ -173,8 +174,8 @@ class RunRecord(TypedDict, total=False):
     hardware: HardwareRecord
     """Nodes and processors."""
     search: SearchRecord
-    """What proposed the trials."""
+    """Search that proposed the trials."""
     budget: dict[str, float | None]
-    """Trials, epochs and seconds planned; None where there is no limit."""
+    """Limits on trials, epochs and seconds; None for no limit."""
     trials: dict[str, dict[str, Any]]
-    """Of a grid: the complete configuration of each trial."""
+    """Complete configuration of each trial; grids only."""

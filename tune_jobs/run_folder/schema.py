@@ -1,4 +1,4 @@
-"""Columns of trials.parquet and epochs.parquet, statuses, and what trials are compared by."""
+"""Columns of trials.parquet and epochs.parquet, and the score that trials are compared by."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 
 FORMAT = 1
-"""Of run.json and the two tables; a reader refuses what is newer than it knows."""
+"""Version of the format of run.json and the two tables; readers refuse newer formats."""
 
 SCORE: Final = "best/val_accuracy"
 """Column of trials.parquet by which trials are compared."""
@@ -31,14 +31,14 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
 def _config_type(name: str, hint: Any) -> pa.DataType:
     if name == "split":
         return pa.list_(pa.float64())
-    for type_ in (hint, *get_args(hint)):  # of `float | None` the float counts
+    for type_ in (hint, *get_args(hint)):  # float for `float | None`
         if type_ in _ARROW_TYPES:
             return _ARROW_TYPES[type_]
     return pa.string()
 
 
 SPLIT_METRICS = [name for name in EPOCH_METRICS if name.startswith(("train_", "val_"))]
-"""Metrics of which trials.parquet has the best and the last epoch's."""
+"""Metrics that trials.parquet has for the best and the last epoch."""
 CONFIG_TYPES = {
     field.name: _config_type(field.name, get_type_hints(TrialConfig)[field.name])
     for field in dataclasses.fields(TrialConfig)
@@ -78,44 +78,47 @@ TRIAL_SCHEMA = pa.schema(
 )
 
 
-# Made once, as every row of a run has them.
+# Built once, as every row of a run needs these names.
 _CONFIG = {name: f"config/{name}" for name in CONFIG_TYPES}
 
 
 def config_columns(config: TrialConfig) -> dict[str, Any]:
-    """A trial's settings as columns of trials.parquet; `model_args` as JSON."""
+    """Return the settings of a trial as columns of trials.parquet, with `model_args` as JSON."""
     values = config.to_dict()
     values["model_args"] = json.dumps(values["model_args"])
     return {_CONFIG[name]: value for name, value in values.items()}
 
 
 def config_of(row: dict[str, Any]) -> TrialConfig:
-    """The inverse of `config_columns`."""
-    # A run of an earlier version lacks the settings that came later.
+    """Return the configuration of a trial from its row: the inverse of `config_columns`."""
+    # Runs of earlier versions lack the settings that were added since.
     names = [name for name in CONFIG_TYPES if f"config/{name}" in row]
     values = {name: _setting(row[f"config/{name}"], CONFIG_TYPES[name]) for name in names}
     return TrialConfig.from_dict(values | {"model_args": json.loads(values["model_args"])})
 
 
 def _setting(value: Any, type_: pa.DataType) -> Any:
-    """A setting as the config has it; pandas has NaN for None, and floats beside it."""
+    """Convert a value from pandas, which has NaN for None and floats in columns with NaN."""
     if isinstance(value, float) and math.isnan(value):
         return None
     return int(value) if type_ == pa.int64() and value is not None else value
 
 
 def merit(row: Mapping[str, Any] | TrialRow) -> tuple[float, float]:
-    """What trials are chosen by; higher is better, and of equals the one with the lower loss."""
+    """Return the key that trials are ranked by: validation accuracy, then lower validation loss."""
     return row[SCORE], -row["best/val_loss"]
 
 
 def objective_column(objective: str) -> str:
-    """The column of trials.parquet that an objective of a search stands in."""
+    """Return the column of trials.parquet that has an objective of a search."""
     return SCORE if objective == "accuracy" else objective
 
 
 def summary_columns(epochs: Sequence[EpochRow]) -> TrialRow:
-    """What trials.parquet says of a trial's epochs; the best is the first of the highest."""
+    """Return the columns of trials.parquet that summarise the epochs of a trial.
+
+    The best epoch is the first one with the highest validation accuracy.
+    """
     if not epochs:
         return {"epochs": 0, "seconds": 0.0}
     best, last = max(epochs, key=lambda row: row["val_accuracy"]), epochs[-1]

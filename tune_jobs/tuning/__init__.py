@@ -1,1 +1,1 @@
-"""Training trials on Ray Tune, whatever proposes them, into a complete run folder."""
+"""Train the trials of any strategy with Ray Tune and write a complete run folder."""

@@ -1,4 +1,4 @@
-"""What a run leaves beside its tables: best/, curves.png and the end of run.json."""
+"""Results written when a run ends: best/, curves.png and the final run.json."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CURVES = 20
-"""Number of trials up to which curves.png is drawn."""
+"""Maximum number of trials for which curves.png is drawn."""
 
 
 def finish(run: Run, record: RunRecord) -> None:
-    """Write what is made of a run's tables: best/, curves.png and the end of run.json."""
+    """Write best/ and curves.png from the tables of a run, and complete run.json."""
     folder, recorder = run.folder, run.recorder
     best = best_row(recorder)
     if best is not None:
@@ -44,14 +44,14 @@ def finish(run: Run, record: RunRecord) -> None:
 
 
 def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
-    """Write a figure as PNG."""
+    """Write a figure as a PNG file."""
     picture = io.BytesIO()
     figure.savefig(picture, dpi=120)
     folder.write(name, picture.getvalue())
 
 
 def best_row(recorder: Recorder) -> TrialRow | None:
-    """The trial with the highest validation accuracy; of equals the one with the lower loss."""
+    """Return the trial with the highest validation accuracy; ties go to the lower loss."""
     scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
     return max(scored, key=merit, default=None)
 
@@ -63,10 +63,10 @@ def write_best(
     data: TrainingData,
     record: RunRecord,
 ) -> None:
-    """Write best/: weights, and all that is needed to rebuild the model without the run."""
+    """Write best/: the weights, and everything needed to rebuild the model without the run."""
     best = folder.child(BEST_FOLDER)
     best.make()
-    assert row["checkpoint"] is not None  # as it is the best
+    assert row["checkpoint"] is not None  # best_row returns only trials that have one
     state = best_weights(folder, row["checkpoint"], config, len(data.classes), data.image_size)
     weights = save({name: tensor.contiguous() for name, tensor in state.items()})
     best.write(MODEL_WEIGHTS, weights)

@@ -1,4 +1,4 @@
-"""What the callbacks of Ray Tune have in common."""
+"""Base class of our Ray Tune callbacks, and the name of a trial."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from ray.tune.experiment import Trial
 
 
 class DriverCallback(tune.Callback):
-    """A callback that stays in the driver's process.
+    """A callback that is never pickled.
 
-    Ray pickles all callbacks into a file to restore them from. We never do, and terminals and
-    open files cannot be pickled.
+    Ray pickles all callbacks into a file so that it can restore an experiment. We never restore
+    from that file, and terminals and open files cannot be pickled.
     """
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
@@ -18,6 +18,6 @@ class DriverCallback(tune.Callback):
 
 
 def trial_name(trial: Trial) -> str:
-    """Return our name of a trial, which Ray and the trial's folder have too."""
+    """Return the name of a trial, which is also its name in Ray and the name of its folder."""
     name: str = trial.config["trial"]["name"]
     return name

@@ -1,4 +1,4 @@
-"""The images of a run, cut as it says."""
+"""Load and split the dataset of a run."""
 
 from __future__ import annotations
 
@@ -12,70 +12,82 @@ from trainables.sources import load_dataset
 from tune_jobs.command_line.options import DataOptions
 
 SMOKE_TRAIN, SMOKE_VALIDATION = 512, 256
+"""Maximum numbers of training and validation images with --smoke-test."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """A dataset, how it is cut, and what trials see of it."""
+    """The dataset of a run, its split, and the images that trials may see."""
 
     dataset: ImageDataset
+    """All images and labels, with the test split."""
     split: Split
+    """Indices of the training, validation and test splits."""
     training: TrainingData
+    """Training and validation images, without the test split."""
 
 
 def load_data(
-    given: DataOptions, shares: tuple[float, float, float] | None, smoke_test: bool
+    options: DataOptions, fractions: tuple[float, float, float] | None, smoke_test: bool
 ) -> RunData:
-    """Read and cut a dataset; the test part goes no further than to the one who asks.
+    """Load a dataset and split it.
+
+    The test split stays in the result's `dataset` and `split`; `training` does not contain it.
 
     Args:
-        given: the source and the seed of the cut.
-        shares: of the cut, as `split` takes them.
-        smoke_test: leave only a few images to train on and to validate with.
+        options: the source of the images and the seed of the split.
+        fractions: fractions of the training, validation and test splits, as `split` takes them.
+        smoke_test: keep only a few training and validation images.
 
     Raises:
-        InputError: the source cannot be used, or is too small to be cut.
+        InputError: the source cannot be read, or is too small to be split.
     """
-    size = None if given.image_size == "native" else given.image_size
-    dataset = load_dataset(given.data, size, given.image_column, given.label_column)
-    parts = split(dataset, shares, given.split_seed)
+    size = None if options.image_size == "native" else options.image_size
+    dataset = load_dataset(options.data, size, options.image_column, options.label_column)
+    splits = split(dataset, fractions, options.split_seed)
     if smoke_test:
-        parts = dataclasses.replace(
-            parts,
-            train=parts.train[:: -(-len(parts.train) // SMOKE_TRAIN)],
-            validation=parts.validation[:: -(-len(parts.validation) // SMOKE_VALIDATION)],
+        splits = dataclasses.replace(
+            splits,
+            train=splits.train[:: -(-len(splits.train) // SMOKE_TRAIN)],
+            validation=splits.validation[:: -(-len(splits.validation) // SMOKE_VALIDATION)],
         )
-    return RunData(dataset, parts, TrainingData.of(dataset, parts))
+    return RunData(dataset, splits, TrainingData.of(dataset, splits))
 
 
 def data_options(record: dict[str, Any], source: str | None = None) -> DataOptions:
-    """Which images a run was on.
+    """Return the data options of a run.
 
     Args:
-        record: run.json.
-        source: where they are now; where they were when none is given.
+        record: run.json of the run.
+        source: replaces the option --data, for images that were moved; None keeps it.
     """
-    given = DataOptions(**record["options"]["data"])
-    return given if source is None else dataclasses.replace(given, data=source)
+    options = DataOptions(**record["options"]["data"])
+    return options if source is None else dataclasses.replace(options, data=source)
 
 
 def load_data_again(record: dict[str, Any], source: str | None = None) -> RunData:
-    """The images of a run that is in its folder; args are those of `data_options`.
+    """Load the images of an existing run with the split it used.
+
+    Args:
+        record: run.json of the run.
+        source: replaces the option --data, for images that were moved; None keeps it.
 
     Raises:
-        InputError: they cannot be read, or are others, or are cut differently by now.
+        InputError: the images cannot be read, or the images or their split have changed.
     """
     options = record["options"]
-    shares = options["training"]["split"]
-    given = data_options(record, source)
-    data = load_data(given, tuple(shares) if shares else None, options["run"]["smoke_test"])
-    for what, before, after in (
+    fractions = options["training"]["split"]
+    source_options = data_options(record, source)
+    data = load_data(
+        source_options, tuple(fractions) if fractions else None, options["run"]["smoke_test"]
+    )
+    for name, before, after in (
         ("fingerprint", record["dataset"]["fingerprint"], data.dataset.fingerprint),
         ("split fingerprint", record["split"].get("fingerprint"), data.split.fingerprint),
     ):
         if before not in (None, after):
             raise InputError(
-                f"{given.data} has {what} {after}, and the run was on {before}: say with --data "
-                "where its images are"
+                f"{source_options.data} has {name} {after}, and the run was trained on images "
+                f"with {name} {before}: give the images of the run with --data"
             )
     return data

@@ -1,4 +1,4 @@
-"""A grid: the strategy that knows all its trials from the start."""
+"""Grid search: the strategy whose trials are all known at the start."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from tune_jobs.tuning.tuner import ray_config
 
 
 class Grid(Strategy):
-    """Trials that are all known from the start.
+    """Grid search over trials that are all known at the start.
 
     Args:
-        known: the trials by name, in the order they start.
+        known: trial configurations by name, in the order in which they start.
     """
 
     def __init__(self, known: dict[str, TrialConfig]):
         self.known, self.trials = known, len(known)
 
     def examples(self, count: int) -> list[TrialConfig]:
-        """Return every k-th trial, as the trials of a network stand together."""
+        """Return every k-th trial: trials of a model are adjacent, so all models are among them."""
         every = -(-len(self.known) // count)
         return list(self.known.values())[::every]
 
     def models(self) -> dict[str, str]:
-        """Return the networks of the trials, and the initial weights of each."""
+        """Return the initial weights (none, default or a file) by model."""
         return {config.model: config.weights for config in self.known.values()}
 
     def open(self, run: Run, record: RunRecord) -> dict[str, TrialConfig]:
-        """Return all trials."""
+        """Return all trial configurations by name."""
         return self.known
 
     def describe(self) -> dict[str, Any]:
-        """Return the trials, for run.json."""
+        """Return the entries of run.json on the search, its budget and its trials."""
         return {
             "search": {"algorithm": "grid"},
             "budget": {
@@ -51,7 +51,7 @@ class Grid(Strategy):
     def tuner_settings(
         self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
     ) -> TunerSettings:
-        """Return Ray's own grid search, over one setting that is the whole trial."""
+        """Return a grid search by Ray over one parameter, the complete trial."""
         trials = [ray_config(run, name, resume)["trial"] for name, resume in unfinished.items()]
         return TunerSettings(
             param_space={"trial": tune.grid_search(trials)},

@@ -1,4 +1,4 @@
-"""From options and a strategy to a complete run folder."""
+"""Run a job: from its options and a strategy to a complete run folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tune_jobs.tuning.tracking import tracking_callbacks
 from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
 EXAMPLES = 50
-"""Trials whose models are tried to be built before a run starts."""
+"""Maximum number of trials whose models are built as a check before a run starts."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,25 @@ class FinishedRun:
     run: Run
     """The run."""
     record: RunRecord
-    """Its run.json."""
+    """Content of its run.json."""
     findings: Findings
-    """What its strategy found."""
+    """Findings of its strategy."""
 
 
 def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
-    """Train trials on Ray Tune, leave a complete run folder, and print what it holds.
+    """Train the trials with Ray Tune, write a complete run folder, and print a summary.
 
     Args:
         command: the command line.
         strategy: proposes the trials.
 
     Returns:
-        The exit code: 0, 1 if no trial was trained to an end, 130 after Ctrl-C.
+        The exit code: 0, 1 if no trial has a result, 130 after Ctrl-C.
 
     Raises:
-        InputError: bad input; nothing has been started then.
+        InputError: the input is invalid; no trial has been started then.
     """
-    console = Console(width=None if sys.stdout.isatty() else 100)  # a log has no width of its own
+    console = Console(width=None if sys.stdout.isatty() else 100)  # a log file has no width
     finished = train(command, strategy, console)
     if finished is None:
         return 0
@@ -75,9 +75,9 @@ def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
 def train(
     command: CommandLine[JobOptions], strategy: Strategy, console: Console
 ) -> FinishedRun | None:
-    """Train trials on Ray Tune and leave a complete run folder; None after --plan.
+    """Train the trials with Ray Tune and write a complete run folder; return None after --plan.
 
-    Args and errors are those of `run`.
+    Arguments and errors are those of `run`.
     """
     options = command.options
     checked_run(options.run)
@@ -86,7 +86,7 @@ def train(
     images = load_data(options.data, options.training.split, options.run.smoke_test)
     examples = strategy.examples(min(strategy.trials, EXAMPLES))
     for config in examples:
-        count_parameters(config, images.training)  # refuses what cannot be built
+        count_parameters(config, images.training)  # raises InputError if the model cannot be built
         input_statistics(config, images.training)
     weights = initial_weights(strategy.models(), images.training, examples)
     run = Run(command, folder, Recorder(folder), images.training, weights, console)
@@ -106,8 +106,8 @@ def train(
             record = resumed_record(folder, record)
         elif folder.has(RUN_FILE):
             raise InputError(
-                f"another job has begun {folder.uri} in the meantime: start this one again, with "
-                "another --name if it has one"
+                f"another job has started a run in {folder.uri} in the meantime: start this job "
+                "again, with another --name if you gave one"
             )
         else:
             strategy.prepare(folder)
@@ -133,21 +133,21 @@ def train(
 
 
 def update(record: RunRecord, strategy: Strategy) -> None:
-    """Bring run.json up to date with what the strategy says of itself."""
+    """Update run.json with the description of the strategy."""
     record |= strategy.describe()  # type: ignore[typeddict-item]
 
 
 def describe_data(images: RunData) -> str:
-    """Return one line on the dataset and its splits."""
+    """Return one line that describes the dataset and its split sizes."""
     sizes = images.split.sizes
     return (
-        f"{images.dataset.name}: {sizes['train']:,} images to train on, {sizes['validation']:,} to "
-        f"validate with, {sizes['test']:,} sealed, {len(images.dataset.classes)} classes"
+        f"{images.dataset.name}: {sizes['train']:,} training, {sizes['validation']:,} validation "
+        f"and {sizes['test']:,} sealed test images, {len(images.dataset.classes)} classes"
     )
 
 
 def find_folder(job: str, options: RunOptions) -> RunFolder:
-    """The run's folder; nothing is created yet.
+    """Return the folder of the run without creating it.
 
     Raises:
         InputError: the name is taken.
@@ -160,25 +160,28 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
             name = f"{job}-{number}"
     elif storage.has(name) and not options.resume:
         raise InputError(
-            f"there is a run {name!r} in {options.storage_path} already: choose another --name, or "
-            "go on with it by --resume"
+            f"run {name!r} already exists in {options.storage_path}: give another --name, or "
+            "resume that run with --resume"
         )
-    # The store has answered; when it does not for a while, a run of hours waits for it.
+    # The store has answered once. From now on a run waits through outages of the store.
     return RunFolder.at(storage.child(name).uri, patient=True)
 
 
 def initial_weights(
     models: dict[str, str], data: TrainingData, examples: list[TrialConfig]
 ) -> dict[str, Weights]:
-    """What training starts from, by model, checked to fit.
+    """Load the initial weights of each model and check that they fit it.
 
     Args:
-        models: of the run, with what they start from: none, default or a file.
-        data: of the run.
-        examples: configs of some trials.
+        models: source of the initial weights by model: none (random), default or a file.
+        data: training and validation images of the run.
+        examples: configurations of some trials.
+
+    Returns:
+        Pretrained weights by model; models with random initial weights are not in it.
 
     Raises:
-        InputError: the weights cannot be had, or do not fit their network.
+        InputError: the weights cannot be loaded, or do not fit their model.
     """
     weights = {
         model: read_weights(model, source) for model, source in models.items() if source != "none"

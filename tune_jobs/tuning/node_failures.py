@@ -1,4 +1,4 @@
-"""Workers whose machine was lost: nothing that their trial did."""
+"""Do not count the loss of a node as a failure of its trials."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from ray.tune.experiment import Trial
 from tune_jobs.tuning.callbacks import DriverCallback
 
 NODE_DIED = "its node has died"
-"""In the message of Ray's ActorDiedError, which has no other sign of it."""
+"""Text in the message of Ray's ActorDiedError, its only sign that the node was lost."""
 
 
 class NodeFailures(DriverCallback):
-    """Takes the loss of a machine off the retries of a trial.
+    """Callback that gives a trial its retry back when its node was lost.
 
-    Ray itself spares those alone that were drained before, which the spot market and a power cut
-    do not. A trial that has no retry left fails with its machine all the same: Ray counts first.
+    Ray itself exempts only nodes that were drained before, which spot instances and power cuts
+    are not. A trial without a retry left still fails with its node: Ray counts first.
     """
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial is about to go on elsewhere; its worker's error lies in its folder here."""
+        """Correct the failure count of a trial that is about to restart on another node."""
         file = trial.pickled_error_file
         if file is None:
             return
-        # Ray leaves it there for failures that have none.
+        # Ray would keep this error for a later failure that has none.
         trial.run_metadata.pickled_error_filename = None
-        if machine_was_lost(cloudpickle.loads(Path(file).read_bytes())):
+        if node_was_lost(cloudpickle.loads(Path(file).read_bytes())):
             trial.run_metadata.num_failures -= 1
 
 
-def machine_was_lost(error: Exception) -> bool:
-    """Whether Ray has counted the loss of a machine as a failure of its trial.
+def node_was_lost(error: Exception) -> bool:
+    """Return whether an error is the loss of a node that Ray counted as a failure of the trial.
 
-    When the machine goes with all its processes, the worker cannot be reached for seconds before
-    Ray notices the loss; of a worker that died alone it is told at once.
+    When a whole node is lost, the worker process is unreachable for seconds before Ray notices the
+    loss. When only the worker process died, its node reports that to Ray at once.
     """
     if isinstance(error, ActorDiedError):
         return NODE_DIED in str(error) and not error.preempted

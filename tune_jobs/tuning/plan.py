@@ -1,4 +1,4 @@
-"""Estimates of time, memory, disk and cost, before anything is spent."""
+"""Estimate the time, memory, disk space and cost of a run before it starts (--plan)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tune_jobs.ray_runtime.capacity import (
     TrialResources,
     TrialSlots,
     has_room,
-    planned_machine,
+    planned_node,
     prices,
 )
 from tune_jobs.run_folder.folder import RunFolder
@@ -32,26 +32,28 @@ from tune_jobs.tuning.strategy import Run
 from tune_jobs.tuning.tuner import add_trials, tune_trials
 
 PLANS_FOLDER = ".plans"
-MACHINES = (1, 2, 4, 8)
+"""Folder below the storage that keeps plans, to compare runs with them."""
+NODE_COUNTS = (1, 2, 4, 8)
+"""Numbers of nodes for which a plan is printed."""
 
 
 def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: TrialResources) -> None:
-    """Estimate what the run takes, print that, and keep it to compare the run with.
+    """Estimate the time, memory, disk space and cost of a run, print them, and store the plan.
 
     Args:
-        run: the run, of which nothing is written.
-        trials: number of its trials.
-        examples: configs of some of them.
-        resources: of each trial.
+        run: the run; its folder is not written.
+        trials: number of trials of the run.
+        examples: configurations of some of the trials.
+        resources: resources that each trial reserves.
     """
 
     def train(
         folder: RunFolder, probed: dict[str, TrialConfig], subset: TrainingData, clock: Clock
     ) -> dict[str, TrialRow]:
         folder.make()
-        # On one node, or the autoscaler would start as many as there are trials for.
-        on_one = dataclasses.replace(options.run, max_concurrent=slots)
-        command = run.command.with_options(dataclasses.replace(options, run=on_one))
+        # Limited to one node: the autoscaler would start a node for every waiting trial.
+        one_node = dataclasses.replace(options.run, max_concurrent=slots)
+        command = run.command.with_options(dataclasses.replace(options, run=one_node))
         probe = dataclasses.replace(
             run,
             command=command,
@@ -66,74 +68,75 @@ def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: Tria
 
     options = run.options
     at_once = TrialSlots(resources, options.run.max_concurrent)()
-    machine = planned_machine(resources)
-    slots = min(machine.slots(resources), at_once)
+    node = planned_node(resources)
+    slots = min(node.slots(resources), at_once)
     cold = not has_room(resources)
     plan = make_plan(run.command, trials, examples, run.data, slots, at_once, cold, train)
-    print_plan(plan, prices(options.run.price_per_hour, machine), run.console)
+    print_plan(plan, prices(options.run.price_per_hour, node), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
     kept.write_json(plan_file(options), dataclasses.asdict(plan))
 
 
 def compare_plan(command: CommandLine[JobOptions], console: Console) -> None:
-    """Print planned against actual time, where the same run was planned before."""
+    """Print the planned and the actual wall time if the same run was planned before."""
     options = command.options
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     if kept.has(plan_file(options)):
         plan = Plan(**kept.read_json(plan_file(options)))
         planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - command.started
         console.print(
-            f"planned {duration(planned)}, took {duration(took)} ({took / planned - 1:+.0%})",
+            f"Wall time: planned {duration(planned)}, actual {duration(took)} "
+            f"({took / planned - 1:+.0%})",
             highlight=False,
         )
 
 
 def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
-    """Print what a run would take, on one machine and on more."""
+    """Print the estimated time, memory, disk space and cost of a run, on one node and on more."""
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
     say(
-        f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} at a time on a machine; "
-        f"an epoch takes {plan.epoch_s:.1f} s"
+        f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "
+        f"{plan.epoch_s:.1f} s per epoch"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("machines", "wall time", "machine hours", *(["dollars"] if prices else [])):
+    for heading in ("nodes", "wall time", "node hours", *(["cost ($)"] if prices else [])):
         table.add_column(heading, justify="right", no_wrap=True)
-    for machines in MACHINES:
-        at_once = plan.slots * machines
+    for nodes in NODE_COUNTS:
+        at_once = plan.slots * nodes
         times = [plan.seconds(at_once, share) for share in sorted({plan.share, 1.0})]
-        if machines > 1 and plan.trials <= plan.slots * (machines // 2):
-            break  # more machines would stand idle
-        hours = [machines * seconds / 3600 for seconds in times]
+        if nodes > 1 and plan.trials <= plan.slots * (nodes // 2):
+            break  # further nodes would be idle
+        hours = [nodes * seconds / 3600 for seconds in times]
         cells = [span(map(duration, times)), span(f"{h:.2f}" for h in hours)]
         if prices:
-            price = prices.machine * machines + prices.head
+            price = prices.node * nodes + prices.head
             cells.append(span(f"{price * seconds / 3600:.2f}" for seconds in times))
-        table.add_row(str(machines), *cells)
+        table.add_row(str(nodes), *cells)
     console.print(table)
     if prices and prices.head:
-        say("machines that have to start first, and what they cost until then, are not in it")
+        say("The time until nodes have started, and its cost, are not included.")
     if plan.share < 1:
-        say("the lower figure is for a scheduler that stops two of three trials at each rung")
-    memory = [f"{used:,.0f} MB a trial of {name}" for name, used in plan.memory_mb.items()]
+        say("Lower values assume that the scheduler stops two of three trials at each rung.")
+    memory = [f"{used:,.0f} MB per trial of {name}" for name, used in plan.memory_mb.items()]
     say(
-        f"checkpoints {plan.trials * plan.checkpoint_mb:,.0f} MB on disk, memory "
-        f"{', '.join(memory)}, the shared images included"
+        f"Disk space: {plan.trials * plan.checkpoint_mb:,.0f} MB of checkpoints. Peak memory, "
+        f"shared images included: {', '.join(memory)}"
     )
 
 
 def span(values: Iterable[str]) -> str:
-    """One value, or the lowest to the highest."""
+    """Return one value, or "LOWEST to HIGHEST" if there are two."""
     return " to ".join(dict.fromkeys(values))
 
 
 def plan_file(options: JobOptions) -> str:
-    """Name of the file that a plan is kept in: the same for runs under the same options."""
+    """Return the file name of a plan, which is the same for runs with the same options."""
     shown = dataclasses.asdict(options)
-    fields = [field.name for field in dataclasses.fields(Plan)]  # other versions had others
+    fields = [field.name for field in dataclasses.fields(Plan)]  # they differ between versions
     for name in ("name", "resume", "plan", "price_per_hour", "track", "storage_path"):
         del shown["run"][name]
     return hashlib.sha256(repr((shown, fields)).encode()).hexdigest()[:16] + ".json"

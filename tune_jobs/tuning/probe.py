@@ -1,4 +1,4 @@
-"""A short probe of a run: a few epochs of its own trials, and what the run takes by that."""
+"""Probe a run: train a few epochs of its trials and extrapolate to the whole run."""
 
 from __future__ import annotations
 
@@ -26,59 +26,68 @@ from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.schedulers import REDUCTION, grace_period
 
 PROBE_IMAGES, PROBE_EPOCHS = 3000, 4
+"""Approximate number of training images, and number of epochs, of each probed trial."""
 
 Kind: TypeAlias = tuple[str, str]
-"""A network and a mode."""
+"""Model and mode of a trial."""
 
 
 class Clock(DriverCallback):
-    """Notes when each trial reported."""
+    """Callback that records the times at which trials report epochs."""
 
     def __init__(self) -> None:
         self.reports: dict[str, list[float]] = {}
+        """Times of the reports of each trial, in seconds on the clock of time.monotonic."""
         self.made = time.monotonic()
         self.waited_s = 0.0
-        """Until the first trial had a worker."""
+        """Seconds until the first trial had a worker process."""
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial has a worker."""
+        """Record how long the first trial waited for a worker process."""
         if not self.waited_s:
             self.waited_s = time.monotonic() - self.made
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """An epoch."""
+        """Record the time of an epoch."""
         if "epoch" in result:
             self.reports.setdefault(trial_name(trial), []).append(time.monotonic())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is expected to take on one machine."""
+    """Estimated time, memory and disk space of a run."""
 
     trials: int
+    """Number of trials of the run."""
     epochs: int
-    """Of each trial."""
+    """Number of epochs of each trial."""
     share: float
-    """Of the epochs that the scheduler is expected to let trials have."""
+    """Expected fraction of all epochs that the scheduler lets trials train, above 0, at most 1."""
     slots: int
-    """Trials at a time on a node."""
+    """Number of concurrent trials on one node."""
     at_once: int
-    """Trials at a time in the run, on all the machines that it may have."""
+    """Number of concurrent trials of the run, on all nodes that it may use."""
     start_s: float
-    """Until the first trial trains, and from the last epoch to the end."""
+    """Time before the first epoch starts and after the last one ends, in seconds."""
     epoch_s: float
-    """One epoch of one trial while all slots are taken, validation and checkpoint included."""
+    """Time of one epoch while all slots are taken, validation and checkpoint included, in
+    seconds."""
     checkpoint_mb: float
-    """Of one trial."""
+    """Size of the checkpoint of one trial, in MB."""
     memory_mb: dict[str, float]
-    """The most that a trial of each network used, the images it shares included."""
+    """Peak memory of a trial by model, shared images included, in MB."""
 
     def seconds(self, at_once: int, share: float = 1.0) -> float:
-        """Wall time with so many trials at a time, when they have that share of their epochs."""
+        """Return the estimated wall time of the run in seconds.
+
+        Args:
+            at_once: number of concurrent trials.
+            share: fraction of their epochs that trials train, above 0, at most 1.
+        """
         rounds = math.ceil(self.trials / at_once)
         return self.start_s + rounds * self.epochs * share * self.epoch_s
 
@@ -93,23 +102,24 @@ def make_plan(
     cold: bool,
     train: Callable[[RunFolder, dict[str, TrialConfig], TrainingData, Clock], dict[str, TrialRow]],
 ) -> Plan:
-    """Train a few epochs of examples on part of the images, and reckon from that.
+    """Train a few epochs of example trials on a subset of the images, and extrapolate.
 
     Args:
-        command: of the job.
-        trials: of the run.
-        examples: configs of some of them; one of each network and mode is trained.
-        data: of the run.
-        slots: trials at a time on a node.
-        at_once: trials at a time in the run.
-        cold: whether a machine has to start first, which the plan leaves out.
-        train: trains configs by name into a folder, as the run would.
+        command: command line of the job.
+        trials: number of trials of the run.
+        examples: configurations of some trials; at least one of each model and mode is trained.
+        data: training and validation images of the run.
+        slots: number of concurrent trials on one node.
+        at_once: number of concurrent trials of the run.
+        cold: whether a node has to start first, which the plan does not include.
+        train: trains trials, by name, on a subset of the images as the run would, with a clock
+            among the callbacks, and returns their rows of trials.parquet.
 
     Raises:
-        InputError: no example could be trained.
+        InputError: no example completed two epochs.
     """
     options = command.options
-    subset, share = part_of(data, PROBE_IMAGES)
+    subset, fraction = part_of(data, PROBE_IMAGES)
     probed = {
         f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
         for i, config in enumerate(to_probe(examples, slots, trials))
@@ -124,11 +134,14 @@ def make_plan(
             for row in rows.values()
             if (checkpoint := row.get("checkpoint"))
         ]
-    # The first epoch warms up.
+    # The first epoch includes the warm-up.
     epochs = {n: (r[-1] - r[0]) / (len(r) - 1) for n, r in clock.reports.items() if len(r) > 1}
     if not epochs:
         errors = {row["error"] for row in rows.values()}
-        raise InputError(f"no trial of the probe got through two epochs: {errors}")
+        raise InputError(
+            f"no trial of the --plan probe completed two epochs ({errors}): fix the error, then "
+            "run --plan again"
+        )
     by_kind: dict[Kind, list[float]] = {}
     memory: dict[str, float] = {}
     for name, seconds in epochs.items():
@@ -136,7 +149,7 @@ def make_plan(
         by_kind.setdefault(kind(config), []).append(seconds)
         used = rows[name]["peak_memory_mb"]
         memory[config.model] = max(used, memory.get(config.model, 0.0))
-    # Each network and mode counts as often as the run will have it.
+    # Each model and mode is weighted by its number of trials.
     kinds = [kind(config) for config in examples if kind(config) in by_kind]
     epoch_s = sum(fmean(by_kind[each]) for each in kinds) / len(kinds)
     first = min(epochs, key=lambda name: clock.reports[name][0])
@@ -149,28 +162,28 @@ def make_plan(
         slots=slots,
         at_once=at_once,
         start_s=clock.reports[first][0] - command.started - epochs[first] - waited + end - last,
-        epoch_s=epoch_s / share,
+        epoch_s=epoch_s / fraction,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,
     )
 
 
 def kind(config: TrialConfig) -> Kind:
-    """What a trial's time and memory depend on most: its network and mode."""
+    """Return the model and mode of a trial, on which its time and memory depend most."""
     return config.model, config.mode
 
 
 def to_probe(examples: list[TrialConfig], slots: int, trials: int) -> list[TrialConfig]:
-    """One of each network and mode, and others beside them, so that as many slots are taken."""
+    """Return a trial of each model and mode, and more trials until all slots are taken."""
     firsts = list({kind(config): config for config in reversed(examples)}.values())[::-1]
     others = [config for config in examples if config not in firsts]
     wanted = min(math.ceil(len(firsts) / slots) * slots, trials)
-    # There are fewer examples than slots on a large machine.
+    # A large node may have more slots than there are examples.
     return list(islice(chain(firsts, others, cycle(examples)), wanted))
 
 
 def expected_share(options: JobOptions) -> float:
-    """Share of all epochs that is left when successive halving lets a third pass each rung."""
+    """Return the fraction of epochs that are trained if a third of the trials passes each rung."""
     epochs = options.training.epochs
     if options.scheduler in ("fifo", "pbt"):  # neither stops a trial
         return 1.0

@@ -1,4 +1,4 @@
-"""What the terminal shows while Ray Tune works: a bar a running trial, or a line a finished one."""
+"""Progress on the terminal: a bar for each running trial, a line for each ended one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,27 @@ from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.recorder import Recorder
 
 LOG_EVERY_S = 60.0
-"""Between lines on how far a run is, where bars cannot be drawn."""
+"""Seconds between progress lines where bars cannot be drawn."""
 COLOURS = {
     TrialStatus.DIVERGED: "red",
     TrialStatus.FAILED: "red",
     TrialStatus.STOPPED: "yellow",
     TrialStatus.INTERRUPTED: "yellow",
 }
-"""Colours of the statuses that are not green."""
+"""Colours of statuses; all others are green."""
 
 
 class TerminalProgress(DriverCallback):
-    """Reads the recorder's rows, so it comes after it in the list of callbacks."""
+    """Callback that shows the progress of a run.
+
+    It reads the rows of the recorder, so it comes after the recorder in the list of callbacks.
+
+    Args:
+        recorder: tables of the run.
+        console: terminal or log file.
+        slots: returns the number of trials that may run concurrently.
+        trials: number of trials of the run, those not proposed yet included.
+    """
 
     def __init__(self, recorder: Recorder, console: Console, slots: Callable[[], int], trials: int):
         self.recorder, self.console, self.slots, self.trials = recorder, console, slots, trials
@@ -42,7 +51,7 @@ class TerminalProgress(DriverCallback):
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
-            # Drawn by the hooks alone: a second thread's lines and theirs would mix.
+            # Only the hooks draw: lines of a second thread would mix with theirs.
             auto_refresh=False,
             disable=not console.is_terminal,
         )
@@ -55,7 +64,7 @@ class TerminalProgress(DriverCallback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Show a bar for the trial, where an earlier driver left it."""
+        """Show a bar for the trial, which starts at the epochs of an earlier driver."""
         name = trial_name(trial)
         if name not in self.bars:
             self.bars[name] = self.live.add_task(
@@ -69,7 +78,7 @@ class TerminalProgress(DriverCallback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Move the trial's bar and the estimate."""
+        """Update the bar of the trial and the estimate of the time left."""
         if "epoch" not in result:
             return
         name = trial_name(trial)
@@ -81,7 +90,7 @@ class TerminalProgress(DriverCallback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Replace the trial's bar by a line that stays."""
+        """Replace the bar of the trial by a permanent line."""
         name = trial_name(trial)
         if name in self.bars:
             self.live.remove_task(self.bars.pop(name))
@@ -91,23 +100,23 @@ class TerminalProgress(DriverCallback):
     on_trial_error = on_trial_complete
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Say in a log that the run lives, however long machines or epochs take."""
+        """Print a line to a log file now and then, even while no epoch ends."""
         if self.live.disable:
             self._estimate()
 
     def _estimate(self) -> None:
-        if self.live.disable and time.monotonic() < self.next_line:  # it looks at every trial
+        if self.live.disable and time.monotonic() < self.next_line:  # the rest looks at every trial
             return
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
         open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
         ended = [name for name in rows if name not in open_ and epochs[name]]
         planned = sum(configs[name].epochs for name in ended)
-        # A scheduler stops trials early: the rest is expected to go as far as those that ended.
-        share = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
+        # Schedulers stop trials early: open trials are expected to train as far as ended ones.
+        fraction = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
         unseen = self.trials - len(rows)
         typical = max((config.epochs for config in configs.values()), default=0)
-        left = share * unseen * typical + sum(
-            max(0.0, share * configs[name].epochs - len(epochs[name])) for name in open_
+        left = fraction * unseen * typical + sum(
+            max(0.0, fraction * configs[name].epochs - len(epochs[name])) for name in open_
         )
         done = sum(map(len, epochs.values()))
         note = f"{len(self.bars)} running" if self.bars else "starting workers"
@@ -123,7 +132,7 @@ class TerminalProgress(DriverCallback):
 
 
 def describe(row: TrialRow, width: int) -> str:
-    """One line on a trial that has ended."""
+    """Return the line for a trial that has ended."""
     status = TrialStatus(row["status"])
     colour = COLOURS.get(status, "green")
     line = (

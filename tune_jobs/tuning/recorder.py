@@ -1,4 +1,4 @@
-"""Keeps the tables of a run folder up to date while Ray Tune works."""
+"""Keep the tables of a run folder up to date while Ray Tune runs."""
 
 from __future__ import annotations
 
@@ -27,32 +27,34 @@ from tune_jobs.run_folder.schema import (
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
 REPORTED = ("status", "error", "device", "precision", "latency_ms")
-"""Columns of trials.parquet that a trial reports as they are."""
+"""Columns of trials.parquet that are copied from the reports of trials."""
 WEIGHTS = ("checkpoint", "weights_sha256")
 """Columns of trials.parquet on the weights of the best epoch."""
 WRITE_EVERY_S = 2.0
-# Of the driver's time, at most, goes into writing tables.
+"""Minimum number of seconds between two writes of the tables."""
 WRITE_SHARE = 0.05
+"""Maximum fraction of the driver's time that is spent on writing tables."""
 
 
 class Recorder(DriverCallback):
-    """The rows of trials.parquet and epochs.parquet, written at most every two seconds.
+    """Callback that writes trials.parquet and epochs.parquet, at most every two seconds.
 
-    A driver that is killed leaves tables up to that much behind its checkpoints. So every
-    checkpoint holds the epochs that led to it, and `restore` takes them from there.
+    The tables of a killed driver may be that much older than its checkpoints. So every checkpoint
+    contains the metrics of all epochs before it, and `restore` takes them from there.
     """
 
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.configs: dict[str, TrialConfig] = {}
         self.rows: dict[str, TrialRow] = {}
-        """Of trials.parquet, without the settings, which `configs` has."""
+        """Rows of trials.parquet by trial, without the settings, which are in `configs`."""
         self.epochs: dict[str, dict[int, EpochRow]] = {}
+        """Rows of epochs.parquet by trial and epoch."""
         self._next_write = 0.0
         self._first: Trial | None = None
 
     def add(self, name: str, config: TrialConfig, parameters: int) -> None:
-        """Enter a trial that has not begun; `parameters` are its model's learnable ones."""
+        """Add a trial that has not started; `parameters` is its number of learnable parameters."""
         self.configs[name] = config
         self.epochs[name] = {}
         self.rows[name] = {
@@ -70,30 +72,38 @@ class Recorder(DriverCallback):
         history: list[dict[str, float]],
         checkpoint: str,
     ) -> None:
-        """A trial goes on from a copy of another's checkpoint, with the epochs that led there."""
-        row, given = self.rows[name], self.rows[donor]
+        """Record that a trial continues from a copy of another trial's checkpoint.
+
+        Args:
+            name: the trial.
+            donor: the trial that the checkpoint was copied from.
+            config: complete configuration of the trial from now on.
+            history: metrics of the donor's epochs up to the checkpoint.
+            checkpoint: name of the copy in the trial's folder.
+        """
+        row, donor_row = self.rows[name], self.rows[donor]
         self.configs[name] = config
         self.epochs[name] = self._epoch_rows(name, history)
         copy = f"{donor} after epoch {len(history)}"
         row |= {
             "copied": f"{row['copied']}, {copy}" if row.get("copied") else copy,
-            "parameters": given["parameters"],
-            "latency_ms": given.get("latency_ms"),
+            "parameters": donor_row["parameters"],
+            "latency_ms": donor_row.get("latency_ms"),
         }
         row |= self._weights(f"{name}/{checkpoint}")
         self._summarise(name)
         self.write(force=True)
 
     def restore(self, changed: bool = False) -> dict[str, str | None]:
-        """Take over what an earlier driver left of the trials that have been added.
+        """Restore the added trials from the tables and checkpoints of an earlier driver.
 
         Args:
             changed: whether a scheduler may have changed the settings of a trial.
 
         Returns:
-            The trials still to train, each with the checkpoint it goes on from. Workers of a
-            killed driver live on for a moment and may write another one, so the choice is made
-            once, here, and the tables agree with it.
+            The trials still to train, each with the URI of the checkpoint it resumes from, or
+            None. Worker processes of a killed driver live on for a moment and may write another
+            checkpoint, so the checkpoint is chosen only here, and the tables agree with it.
         """
         if self.folder.has(TRIALS_FILE):
             for kept in self.folder.read_rows(TRIALS_FILE):
@@ -125,30 +135,30 @@ class Recorder(DriverCallback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial has a worker."""
+        """Mark a trial as running."""
         self._row(trial)["status"] = TrialStatus.RUNNING
         self.write()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has reported an epoch, or how it ended."""
+        """Record an epoch of a trial, or how the trial ended."""
         row, name = self._row(trial), trial_name(trial)
         for key in REPORTED:
             if key in result:
                 row[key] = result[key]  # type: ignore[literal-required]
         if "traceback" in result:
             self._write_traceback(trial, result["traceback"])
-        # One that is paused by now went on as a copy of another, and this epoch is not of the copy.
+        # A trial paused by now continues from another trial's checkpoint, without this epoch.
         if "epoch" in result and trial.status != Trial.PAUSED:
             self.epochs[name][result["epoch"]] = self._epoch_row(name, result)
             self._summarise(name)
         self.write()
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Ray knows a new checkpoint, so the ones before it can go: it holds the best weights."""
+        """Delete the older checkpoints of a trial: the new one contains the best weights too."""
         saved, name = trial.latest_checkpoint_result, trial_name(trial)
-        assert saved is not None  # this is what on_trial_save is about
+        assert saved is not None  # Ray calls this hook after a checkpoint
         assert saved.checkpoint is not None
         parent, newest = saved.checkpoint.path.rsplit("/", 1)
         self.rows[name] |= {
@@ -163,7 +173,7 @@ class Recorder(DriverCallback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial has ended, by itself or by the scheduler."""
+        """Record that a trial has ended or was stopped, and free its memory."""
         row, name = self._row(trial), trial_name(trial)
         if row["status"] == TrialStatus.RUNNING:
             done = len(self.epochs[name]) >= self.configs[name].epochs
@@ -177,28 +187,28 @@ class Recorder(DriverCallback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """A trial's worker has died more often than it is replaced."""
+        """Record that a worker process died and has no restart left."""
         row, error = self._row(trial), str(trial.get_error()).strip()
         row["status"] = TrialStatus.FAILED
-        row["error"] = f"its worker process died too often: {error.splitlines()[0]}"
+        row["error"] = f"worker process died too often: {error.splitlines()[0]}"
         self._write_traceback(trial, error)
         self.write()
 
     # Tables
 
     def close(self) -> None:
-        """Write the tables for good; what still runs is interrupted."""
+        """Mark running trials as interrupted and write the tables a last time."""
         for row in self.rows.values():
             if row["status"] == TrialStatus.RUNNING:
                 row["status"] = TrialStatus.INTERRUPTED
         self.write(force=True)
 
     def write(self, force: bool = False) -> None:
-        """Write both tables, unless they were written just now."""
+        """Write both tables; without `force` only if the last write is long enough ago."""
         start = time.monotonic()
         if start < self._next_write and not force:
             return
-        # Epochs first: a trial has its end in the tables only where they have all its epochs.
+        # Epochs first: after a kill, a trial marked as ended must have all its epochs.
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
         trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
@@ -207,12 +217,12 @@ class Recorder(DriverCallback):
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
 
     def _weights(self, checkpoint: str) -> TrialRow:
-        """Return the columns on a trial's weights."""
+        """Return the columns on the weights of a trial's best epoch."""
         content = self.folder.read(f"{checkpoint}/{BEST_FILE}")
         return {"checkpoint": checkpoint, "weights_sha256": hashlib.sha256(content).hexdigest()}
 
     def _write_traceback(self, trial: Trial, text: str) -> None:
-        """Write what the one line in the tables leaves out into the trial's folder."""
+        """Write a traceback into the trial's folder; the tables have only one line of it."""
         folder = self.folder.child(trial_name(trial))
         folder.fs.create_dir(folder.path)
         folder.write(TRACEBACK_FILE, (text.rstrip() + "\n").encode())

@@ -1,4 +1,4 @@
-"""What run.json says of a run: what was asked for, on which images, with what, and when."""
+"""Content of run.json: options, dataset, split, versions, hardware and times of a run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,17 @@ def describe_run(
     images: RunData,
     weights: dict[str, Weights],
 ) -> RunRecord:
-    """Return run.json as it is at the start of a run."""
+    """Return the content of run.json at the start of a run.
+
+    Args:
+        command: command line of the job.
+        images: dataset and split.
+        weights: initial weights by model.
+    """
     options, dataset = command.options, images.dataset
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    machines = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
-    machines += [kind.resources for kind in capacity.node_types()[0]]
+    resources = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
+    resources += [kind.resources for kind in capacity.node_types()[0]]
     return {
         "format": FORMAT,
         "job": options.job,
@@ -54,14 +60,14 @@ def describe_run(
             **images.split.sizes,  # type: ignore[typeddict-item]
         },
         "scheduler": options.scheduler,
-        "weights": {model: fingerprint(given) for model, given in weights.items()},
+        "weights": {model: fingerprint(loaded) for model, loaded in weights.items()},
         "versions": versions(),
         "commit": git_commit(),
         "hardware": {
             "machine": platform.machine(),
             "nodes": len(nodes),
             "machines": [
-                {name: machine.get(name, 0) for name in ("CPU", "GPU")} for machine in machines
+                {name: each.get(name, 0) for name in ("CPU", "GPU")} for each in resources
             ],
             "cpus": sum(node["Resources"].get("CPU", 0) for node in nodes),
             "gpus": sum(node["Resources"].get("GPU", 0) for node in nodes),
@@ -73,33 +79,32 @@ def describe_run(
 
 
 def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
-    """Return run.json of a resumed run: as it was, and when it was resumed.
+    """Return run.json of a resumed run: the old content with the new options and a resume time.
 
     Args:
-        folder: of the run.
-        new: run.json as it would be if the run started now.
+        folder: folder of the run.
+        new: content of run.json if the run started now.
 
     Raises:
-        InputError: the images, their split or the initial weights are not those that the run was
-            started with.
+        InputError: the images, their split or the initial weights have changed.
     """
     old: RunRecord = folder.read_json(RUN_FILE)  # type: ignore[assignment]
     before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
     name = new["dataset"]["name"]
     if before != after:
         raise InputError(
-            f"{name} has fingerprint {after}, and the run was started on {before}: give it the "
-            "images it began with, or start another run"
+            f"{name} has fingerprint {after}, and the run was started on {before}: give the "
+            "images it was started with, or start another run"
         )
     before, after = old["split"].get("fingerprint", ""), new["split"]["fingerprint"]
-    if before and before != after:  # runs of earlier versions do not say
+    if before and before != after:  # earlier versions did not record it
         raise InputError(
             f"the split of {name} has fingerprint {after}, and the run was started on {before}: "
-            "give it the split it began with, or start another run"
+            "give the split it was started with, or start another run"
         )
     if old.get("weights", {}) != new["weights"]:
         raise InputError(
-            "the initial weights are not those that the run was started with: put them back, or "
+            "the initial weights are not those that the run was started with: restore them, or "
             "start another run"
         )
     resumed = [*old["resumed"], new["started"]]

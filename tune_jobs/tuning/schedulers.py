@@ -1,4 +1,4 @@
-"""Schedulers of Ray Tune by the name they have on the command line."""
+"""Build the Ray Tune scheduler named on the command line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tune_jobs.ray_runtime.ray_internals import HyperBand
 from tune_jobs.run_folder.records import EpochRow
 
 REDUCTION = 3
-"""One of so many trials goes on at each rung."""
+"""Reduction factor of successive halving: one of this many trials passes each rung."""
 NO_CONTROLLER: Any = None
-"""ASHA does not look at it."""
+"""Stands in for the Tune controller, which ASHA does not use."""
 
 
 def build_scheduler(
     options: JobOptions, epochs_before: dict[str, dict[int, EpochRow]]
 ) -> TrialScheduler:
-    """FIFO, or successive halving with a third of the trials going on at each rung.
+    """Return FIFO, or successive halving in which a third of the trials passes each rung.
 
-    ASHA (Li et al. 2020) decides when a trial gets to a rung; HyperBand (Li et al. 2018) pauses
-    trials until all of a bracket have got there.
+    ASHA (Li et al. 2020) decides as soon as a trial reaches a rung; HyperBand (Li et al. 2018)
+    pauses trials until all trials of a bracket have reached it.
 
     Args:
-        options: of the job.
-        epochs_before: what earlier drivers of the run have seen, by trial and epoch. ASHA goes on
-            with the rungs that make of it.
+        options: options of the job.
+        epochs_before: epochs recorded by earlier drivers of the run, by trial and epoch. ASHA
+            starts with the rungs that these fill.
     """
     epochs = options.training.epochs
     common: dict[str, Any] = {
@@ -39,7 +39,7 @@ def build_scheduler(
     if options.scheduler == "asha":
         asha = ASHAScheduler(grace_period=grace_period(epochs), **common)
         for name, rows in epochs_before.items():
-            trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA wants to know of it
+            trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA reads of a trial
             asha.on_trial_add(NO_CONTROLLER, trial)
             for epoch, row in sorted(rows.items()):
                 asha.on_trial_result(
@@ -52,5 +52,5 @@ def build_scheduler(
 
 
 def grace_period(epochs: int) -> int:
-    """Epochs before the first rung, for three rungs where there are enough."""
+    """Return the epochs before the first rung; with 9 epochs or more there are three rungs."""
     return max(1, epochs // REDUCTION**2)

@@ -1,4 +1,4 @@
-"""The interface of what proposes the trials of a run: a grid, or a search."""
+"""Interface of a strategy, which proposes the trials of a run: a grid or a search."""
 
 from __future__ import annotations
 
@@ -23,72 +23,72 @@ from tune_jobs.tuning.recorder import Recorder
 
 @dataclass(frozen=True)
 class Run:
-    """A run in progress: what the steps of a job share."""
+    """State of a run in progress, shared by the steps of a job."""
 
     command: CommandLine[JobOptions]
-    """The command line that started or resumed it."""
+    """Command line that started or resumed the run."""
     folder: RunFolder
-    """The run folder."""
+    """Folder of the run."""
     recorder: Recorder
-    """The tables of the run."""
+    """Tables of the run."""
     data: TrainingData
     """Training and validation images."""
     weights: dict[str, Weights]
-    """Initial weights by model; models that start from random weights are not in it."""
+    """Pretrained initial weights by model; models with random initial weights are not in it."""
     console: Console
-    """The terminal."""
+    """Terminal or log file."""
 
     @property
     def options(self) -> JobOptions:
-        """The options of the job."""
+        """Options of the job."""
         return self.command.options
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunerSettings:
-    """What a strategy asks of tune.Tuner."""
+    """Arguments of tune.Tuner that depend on the strategy."""
 
     param_space: dict[str, Any]
     """Search space of tune.Tuner; empty where `search_alg` proposes the trials."""
     scheduler: TrialScheduler
-    """Stops, pauses or changes trials while they run."""
+    """Scheduler, which may stop, pause or change trials while they run."""
     max_concurrent_trials: int | None = None
-    """Trials that run at a time; None for as many as there is room for."""
+    """Maximum number of concurrent trials; None for as many as the cluster has room for."""
     num_samples: int = 1
-    """Number of times that `search_alg` is asked for a trial."""
+    """Number of trials that `search_alg` is asked for."""
     search_alg: Searcher | None = None
-    """Proposes trials one at a time."""
+    """Search algorithm, which proposes trials one at a time; None for a grid."""
     callbacks: list[tune.Callback] = field(default_factory=list)
-    """Hear how trials went, after the recorder has."""
+    """Callbacks that are called after the recorder."""
     stop: tune.Stopper | None = None
-    """Ends the run before all trials have ended."""
+    """Stopper that may end the run before all trials have ended."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a strategy has to say when the run has ended."""
+    """Results of a strategy that the terminal shows when the run has ended."""
 
     notes: list[str] = field(default_factory=list)
-    """Lines on what was found."""
+    """Lines that describe the results."""
     commands: list[str] = field(default_factory=list)
-    """Commands that a person may type next."""
+    """Suggested next commands."""
 
 
 class Strategy:
-    """What proposes trials and hears how they ended.
+    """Base class of the strategies: a strategy proposes trials and receives their results.
 
     `tuning.job.train` calls, in this order:
 
     1. `examples` and `models`, to check that everything can be built before anything is written;
-    2. `check`, with Ray started and still nothing written;
-    3. `prepare`, in a new run folder, before run.json makes it a run;
-    4. `open`, which returns the trials that are known by then;
+    2. `check`, with Ray started and nothing written yet;
+    3. `prepare`, in a new run folder, before run.json is written;
+    4. `open`, which returns the trials known so far;
     5. `describe`, for run.json;
-    6. `remaining`, once the tables of an earlier driver are read;
+    6. `remaining`, after the tables of an earlier driver were read;
     7. `tuner_settings`, unless nothing is left to train;
     8. `settle`, when Ray Tune has returned;
     9. `describe` again, and `conclude`, when the tables and run.json are complete;
-    10. `close`, whatever happened after `open`.
+    10. `close`, even after an error, once `open` has returned.
     """
 
     trials: int
@@ -97,62 +97,62 @@ class Strategy:
     """Whether the scheduler changes the settings of trials while they run."""
 
     def examples(self, count: int) -> list[TrialConfig]:
-        """Return up to `count` trials such as the run will have."""
+        """Return up to `count` configurations that are typical of the run's trials."""
         raise NotImplementedError
 
     def models(self) -> dict[str, str]:
-        """Return the networks that trials may have, and the initial weights of each."""
+        """Return the initial weights (none, default or a file) of every model a trial may have."""
         raise NotImplementedError
 
     def check(self, folder: RunFolder, record: RunRecord) -> None:
-        """Raise InputError if the run cannot be what its run.json says."""
+        """Raise InputError if the run cannot be started or resumed as its run.json describes."""
 
     def prepare(self, folder: RunFolder) -> None:
         """Write the files that --resume reads."""
 
     def open(self, run: Run, record: RunRecord) -> dict[str, TrialConfig]:
-        """Begin or resume, and return the trials known by now, by name.
+        """Start or resume the strategy, and return the trials known so far, by name.
 
         Args:
             run: the run.
             record: its run.json.
 
         Raises:
-            InputError: the strategy cannot begin or resume.
+            InputError: the strategy cannot be started or resumed.
         """
         raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """Return the parts of run.json on the search, its budget and its trials."""
+        """Return the entries of run.json on the search, its budget and its trials."""
         raise NotImplementedError
 
     def remaining(self, unfinished: dict[str, str | None]) -> tuple[dict[str, str | None], int]:
-        """Return the trials that are still to train, and the number that may yet be proposed.
+        """Return the trials still to train, and how many more trials may be proposed.
 
         Args:
-            unfinished: trials that have not ended in the tables, with the checkpoint that each
-                resumes from, or None.
+            unfinished: trials that have not ended by the tables, with the URI of the checkpoint
+                that each resumes from, or None.
         """
         return unfinished, 0
 
     def tuner_settings(
         self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
     ) -> TunerSettings:
-        """Return what Ray Tune is to run.
+        """Return the arguments of tune.Tuner.
 
         Args:
             run: the run.
             unfinished: the trials that `remaining` returned.
-            slots: returns the number of trials that may run at a time.
+            slots: returns the number of trials that may run concurrently.
         """
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Give an end to trials that still ran when a budget ended the run."""
+        """End the trials that were still running when a budget ended the run."""
 
     def conclude(self) -> Findings:
-        """Write figures, and return what was found."""
+        """Write figures, and return the results for the terminal."""
         return Findings()
 
     def close(self) -> None:
-        """Give back what `open` took."""
+        """Release the resources that `open` acquired."""

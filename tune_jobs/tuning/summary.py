@@ -1,4 +1,4 @@
-"""What the terminal says when a run has ended."""
+"""Summary on the terminal when a run has ended."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.strategy import Findings, Run
 
 MOST_ROWS, FEW_ROWS = 20, 10
-"""Trials up to which the table shows all, and the number of best trials it shows of more."""
+"""Up to 20 trials the table shows all; of more it shows the best 10."""
 
 
 def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
-    """Print the table, the best trial and what to type next; returns the exit code.
-
-    Of many trials the table shows the best ones.
+    """Print the table of trials, the best trial, errors and the next commands.
 
     Args:
         run: the run.
-        record: its run.json.
-        findings: of its strategy.
+        record: content of its run.json.
+        findings: results of its strategy.
+
+    Returns:
+        The exit code: 0, 1 if no trial has a result, 130 if the run was interrupted.
     """
 
     def say(text: str) -> None:
@@ -46,8 +47,8 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     say("")
     if best is not None:
         say(
-            f"Best: [bold]{escape(best['trial'])}[/] with {best[SCORE]:.2%} of the "
-            f"validation images right after epoch {best['best/epoch']}"
+            f"Best: [bold]{escape(best['trial'])}[/] with validation accuracy {best[SCORE]:.2%} "
+            f"after epoch {best['best/epoch']}"
         )
     for note in findings.notes:
         say(escape(note))
@@ -57,15 +58,15 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         batch_size = recorder.configs[row["trial"]].batch_size
         if row.get("micro_batch", batch_size) < batch_size:
             say(
-                f"{escape(row['trial'])} took {row['micro_batch']:.0f} images at a time: its "
-                f"batches of {batch_size} did not fit into memory"
+                f"{escape(row['trial'])}: batches of {batch_size} did not fit into memory and "
+                f"were split into micro-batches of {row['micro_batch']:.0f}"
             )
     say(f"Written to {escape(folder.uri)}")
     if record["status"] == "interrupted":
-        say(f"\nInterrupted. To go on where it stopped:\n  {resume_command(run)}")
+        say(f"\nInterrupted. To resume:\n  {resume_command(run)}")
         return 130
     if not findings.notes and any(row["status"] == TrialStatus.FAILED for row in rows):
-        say(f"\nTo try again what failed:\n  {resume_command(run)}")
+        say(f"\nTo retry the failed trials:\n  {resume_command(run)}")
     read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
     say(f'\nNext:\n  python -c "{escape(read)}"')
     for command in (shlex.join(["tensorboard", "--logdir", folder.uri]), *findings.commands):
@@ -74,7 +75,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
 
 
 def trial_table(rows: list[TrialRow], best: TrialRow | None) -> Table:
-    """A row a trial, the best one emphasised."""
+    """Return a table with a row per trial and the best trial highlighted."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("trial", no_wrap=True)
     for heading in ("epochs", "train loss", "val loss", "accuracy", "at epoch", "time", "images/s"):
@@ -96,9 +97,14 @@ def trial_table(rows: list[TrialRow], best: TrialRow | None) -> Table:
     return table
 
 
-def resume_command(run: Run, *how: str) -> str:
-    """What a person types to go on with a run; its other options are remembered."""
-    words = ["python", run.command.script, "--name", run.folder.name, *(how or ("--resume",))]
+def resume_command(run: Run, *options: str) -> str:
+    """Return the command that resumes a run, which restores its other options.
+
+    Args:
+        run: the run.
+        options: options in place of --resume.
+    """
+    words = ["python", run.command.script, "--name", run.folder.name, *(options or ("--resume",))]
     for option in ("storage_path", "address"):
         value = getattr(run.options.run, option)
         if value != getattr(RunOptions(), option):

@@ -1,4 +1,4 @@
-"""Loggers beside our own tables: TensorBoard always, MLflow or Weights & Biases when asked for."""
+"""Loggers: TensorBoard always, and MLflow or Weights & Biases with --track."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
-# What TensorBoard calls our metrics: a chart of a quantity shows all its parts.
 TAGS = {
-    metric: f"{rest}/{part}" if part in ("train", "val") else metric
+    metric: f"{rest}/{split}" if split in ("train", "val") else metric
     for metric in EPOCH_METRICS
-    for part, _, rest in [metric.partition("_")]
+    for split, _, rest in [metric.partition("_")]
 }
+"""TensorBoard tags of our metrics, e.g. loss/train and loss/val, which it groups as loss."""
 
 
 class TensorBoard(DriverCallback):
-    """Event files in each trial's folder: our metrics by epoch, without Ray's bookkeeping.
+    """Callback that writes the metrics of each epoch as event files into the trial's folder.
 
-    They are written as they come: a SummaryWriter would have two threads and a queue a trial, and
+    Events are written directly: a SummaryWriter would have two threads and a queue per trial, and
     stay in memory until the process ends.
     """
 
@@ -41,13 +41,13 @@ class TensorBoard(DriverCallback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Write an epoch."""
+        """Write the metrics of an epoch."""
         if "epoch" not in result:
             return
         name = trial_name(trial)
         if name not in self.writers:
-            # Ray copies this folder into the run's, on a disk or in an object store.
-            assert trial.local_path is not None  # it has run
+            # Ray copies this local folder into the run folder, on a disk or in an object store.
+            assert trial.local_path is not None  # Ray sets it before a trial runs
             self.writers[name] = EventsWriter(str(Path(trial.local_path, "events")))
         values = [
             Summary.Value(tag=tag, simple_value=result[metric]) for metric, tag in TAGS.items()
@@ -61,37 +61,40 @@ class TensorBoard(DriverCallback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Close the trial's file."""
+        """Close the event file of the trial."""
         if writer := self.writers.pop(trial_name(trial), None):
             writer.close()
 
     on_trial_error = on_trial_complete
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Close what an interruption left open."""
+        """Close event files that an interruption left open."""
         for writer in self.writers.values():
             writer.close()
 
 
 def with_settings(callback: type[LoggerCallback]) -> Callable[..., LoggerCallback]:
-    """A tracker of Ray's that logs a trial's settings, not the one text that Ray hands out."""
+    """Return a subclass of a Ray logger that logs the settings of a trial one by one.
+
+    Ray itself passes them as one JSON text, see `ray_config`.
+    """
 
     class WithSettings(callback):  # type: ignore[misc, valid-type]
         def __init__(self, **arguments: Any):
             super().__init__(**arguments)
-            self.told: set[str] = set()
+            self.started: set[str] = set()
 
         def log_trial_start(self, trial: Trial) -> None:
-            # A trial that goes on, or as a copy of another, starts again: MLflow takes no changes.
-            if trial.trial_id in self.told:
+            # A trial starts again when it resumes, maybe with other settings, which MLflow refuses.
+            if trial.trial_id in self.started:
                 return
-            self.told.add(trial.trial_id)
-            given = trial.config
-            trial.config = json.loads(given["trial"]["config"])
+            self.started.add(trial.trial_id)
+            original = trial.config
+            trial.config = json.loads(original["trial"]["config"])
             try:
                 super().log_trial_start(trial)
             finally:
-                trial.config = given
+                trial.config = original
 
     return WithSettings
 
@@ -99,10 +102,10 @@ def with_settings(callback: type[LoggerCallback]) -> Callable[..., LoggerCallbac
 def tracking_callbacks(
     track: Literal["mlflow", "wandb"] | None, folder: RunFolder
 ) -> list[Callback]:
-    """Callbacks for TensorBoard and for the tracker asked for.
+    """Return the callbacks for TensorBoard and for the tracker of --track.
 
     Raises:
-        InputError: its package is not installed.
+        InputError: the package of the tracker is not installed.
     """
     callbacks: list[Callback] = [TensorBoard()]
     try:
@@ -119,6 +122,7 @@ def tracking_callbacks(
             callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
     except ImportError as error:
         raise InputError(
-            f"--track {track} needs a package ({error}): pip install 'bakeoff[{track}]'"
+            f"--track {track} needs a package that is not installed ({error}): run pip install "
+            f"'bakeoff[{track}]'"
         ) from error
     return callbacks

@@ -1,4 +1,4 @@
-"""Trials through tune.Tuner."""
+"""Run trials with tune.Tuner."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ from tune_jobs.tuning.progress import TerminalProgress
 from tune_jobs.tuning.strategy import Run, Strategy
 
 WORKER_RETRIES = 3
-"""Times that a trial's worker process is replaced after it died."""
+"""Number of times that a trial's worker process is restarted after it died."""
 
 
 def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
-    """Enter trials into the tables; raises InputError if a model cannot be built."""
+    """Add trials to the tables; raises InputError if a model cannot be built."""
     for name, config in trials.items():
         run.recorder.add(name, config, count_parameters(config, run.data))
 
 
 def count_parameters(config: TrialConfig, data: TrainingData) -> int:
-    """Count the learnable parameters of a trial's model; InputError if it cannot be built."""
+    """Return the number of learnable parameters of a trial's model.
+
+    Raises:
+        InputError: the model cannot be built.
+    """
     size = config.input_size or data.image_size
     return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
 
@@ -53,17 +57,17 @@ def tune_trials(
 ) -> None:
     """Train the unfinished trials from their checkpoints, and those that the strategy proposes.
 
-    A resumed run is a new experiment for Ray, over the trials that have not ended: what has been
-    done is in the checkpoints and tables, so nothing depends on a state of Ray's, which a kill
-    can leave behind them or empty.
+    A resumed run is a new experiment for Ray, with the trials that have not ended. Our checkpoints
+    and tables have all that was done, so nothing depends on the experiment state that Ray stores,
+    which may be outdated or empty after a kill.
 
     Args:
         run: the run.
-        strategy: of the run.
-        unfinished: trials with the checkpoint that each resumes from, or None.
-        proposals: number of trials that the strategy may yet propose.
+        strategy: strategy of the run.
+        unfinished: trials with the URI of the checkpoint that each resumes from, or None.
+        proposals: number of trials that the strategy may still propose.
         trackers: callbacks that log to trackers.
-        resources: of each trial.
+        resources: resources that each trial reserves.
     """
     recorder = run.recorder
     slots = TrialSlots(resources, run.options.run.max_concurrent)
@@ -88,22 +92,29 @@ def tune_trials(
             name=run.folder.name,
             storage_path=run.folder.parent.uri,
             failure_config=tune.FailureConfig(max_failures=WORKER_RETRIES),
-            # The tables first: the strategy, the terminal and the trackers read them.
+            # The recorder first: the strategy, the terminal and the trackers read its tables.
             callbacks=[recorder, *settings.callbacks, progress, NodeFailures(), *trackers],
             stop=settings.stop,
             verbose=0,
         ),
     )
-    # SIGTERM ends a run as Ctrl-C does, which Ray Tune catches; Ray's own handler would abort.
+    # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     with progress.live:
         tuner.fit()
 
 
 def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -> dict[str, Any]:
-    """Return a trial as Ray Tune passes it to `train_trial`.
+    """Return the configuration of a trial as Ray Tune passes it to `train_trial`.
 
-    The settings are one text: Ray flattens and copies what it hands out, and keeps each copy.
+    The settings are one JSON text, because Ray flattens and copies a configuration and keeps every
+    copy.
+
+    Args:
+        run: the run.
+        name: name of the trial.
+        resume: URI of the checkpoint to resume from, or None.
+        latency: whether the trial measures the latency of its model.
     """
     return {
         "trial": {

@@ -46,7 +46,7 @@ def test_seeds_multiply_the_grid():
     assert len(trials) == 4
 
 
-def test_rates_that_differ_late_are_trials_of_their_own():
+def test_learning_rates_that_differ_late_are_trials_of_their_own():
     rates = ("0.001", "1e-5", "1.23456789", "0.1234567", "0.1234568")
     assert list(grid(parsed("--lr", *rates))) == [
         "lr=0.001", "lr=1e-05", "lr=1.23457", "lr=0.1234567", "lr=0.1234568"
@@ -70,15 +70,15 @@ def test_a_flat_view_of_the_options_names_each_once():
     assert flatten(parsed())["batch_size"] == 64
 
 
-@pytest.mark.parametrize("share", [1, 0.5, 0.25, 0.2, 0.33, 1 / 3, 0.125, 0])
-def test_whole_parts_of_a_gpu_are_accepted(share):
-    checked_run(parsed("--gpus-per-trial", str(share)).run)
+@pytest.mark.parametrize("gpus", [1, 0.5, 0.25, 0.2, 0.33, 1 / 3, 0.125, 0])
+def test_unit_fractions_of_a_gpu_are_accepted(gpus):
+    checked_run(parsed("--gpus-per-trial", str(gpus)).run)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.4, 0.75, 1.5, 2, -1, -0.5])
-def test_other_shares_would_straddle_two_gpus(share):
+@pytest.mark.parametrize("gpus", [0.3, 0.4, 0.75, 1.5, 2, -1, -0.5])
+def test_other_fractions_would_straddle_two_gpus(gpus):
     with pytest.raises(InputError, match="1/k"):
-        checked_run(parsed("--gpus-per-trial", str(share)).run)
+        checked_run(parsed("--gpus-per-trial", str(gpus)).run)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,14 @@ def test_a_run_is_resumed_by_its_own_job(search, tmp_path, assert_one_message):
     record = {"job": "lr-grid", "options": dataclasses.asdict(parsed())}
     (tmp_path / "rates" / "run.json").write_text(json.dumps(record))
     assert search("--name", "rates", "--storage-path", tmp_path, "--resume") == 2
-    assert_one_message(["'rates'", "is a run of lr-grid, and optuna-search", "another --name"])
+    assert_one_message(
+        ["'rates'", "is a run of lr-grid, and optuna-search resumes only its own", "another --name"]
+    )
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Things a person might point --data at by mistake."""
+    """Unusable datasets that --data may be given by mistake."""
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(0)
 

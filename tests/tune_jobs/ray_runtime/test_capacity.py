@@ -10,7 +10,7 @@ from tune_jobs.ray_runtime.capacity import (
     TrialResources,
     TrialSlots,
     node_types,
-    planned_machine,
+    planned_node,
     prices,
     trial_resources,
     trials_on,
@@ -58,7 +58,7 @@ def test_what_the_autoscaler_may_start_is_known_on_the_head_alone(cluster):
         (2, 1, 3),
         (1, 0.25, 3 * 4),
         (1, 0.5, 3 * 2),
-        # Three GPU machines of four cores, and two more of eight.
+        # Three GPU nodes of four cores, and two more of eight.
         (4, 0, 5 * 2),
     ],
 )
@@ -73,19 +73,19 @@ def test_trials_get_a_gpu_where_the_autoscaler_may_start_one(cluster):
     assert trial_resources(1, None).gpus == 1
 
 
-def test_more_than_any_machine_may_have_is_refused(cluster):
+def test_more_than_any_node_may_have_is_refused(cluster):
     with pytest.raises(InputError, match="give 8 or fewer"):
         trial_resources(9, None)
     with pytest.raises(InputError, match="give 1 or fewer"):
         trial_resources(1, 2.0)
 
 
-def test_what_only_two_machines_have_together_is_refused(cluster):
-    with pytest.raises(InputError, match="8 cores and 1 of a GPU together"):
+def test_what_only_two_nodes_have_together_is_refused(cluster):
+    with pytest.raises(InputError, match="both 8 CPU cores and 1 GPU for a trial"):
         trial_resources(8, None)
 
 
-def test_machines_that_joined_by_hand_count_too(cluster):
+def test_nodes_that_joined_by_hand_count_too(cluster):
     cluster.setattr(ray, "cluster_resources", lambda: {"CPU": 100})
     assert TrialSlots(TrialResources(1, 0), None)() == 100
 
@@ -96,24 +96,24 @@ def test_shares_of_a_gpu_add_up_to_it(share, trials):
 
 
 @pytest.mark.parametrize(("gpus", "slots", "dollars"), [(0, 8, 0.4), (0.25, 4, 1.0)])
-def test_a_plan_is_of_one_machine_that_would_start_and_its_price(gpus, slots, dollars, cluster):
+def test_a_plan_is_of_one_node_that_would_start_and_its_price(gpus, slots, dollars, cluster):
     trial = TrialResources(1, gpus)
-    machine = planned_machine(trial)
-    assert machine.slots(trial) == slots
-    assert prices(None, machine) == Prices(dollars, head=0.1)
-    assert prices(2.0, machine) == Prices(2.0)
+    node = planned_node(trial)
+    assert node.slots(trial) == slots
+    assert prices(None, node) == Prices(dollars, head=0.1)
+    assert prices(2.0, node) == Prices(2.0)
 
 
-def test_a_plan_without_an_autoscaler_is_of_the_largest_machine(cluster):
+def test_a_plan_without_an_autoscaler_is_of_the_largest_node(cluster):
     cluster.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.2")
     nodes = [{"Alive": True, "Resources": {"CPU": cores}} for cores in (0, 4, 16)]
     cluster.setattr(ray, "nodes", lambda: nodes)
-    machine = planned_machine(TrialResources(1, 0))
-    assert machine.slots(TrialResources(2, 0)) == 8
-    assert prices(None, machine) is None
+    node = planned_node(TrialResources(1, 0))
+    assert node.slots(TrialResources(2, 0)) == 8
+    assert prices(None, node) is None
 
 
-def test_machines_that_are_still_joining_are_waited_for(cluster, tmp_path):
+def test_nodes_that_are_still_joining_are_waited_for(cluster, tmp_path):
     config = CONFIG | {"available_node_types": {"head": CONFIG["available_node_types"]["head"]}}
     (tmp_path / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(config))
     head, worker = ({"Alive": True, "Resources": {"CPU": cores}} for cores in (0, 4))

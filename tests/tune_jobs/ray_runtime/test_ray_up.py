@@ -19,5 +19,5 @@ def test_a_job_that_is_refused_on_a_head_says_that_the_cluster_is_still_up(words
     )  # fmt: skip
     assert done.returncode == 2
     assert reason in done.stderr
-    assert done.stderr.count("Cluster bakeoff is still up ($0.10 an hour at rest)") == 1
+    assert done.stderr.count("Cluster bakeoff is still up ($0.10 per hour when idle)") == 1
     assert "ray down cluster.yaml" in done.stderr

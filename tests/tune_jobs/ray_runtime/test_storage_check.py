@@ -20,7 +20,7 @@ command = command_line(lr_grid.lr_grid)
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without cores and two machines with one each, as far as Ray can tell."""
+    """A head node without cores and two nodes with one each, as far as Ray can tell."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
         made.add_node(num_cpus=1)
@@ -31,32 +31,32 @@ def cluster():
 
 
 @pytest.mark.cluster
-def test_a_grid_runs_on_the_machines_of_a_cluster(cluster, tmp_path):
+def test_a_grid_runs_on_the_nodes_of_a_cluster(cluster, tmp_path):
     assert command("--smoke-test", "--lr", 1e-3, 1e-2, "--storage-path", tmp_path) == 0
     assert load_trials(tmp_path / "lr-grid")["status"].tolist() == ["finished"] * 2
     assert not list(tmp_path.glob(".seen-*"))
 
 
 @pytest.mark.cluster
-def test_a_storage_that_a_machine_does_not_see_is_refused(
+def test_a_storage_that_a_node_cannot_read_is_refused(
     cluster, tmp_path, monkeypatch, assert_one_message
 ):
-    blind = ray.nodes()[1]["NodeID"]
+    unable = ray.nodes()[1]["NodeID"]
     real = storage_check.reads
     monkeypatch.setattr(
         storage_check, "reads",
-        lambda node, uri, name: real(node, "/nowhere" if node == blind else uri, name),
+        lambda node, uri, name: real(node, "/nowhere" if node == unable else uri, name),
     )  # fmt: skip
     assert command("--smoke-test", "--storage-path", tmp_path) == 2
-    assert_one_message(["not seen by", "s3://bucket/path"])
+    assert_one_message(["cannot be read by node", "s3://bucket/path"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_the_head_is_refused_where_machines_are_yet_to_start(tmp_path, monkeypatch):
+def test_a_folder_of_the_head_is_refused_where_nodes_are_yet_to_start(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "nodes", lambda: [
         {"Alive": True, "NodeID": "1", "NodeManagerHostname": "head"}])  # fmt: skip
     monkeypatch.setattr(capacity, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
-    with pytest.raises(InputError, match="do not see"):
+    with pytest.raises(InputError, match="that the autoscaler starts cannot read"):
         check_storage(RunFolder.at(tmp_path))
     monkeypatch.setattr(capacity, "node_types", lambda: ([], 0))
     check_storage(RunFolder.at(tmp_path))

@@ -49,5 +49,5 @@ def test_damaged_files_are_told_by_name(tmp_path):
     folder.write("run.json", b'{"status": "fin')
     folder.write("trials.parquet", b"PAR1")
     for name, read in [("run.json", folder.read_json), ("trials.parquet", folder.read_rows)]:
-        with pytest.raises(InputError, match=rf"{tmp_path}/{name} is damaged .*: take it from"):
+        with pytest.raises(InputError, match=rf"{tmp_path}/{name} is damaged .*: restore it from"):
             read(name)

@@ -15,7 +15,7 @@ from tests.tune_jobs.conftest import command_line
 from tune_jobs import lr_grid
 from tune_jobs.analysis.results import load_trials
 from tune_jobs.tuning import tuner
-from tune_jobs.tuning.node_failures import machine_was_lost
+from tune_jobs.tuning.node_failures import node_was_lost
 
 command = command_line(lr_grid.lr_grid)
 LOSSES = 2
@@ -54,7 +54,7 @@ def lose_some(cluster, epochs, end):
 
 
 @pytest.mark.cluster
-def test_lost_machines_are_not_counted_as_failures_of_a_trial(cluster, tmp_path, monkeypatch):
+def test_lost_nodes_are_not_counted_as_failures_of_a_trial(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(tuner, "WORKER_RETRIES", LOSSES - 1)
     run, end = tmp_path / "lr-grid", threading.Event()
     losing = threading.Thread(target=lose_some, args=(cluster, run / "epochs.parquet", end))
@@ -87,5 +87,5 @@ def died(message, reason="UNEXPECTED_TERMINATION"):
         (died("The actor is dead because its worker process has died."), False),
     ],
 )
-def test_a_lost_machine_is_told_from_a_worker_that_died(error, lost):
-    assert machine_was_lost(error) == lost
+def test_a_lost_node_is_told_from_a_worker_process_that_died(error, lost):
+    assert node_was_lost(error) == lost

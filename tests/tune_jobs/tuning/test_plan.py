@@ -33,7 +33,7 @@ PLAN = Plan(
     ("at_once", "rounds"),
     [(2, 3), (4, 2), (5, 1), (8, 1)],
 )
-def test_trials_run_in_rounds_of_as_many_as_there_are_places(at_once, rounds):
+def test_trials_run_in_rounds_of_as_many_as_there_are_slots(at_once, rounds):
     assert PLAN.seconds(at_once) == 10 + rounds * 20 * 2
     assert PLAN.seconds(at_once, share=0.5) == 10 + rounds * 10 * 2
 
@@ -58,9 +58,9 @@ def test_a_plan_starts_nothing_and_is_compared_with_the_run(local_ray, command, 
     given = ("--storage-path", tmp_path, "--smoke-test", "--lr", 1e-3, 1e-4, 1e-2)
     assert command(*given, "--plan", "--price-per-hour", 2.5) == 0
     out = capfd.readouterr().out
-    assert "3 trials of 2 epochs, 2 at a time" in out
-    assert "dollars" in out
-    assert "MB on disk" in out
+    assert "3 trials of 2 epochs, 2 concurrent trials per node" in out
+    assert "cost ($)" in out
+    assert "MB of checkpoints" in out
     assert [path.name for path in tmp_path.iterdir()] == [".plans"]
     assert command(*given) == 0
     ran = capfd.readouterr().out
@@ -75,14 +75,14 @@ def test_what_is_planned_for_is_what_the_options_say(local_ray, command, capfd, 
     assert "--price-per-hour 0" in capfd.readouterr().err
 
 
-def test_dollars_are_of_all_machines_and_the_head(capsys):
+def test_dollars_are_of_all_nodes_and_the_head(capsys):
     print_plan(PLAN, Prices(500.0, head=220.0), Console(width=100))
     out = capsys.readouterr().out
     rows = {int(row[0]): row[-3:] for row in map(str.split, out.splitlines()) if row[0].isdecimal()}
-    # 40 to 130 s on one machine, 30 to 90 s on two, and the head as long.
+    # 40 to 130 s on one node, 30 to 90 s on two, and the head as long.
     assert rows[1] == [f"{720 * 40 / 3600:.2f}", "to", f"{720 * 130 / 3600:.2f}"]
     assert rows[2] == [f"{1220 * 30 / 3600:.2f}", "to", f"{1220 * 90 / 3600:.2f}"]
-    assert "have to start first" in out
+    assert "until nodes have started, and its cost, are not included" in out
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_each_network_is_probed_while_all_slots_are_taken(models, slots, trials,
 
 
 @pytest.mark.parametrize(("cold", "start_s"), [(False, 90), (True, 10)])
-def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
+def test_the_start_of_a_node_is_not_in_the_plan(cold, start_s, monkeypatch):
     digits = load_dataset("digits")
     data = TrainingData.of(digits, split(digits))
 
     command = typed(SearchOptions(scheduler="fifo", training=Recipe(epochs=20)))
 
-    def train(folder, probed, part, clock):
+    def train(folder, probed, subset, clock):
         begin = command.started
         clock.waited_s = 80.0
         clock.reports = {name: [begin + 90 + 10 * i for i in range(1, 5)] for name in probed}
@@ -125,7 +125,7 @@ def test_the_start_of_a_machine_is_not_in_the_plan(cold, start_s, monkeypatch):
     assert plan.start_s == pytest.approx(start_s)
 
 
-def test_a_run_on_several_machines_is_compared_with_the_plan_for_them(tmp_path, capsys):
+def test_a_run_on_several_nodes_is_compared_with_the_plan_for_them(tmp_path, capsys):
     options = SearchOptions(run=RunOptions(storage_path=str(tmp_path)))
     (tmp_path / PLANS_FOLDER).mkdir()
     (tmp_path / PLANS_FOLDER / plan_file(options)).write_text(json.dumps(dataclasses.asdict(PLAN)))
@@ -136,7 +136,7 @@ def test_a_run_on_several_machines_is_compared_with_the_plan_for_them(tmp_path, 
 
 def test_a_plan_says_what_memory_each_network_takes(capsys):
     print_plan(PLAN, None, Console(width=100))
-    assert "900 MB a trial of resnet18, 700 MB a trial of googlenet" in capsys.readouterr().out
+    assert "900 MB per trial of resnet18, 700 MB per trial of googlenet" in capsys.readouterr().out
 
 
 def test_fields_of_a_plan_survive_json():

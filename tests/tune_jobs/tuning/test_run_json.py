@@ -12,7 +12,7 @@ RECORD = {
     "resumed": [],
     "options": {},
     "dataset": {"name": "digits", "fingerprint": "images"},
-    "split": {"fingerprint": "cut"},
+    "split": {"fingerprint": "split"},
     "weights": {"resnet18": "weights"},
 }
 

@@ -12,7 +12,7 @@ class Spy(LoggerCallback):
         self.seen = trial.config
 
 
-def test_a_tracker_is_told_a_trials_settings():
+def test_a_tracker_logs_the_settings_of_a_trial():
     config = TrialConfig(lr=3e-4, batch_size=32)
     given = {"trial": {"name": "lr=0.0003", "config": json.dumps(config.to_dict())}}
     trial = SimpleNamespace(trial_id="1", config=given)
@@ -21,5 +21,5 @@ def test_a_tracker_is_told_a_trials_settings():
     assert (tracker.seen["lr"], tracker.seen["batch_size"]) == (3e-4, 32)
     assert trial.config is given
     trial.config = {"trial": {"config": "{}"}}
-    tracker.on_trial_start(1, [trial], trial)  # it goes on as a copy of another
+    tracker.on_trial_start(1, [trial], trial)  # it continues from a copy of another
     assert tracker.seen["lr"] == 3e-4
