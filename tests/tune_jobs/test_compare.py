@@ -148,12 +148,12 @@ def test_the_answer_is_printed_and_every_opening_is_counted(runs, tmp_path, capf
     assert {model["role"] for model in first["models"]} == {"winner"}
     assert len(first["models"]) == 3
     assert first["images"] == len(load_predictions(tmp_path / "out").query("trial == 'lr=0.001'"))
-    assert "looked at once before" not in printed
+    assert "opened once before" not in printed
     # Over the first.
     assert run(runs / "lr-grid", "--every-trial", "--output", tmp_path / "out") == 0
-    assert "looked at once before" in " ".join(capfd.readouterr().out.split())
+    assert "opened once before" in " ".join(capfd.readouterr().out.split())
     assert [len(entry["models"]) for entry in openings(runs)] == [3, 3]
-    assert "looked at 2 times" in (tmp_path / "out" / "report.html").read_text()
+    assert "opened 2 times" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_the_ledger_is_written_before_an_image_is_classified(runs, tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def other_images(runs):
     edit_record(runs / "finetune", dataset=record["dataset"] | {"source_fingerprint": "f00d"})
 
 
-def other_cut(runs):
+def other_split(runs):
     write_run(
         runs / "finetune",
         {"a": TrialConfig(lr=1e-3, epochs=1, model="tests.nets:tiny")},
@@ -272,7 +272,7 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (other_version, BOTH, ["no column checkpoint", "another version"]),
         (damaged_table, BOTH, ["cannot be read"]),
         (other_images, BOTH, ["f00d", "the same images"]),
-        (other_cut, BOTH, ["was cut with fingerprint", "--split-seed"]),
+        (other_split, BOTH, ["a split with fingerprint", "--split-seed"]),
         (recut, ["{runs}/lr-grid"], ["f00d", "--data"]),
     ],
 )  # fmt: skip
@@ -299,7 +299,7 @@ def test_runs_of_an_earlier_version_compare_by_their_images(runs, tmp_path, asse
     record["options"]["data"]["split_seed"] = 1
     edit_record(runs / "finetune", **record)
     assert run(*given) == 2
-    assert_one_message(["was cut with fingerprint", "--split-seed"])
+    assert_one_message(["a split with fingerprint", "--split-seed"])
     assert len(openings(runs)) == 1
 
 

@@ -160,7 +160,7 @@ def test_tensorboard_shows_every_metric_by_epoch(finished):
 
 
 def test_a_grid_has_no_front(finished):
-    with pytest.raises(InputError, match="no search but a grid"):
+    with pytest.raises(InputError, match="a grid and not a search"):
         load_front(finished)
 
 

@@ -1,1 +1,1 @@
-"""From a run folder to data frames, figures and reports; reads files, never live Ray objects."""
+"""Data frames, figures and reports made from the files of a run folder; no Ray objects."""

@@ -1,4 +1,4 @@
-"""Figures in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it."""
+"""Loss curves: `curves_info` prepares the data of the figure, `plot_curves` draws it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,42 @@ from tune_jobs.analysis.formatting import shortened
 from tune_jobs.analysis.style import COLOURS
 
 CURVE_STYLES = ((COLOURS[0], "-"), (COLOURS[1], "--"), (COLOURS[5], ":"), (COLOURS[4], "-."))
-"""Of training, validation, and the two that were published."""
+"""Colour and line style of the training, validation and the two published curves."""
 
 LEAST_SPAN = 0.02
-"""Of a loss axis, in nats; less is noise."""
+"""Minimum range of a loss axis in nats; smaller changes are noise."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a panel."""
+    """One curve of a panel."""
 
     label: str
+    """Label in the legend."""
     epochs: list[int]
+    """Epochs, from 1."""
     values: list[float]
+    """Value at each epoch."""
 
 
 @dataclass(frozen=True)
 class CurvesInfo:
-    """Train and validation loss, a panel a trial, as in the report."""
+    """Data of the loss curves, one panel per trial."""
 
     panels: dict[str, tuple[Curve, ...]]
-    """Trial name -> training and validation loss, and those that were published where there are."""
+    """Trial name -> training and validation loss, followed by the published curves, if any."""
     ylabel: str = "loss (nats)"
+    """Label of the y-axis."""
     xlabel: str = "epoch"
+    """Label of the x-axis."""
 
 
 def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
-    """Loss curves of every trial in `load_epochs()`, in its order."""
+    """Return the loss curves of every trial, in the order of the table.
+
+    Args:
+        epochs: one row per trial and epoch, as `load_epochs` returns it.
+    """
     panels: dict[str, tuple[Curve, ...]] = {}
     for trial, rows in epochs.groupby("trial", sort=False):
         x = rows["epoch"].tolist()
@@ -49,14 +58,14 @@ def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
 
 
 def plot_curves(info: CurvesInfo) -> Figure:
-    """Draw the panels, three in a row, each on its own scale: rates differ widely in loss."""
+    """Draw the panels, three per row, each with its own y-axis, as losses differ widely."""
     columns = min(3, max(1, len(info.panels)))
     rows = -(-max(1, len(info.panels)) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
         for curve, (colour, style) in zip(curves, CURVE_STYLES, strict=False):
-            # A single epoch is a point, which a line does not show.
+            # A line through a single epoch is invisible.
             marker = "o" if len(curve.epochs) == 1 else None
             ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
                     marker=marker)  # fmt: skip
@@ -65,7 +74,7 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.grid(alpha=0.25)
         ax.ticklabel_format(axis="y", useOffset=False)
         low, high = ax.get_ylim()
-        if high - low < LEAST_SPAN:  # a loss that stands still is a flat line
+        if high - low < LEAST_SPAN:  # draw a constant loss as a flat line
             middle = (low + high) / 2
             ax.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
         ax.xaxis.get_major_locator().set_params(integer=True)

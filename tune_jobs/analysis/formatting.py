@@ -1,4 +1,4 @@
-"""Numbers as a person says them."""
+"""Formatting of numbers, intervals and lists for tables and sentences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ Interval: TypeAlias = tuple[float, float]
 """Lower and upper bound."""
 
 LEAST_P = 0.001
+"""p-values below this are shown as "< 0.001"."""
 THOUSAND_STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 6.5 min, 17 min, 2 h 05 min."""
+    """Format a duration in seconds: 42 s, 6.5 min, 17 min, 2 h 05 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 570:
@@ -22,51 +23,56 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def percent(share: float) -> str:
-    """A share in percent: 74.14%."""
-    return f"{share:.2%}"
+def percent(fraction: float) -> str:
+    """Format a fraction as a percentage: 74.14%."""
+    return f"{fraction:.2%}"
 
 
 def percent_interval(interval: Interval) -> str:
-    """An interval of a share: 73.27 to 74.99%."""
+    """Format an interval of fractions as percentages: 73.27 to 74.99%."""
     low, high = interval
     return f"{100 * low:.2f} to {100 * high:.2f}%"
 
 
-def with_interval(share: float, interval: Interval) -> str:
-    """A share and its interval, where it has one: 74.14% (73.27 to 74.99)."""
-    if interval[0] == interval[1]:  # nothing was wrong, or all was alike: no draw can differ
-        return percent(share)
-    return f"{percent(share)} ({percent_interval(interval)[:-1]})"
+def with_interval(fraction: float, interval: Interval) -> str:
+    """Format a fraction with its interval: 74.14% (73.27 to 74.99)."""
+    if interval[0] == interval[1]:  # e.g. without errors every bootstrap resample is the same
+        return percent(fraction)
+    return f"{percent(fraction)} ({percent_interval(interval)[:-1]})"
 
 
 def points(difference: float) -> str:
-    """A difference of two shares: +3.10, in percentage points."""
+    """Format a difference of two fractions in percentage points: +3.10."""
     return signed(100 * difference, ".2f")
 
 
 def signed(number: float, digits: str = ",") -> str:
-    """A number with its sign, and a true minus: +0.0123, −98,304; `digits` as in a format."""
+    """Format a number with its sign and a true minus: +0.0123, −98,304.
+
+    Args:
+        number: the number.
+        digits: format specification without the sign.
+    """
     return f"{number:+{digits}}".replace("-", "−")
 
 
 def points_interval(interval: Interval) -> str:
-    """An interval of a difference: −0.62 to +1.21."""
+    """Format an interval of a difference in percentage points: −0.62 to +1.21."""
     return f"{points(interval[0])} to {points(interval[1])}"
 
 
 def p_value(p: float) -> str:
-    """A p value in a sentence: p = 0.52, p < 0.001."""
+    """Format a p-value for a sentence: p = 0.52, p < 0.001."""
     return f"p {p_number(p)}" if p < LEAST_P else f"p = {p_number(p)}"
 
 
 def p_number(p: float) -> str:
-    """A p value in a table: 0.52, < 0.001."""
+    """Format a p-value for a table: 0.52, < 0.001."""
     return f"< {LEAST_P}" if p < LEAST_P else f"{p:.2g}"
 
 
 def count(number: float) -> str:
-    """A number: 390,634 in full, 7.98 M where it has seven digits or more."""
+    """Format a count: 390,634 in full, 7.98 M with seven digits or more."""
     for step, unit in THOUSAND_STEPS:
         if abs(number) >= step:
             return f"{number / step:.3g} {unit}"
@@ -74,31 +80,31 @@ def count(number: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Milliseconds with three digits: 0.842 ms, 12.1 ms."""
+    """Format milliseconds with three significant digits: 0.842 ms, 12.1 ms."""
     return f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
 
 
 def times(factor: float) -> str:
-    """How many times as much: 18, 3.4, 1.2."""
+    """Format a ratio: 18, 3.4, 1.2."""
     return f"{factor:.0f}" if factor >= 10 else f"{factor:.1f}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """Words in a sentence: a, b and c."""
+    """Join words for a sentence: a, b and c."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def counted(number: int, word: str) -> str:
-    """A number of things: 1 trial, 5 trials."""
+    """Format a number with its noun: 1 trial, 5 trials."""
     return f"{number:,} {word}" + "s" * (number != 1)
 
 
 def shortened(text: str, length: int = 18) -> str:
-    """A text that fits into a figure, with its middle left out: what differs is at the ends."""
+    """Shorten a text by omitting its middle, as names differ at the ends."""
     half = length // 2
     return text if len(text) <= length else f"{text[: length - half]}…{text[1 - half :]}"
 
 
 def moment(when: str) -> str:
-    """A time of ISO 8601 to the minute: 2026-11-25 03:14."""
+    """Format an ISO 8601 time to the minute: 2026-11-25 03:14."""
     return when[:16].replace("T", " ")

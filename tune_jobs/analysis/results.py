@@ -1,4 +1,4 @@
-"""A run folder -> data frames. Works while the run is going, and after it was killed."""
+"""Loaders of run folders and comparisons as data frames; they also work on unfinished runs."""
 
 from __future__ import annotations
 
@@ -20,32 +20,35 @@ from tune_jobs.search_space.space import Space, is_among
 COMPARISON_FILE = "comparison.parquet"
 PREDICTIONS_FILE = "predictions.parquet"
 COMPARISON_FORMAT = 1
-"""Of both files, in the metadata of their schema; a reader refuses what it does not know."""
+"""Format version of both files, in their schema metadata; other versions are refused."""
 FORMAT_KEY = b"bakeoff.format"
 
 
 def load_run(path: str | Path) -> dict[str, Any]:
-    """What run.json says of a run.
+    """Load run.json of a run.
+
+    Args:
+        path: a run folder, local or s3://… or gs://….
 
     Raises:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
     folder = RunFolder.at(path)
     if not folder.has(RUN_FILE):
-        raise InputError(f"{path} is no run folder, it holds no {RUN_FILE}: check the path")
+        raise InputError(f"{path} is not a run folder, it has no {RUN_FILE}: check the path")
     run = folder.read_json(RUN_FILE)
     if run["format"] > FORMAT:
         raise InputError(
-            f"{path} has format {run['format']}, and this version reads up to {FORMAT}: "
+            f"{path} has format {run['format']}, but this version reads up to {FORMAT}: "
             "upgrade bakeoff"
         )
     return run
 
 
 def load_trials(path: str | Path) -> pd.DataFrame:
-    """One row a trial: settings (`config/*`), status, scores of its best and last epoch, costs.
+    """Load one row per trial: configuration (`config/*`), status, best and last scores, costs.
 
-    Every argument of a model is a column `config/model.ARG` too, missing where a trial has none.
+    Each model argument also has a column `config/model.ARG`, missing for trials without it.
 
     Args:
         path: a run folder, local or s3://… or gs://….
@@ -59,11 +62,11 @@ def load_trials(path: str | Path) -> pd.DataFrame:
 
 
 def _model_columns(model_args: pd.Series[str]) -> pd.DataFrame:
-    """A column for each key of the JSON texts; lists and objects stay JSON, as in the study."""
+    """Return one column per key of the JSON texts; lists and objects stay JSON, as in the study."""
     rows = [json.loads(text) if isinstance(text, str) else {} for text in model_args]
     return pd.DataFrame(
         {
-            # Nullable types, as an integer that some trials lack stays one.
+            # Nullable types keep integers that some trials lack.
             f"config/model.{name}": pd.Series(
                 [_plain(row.get(name)) for row in rows], index=model_args.index
             ).convert_dtypes()
@@ -78,16 +81,16 @@ def _plain(value: Any) -> Any:
 
 
 def load_epochs(path: str | Path) -> pd.DataFrame:
-    """One row a trial and epoch: the metrics of `trainables.metrics.EPOCH_METRICS`.
+    """Load one row per trial and epoch, with the metrics of `trainables.metrics.EPOCH_METRICS`.
 
-    Args and errors are those of `load_trials`.
+    Arguments and errors are the same as for `load_trials`.
     """
     load_run(path)
     return RunFolder.at(path).read_frame(EPOCHS_FILE)
 
 
 def load_front(path: str | Path) -> pd.DataFrame:
-    """The trials of a search that no other one beats in every objective, by the first of them.
+    """Load the Pareto front of a search, sorted by its first objective.
 
     Args:
         path: a run folder, local or s3://… or gs://….
@@ -99,26 +102,31 @@ def load_front(path: str | Path) -> pd.DataFrame:
 
     objectives = load_run(path)["search"].get("objectives")
     if objectives is None:
-        raise InputError(f"{path} is no search but a grid, which has no objectives: check the path")
+        raise InputError(
+            f"{path} is a grid and not a search, so it has no objectives: check the path"
+        )
     columns = {objective_column(name): mode for name, mode in objectives.items()}
     trials = load_trials(path)
     return pareto_front(trials[trials["status"] == TrialStatus.FINISHED], columns)
 
 
 def load_comparison(path: str | Path) -> pd.DataFrame:
-    """The frame of `comparison_frame`, from the folder of a comparison.
+    """Load comparison.parquet of a comparison; `comparison_frame` describes its columns.
 
     Args:
-        path: the folder, local or s3://… or gs://….
+        path: folder that compare.py wrote, local or s3://… or gs://….
 
     Raises:
-        InputError: it holds no comparison, or one of another version.
+        InputError: the folder holds no comparison, or one of another version.
     """
     return _load_table(path, COMPARISON_FILE)
 
 
 def load_predictions(path: str | Path) -> pd.DataFrame:
-    """The frame of `predictions_table`; args and errors are those of `load_comparison`."""
+    """Load predictions.parquet of a comparison; `predictions_table` describes its columns.
+
+    Arguments and errors are the same as for `load_comparison`.
+    """
     return _load_table(path, PREDICTIONS_FILE)
 
 
@@ -133,7 +141,7 @@ def _load_table(path: str | Path, name: str) -> pd.DataFrame:
     version = (table.schema.metadata or {}).get(FORMAT_KEY, b"none").decode()
     if version != str(COMPARISON_FORMAT):
         raise InputError(
-            f"{path}/{name} has format {version}, and this version reads {COMPARISON_FORMAT}: "
+            f"{path}/{name} has format {version}, but this version reads {COMPARISON_FORMAT}: "
             "compare the runs again"
         )
     frame: pd.DataFrame = table.to_pandas()
@@ -141,24 +149,24 @@ def _load_table(path: str | Path, name: str) -> pd.DataFrame:
 
 
 def search_frame(trials: pd.DataFrame, space: Space) -> pd.DataFrame:
-    """The settings that were searched, missing in trials that they do not exist for.
+    """Return the values of the searched parameters, missing for trials that do not use them.
 
     Args:
-        trials: those of `load_trials`.
-        space: what was searched.
+        trials: one row per trial, as `load_trials` returns it.
+        space: search space.
 
     Returns:
-        One row a trial, with its index in `trials`; one column a parameter, by its name.
+        One row per trial, with the index of `trials`; one column per parameter, by name.
 
     Raises:
-        InputError: a parameter is no setting of a trial.
+        InputError: a parameter is not a setting of the trials.
     """
     searched = pd.DataFrame(index=trials.index)
     for name, parameter in space.items():
-        # No trial may have got an argument of the model yet.
+        # Possibly no trial has set a model argument yet, so its column may be missing.
         if f"config/{name}" not in trials and not name.startswith("model."):
             known = [name[7:] for name in trials.columns if name.startswith("config/")]
-            raise InputError(f"{name!r} is no setting of these trials: take one of {known}")
+            raise InputError(f"{name!r} is not a setting of these trials: use one of {known}")
         column = trials.get(f"config/{name}", pd.Series(pd.NA, trials.index))
         for other, allowed in parameter.when.items():
             holds = [is_among(value, allowed) for value in searched[other]]

@@ -1,4 +1,4 @@
-"""Former place of a loader, kept for notebooks that import it from here."""
+"""Former module of a loader, kept for notebooks that import it from here."""
 
 from tune_jobs.analysis.results import load_front
 

@@ -50,11 +50,11 @@ def make_run(name, trials, classes=CIFAR10):
     return LoadedRun(name, folder, record, pd.DataFrame(rows), pd.DataFrame(epochs))
 
 
-def make_scored(run, trial, right, test, role="winner", seed=0):
-    """A model that has `right` of the images right, each wrong one taken for the next class."""
+def make_scored(run, trial, correct, test, role="winner", seed=0):
+    """A model that classifies `correct` correctly, and any other image as the next class."""
     generator = np.random.default_rng(seed)
     classes = len(test.classes)
-    predicted = np.where(right, test.labels, (test.labels + 1) % classes)
+    predicted = np.where(correct, test.labels, (test.labels + 1) % classes)
     logits = generator.normal(0, 0.1, (len(predicted), classes)).astype(np.float32)
     logits[np.arange(len(predicted)), predicted] += generator.uniform(1, 4, len(predicted))
     row = next(row for row in run.rows if row["trial"] == trial)
@@ -68,10 +68,10 @@ def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=No
     return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, list(seeds))
 
 
-def rightness(accuracy, shift=0):
-    """Which images are right: a share of them, the first ones but for a shift."""
-    right = np.arange(IMAGES) < round(accuracy * IMAGES)
-    return np.roll(right, shift)
+def correct_images(accuracy, shift=0):
+    """Which images are correctly classified: a fraction of them, the first ones but for a shift."""
+    correct = np.arange(IMAGES) < round(accuracy * IMAGES)
+    return np.roll(correct, shift)
 
 
 def make_comparison(
@@ -85,7 +85,7 @@ def make_comparison(
     trials=False,
 ):
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
-    images that it has right; the first is the best on validation."""
+    correctly classified images; the first is the best on validation."""
     generator = np.random.default_rng(0)
     test = TestSet(
         images=generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8),
@@ -103,18 +103,20 @@ def make_comparison(
         slow = TrialConfig(lr=1e-4, model=model, weights=weights)
         name = names[i] if i < len(names) else f"run-{i}"
         run = make_run(name, {"best": (config, 0.9 - 0.05 * i), "other": (slow, 0.5)}, classes)
-        winner = make_scored(run, "best", rightness(accuracy, shift), test, seed=i)
+        winner = make_scored(run, "best", correct_images(accuracy, shift), test, seed=i)
         again = {f"seed={k}": (dataclasses.replace(config, seed=k), 0.8) for k in range(seeds)}
         seed_run = make_run(f"{name}-seeds", again, classes) if seeds else run
         retrained = [
-            make_scored(seed_run, trial, rightness(accuracy - 0.01 * k, shift), test, "seed", k)
+            make_scored(
+                seed_run, trial, correct_images(accuracy - 0.01 * k, shift), test, "seed", k
+            )
             for k, trial in enumerate(again)
         ]
         latency = latencies[i % len(latencies)]
         layers = LAYERS if model == "cnn" else {"conv1": 11_000_000}
         contestants.append(make_contestant(winner, retrained, latency, layers))
         if trials:
-            others.append(make_scored(run, "other", rightness(0.4), test, "trial"))
+            others.append(make_scored(run, "other", correct_images(0.4), test, "trial"))
         runs.append(run)
     opened = [
         {"id": str(k), "when": FACTS["when"], "command": "compare", "images": IMAGES, "models": []}

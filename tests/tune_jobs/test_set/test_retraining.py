@@ -65,7 +65,7 @@ def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_
     assert load_comparison(out).query("role == 'seed'")["seed"].tolist() == [1, 2, 3]
     after = load_predictions(out).query("seed == 1")
     np.testing.assert_array_equal(np.stack(before["logits"]), np.stack(after["logits"]))
-    assert "3 retrainings with other seeds" in (out / "report.md").read_text()
+    assert "3 runs with different random seeds" in (out / "report.md").read_text()
     # A retrained model is the one that the run with that seed would have trained.
     (name,) = (path.name for path in (out / "seeds").glob("custom-CNN-*"))
     rows = load_trials(out / "seeds" / name).to_dict("records")

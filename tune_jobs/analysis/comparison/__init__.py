@@ -1,1 +1,1 @@
-"""Trained models compared on the sealed test images: who takes part, scores, tests, verdict."""
+"""Comparison of trained models on the sealed test set: candidates, scores, tests and verdict."""

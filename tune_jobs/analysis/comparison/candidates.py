@@ -1,4 +1,4 @@
-"""Which trained models of which runs are compared, chosen on validation images alone."""
+"""Selection of the trained models to compare, by validation accuracy alone."""
 
 from __future__ import annotations
 
@@ -21,40 +21,45 @@ from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import SCORE, config_of, merit
 
 NEEDED = ("trial", "status", "checkpoint", SCORE, "best/val_loss", "seconds", "parameters")
-"""Columns of trials.parquet without which nothing can be compared."""
+"""Columns of trials.parquet that a comparison requires."""
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run folder, read."""
+    """Contents of a run folder."""
 
     name: str
-    """In tables and figures, of no other run that is compared."""
+    """Name in tables and figures, unique among the compared runs."""
     folder: RunFolder
+    """Folder of the run."""
     record: dict[str, Any]
-    """run.json."""
+    """Contents of run.json."""
     trials: pd.DataFrame
+    """One row per trial, as `load_trials` returns it."""
     epochs: pd.DataFrame
+    """One row per trial and epoch, as `load_epochs` returns it."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Of the trials."""
+        """Rows of `trials` as dictionaries."""
         return [{str(key): row[key] for key in row} for row in self.trials.to_dict("records")]
 
     @property
     def unfinished(self) -> list[str]:
-        """Trials without an end."""
+        """Names of the trials that have not ended."""
         return [row["trial"] for row in self.rows if TrialStatus(row["status"]).is_open]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained model of a run."""
+    """A trained model that may take part in a comparison."""
 
     run: LoadedRun
+    """Run that trained the model."""
     row: dict[str, Any]
-    """Of trials.parquet."""
+    """Row of the trial in trials.parquet."""
     config: TrialConfig
+    """Complete configuration of the trial."""
 
     @property
     def trial(self) -> str:
@@ -63,12 +68,12 @@ class Candidate:
 
     @property
     def family(self) -> str:
-        """What it is a candidate of: the network, and whether it began pretrained."""
+        """Model family: the network and whether its initial weights were pretrained."""
         return family(self.config)
 
 
 def family(config: TrialConfig) -> str:
-    """The kind of model that settings belong to, as tables and figures name it."""
+    """Return the name of the model family of a configuration, as in tables and figures."""
     if is_registered(config.model):
         return f"custom {config.model.upper()}"
     if is_custom(config):
@@ -79,21 +84,21 @@ def family(config: TrialConfig) -> str:
 
 
 def is_custom(config: TrialConfig) -> bool:
-    """Whether a network is one's own, and not a published one."""
+    """Return whether the network is the user's own rather than a published architecture."""
     own = ":" in config.model and not config.model.startswith("timm:")
     return is_registered(config.model) or (own and config.weights == "none")
 
 
 def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
-    """Read runs that can be compared.
+    """Load runs and check that they can be compared.
 
     Args:
         paths: run folders, local or s3://… or gs://….
-        partial: compare what is there of a run that is not finished.
+        partial: accept unfinished runs and compare their finished trials.
 
     Raises:
-        InputError: none is given or one is given twice; one is no run, is damaged, is not finished,
-            or has no finished trial; or they are not on the same images, cut alike.
+        InputError: no path is given or one is given twice; a path is not a run folder, is damaged,
+            unfinished or without a finished trial; or the runs differ in images or split.
     """
     if not paths:
         raise InputError("no run is given: name one or more run folders, e.g. runs/lr-grid")
@@ -102,7 +107,7 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
         uri = RunFolder.at(path).uri
         uri = uri.rstrip("/") if "://" in uri else str(Path(uri).resolve())
         if uri in seen:
-            raise InputError(f"{path} is given twice, first as {seen[uri]}: each run counts once")
+            raise InputError(f"{path} is given twice, first as {seen[uri]}: name each run once")
         seen[uri] = path
     names = Counter(RunFolder.at(uri).name for uri in seen)
     runs = [load_run_folder(path) for path in paths]
@@ -118,7 +123,7 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
 
 
 def candidates(run: LoadedRun) -> list[Candidate]:
-    """The trials of a run that were trained to an end and left weights."""
+    """Return the trials of a run that have ended and saved weights."""
     return [
         Candidate(run, row, config_of(row))
         for row in run.rows
@@ -127,9 +132,9 @@ def candidates(run: LoadedRun) -> list[Candidate]:
 
 
 def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
-    """The candidate of each family with the highest validation accuracy, the best family first.
+    """Return the candidate with the highest validation accuracy of each family, best family first.
 
-    Of equals the one with the lower validation loss.
+    Ties are broken by the lower validation loss.
     """
     best: dict[str, Candidate] = {}
     for run in runs:
@@ -141,24 +146,24 @@ def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
 
 
 def load_run_folder(path: str) -> LoadedRun:
-    """Read a run, whatever has become of its trials.
+    """Load a run, whatever the status of its trials.
 
     Raises:
-        InputError: it is no run, is damaged, or of another version.
+        InputError: the path is not a run folder, or the run is damaged or of another version.
     """
     record = load_run(path)
     try:
         trials, epochs = load_trials(path), load_epochs(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"the tables of {path} cannot be read ({error}): take them from a backup, or leave the "
-            "run out"
+            f"the tables of {path} cannot be read ({error}): restore them from a backup, or leave "
+            "the run out"
         ) from error
     missing = [name for name in NEEDED if name not in trials]
     if missing:
         raise InputError(
-            f"trials.parquet of {path} has no column {', '.join(missing)}, it is of another "
-            "version: compare it with the version that wrote it, or run it again"
+            f"trials.parquet of {path} has no column {', '.join(missing)}, so another version of "
+            "bakeoff wrote it: compare the run with that version, or run it again"
         )
     folder = RunFolder.at(path)
     return LoadedRun(folder.name, folder, record, trials, epochs)
@@ -167,43 +172,45 @@ def load_run_folder(path: str) -> LoadedRun:
 def _check_finished(run: LoadedRun, partial: bool) -> None:
     if not candidates(run):
         raise InputError(
-            f"{run.folder.uri} has no finished trial, so there is nothing to compare: go on with "
-            "it by --resume, or leave it out"
+            f"{run.folder.uri} has no finished trial, so there is nothing to compare: resume the "
+            "run with --resume, or leave it out"
         )
     if partial or (run.record["status"] == "finished" and not run.unfinished):
         return
     status = run.trials.set_index("trial")["status"]
-    left = ", ".join(f"{trial} ({status[trial]})" for trial in run.unfinished)
+    unfinished = ", ".join(f"{trial} ({status[trial]})" for trial in run.unfinished)
     raise InputError(
-        f"{run.folder.uri} is not finished, it lacks {left or 'the end of its search'}: go on with "
-        "it by --resume, or compare what is there with --partial"
+        f"{run.folder.uri} is not finished, it lacks {unfinished or 'the end of its search'}: "
+        "resume the run with --resume, or compare its finished trials with --partial"
     )
 
 
 def _check_same_images(first: LoadedRun, other: LoadedRun) -> None:
-    """By what their records say; those of earlier versions say less, and the images tell."""
+    """Compare the fingerprints in run.json; runs of earlier versions may lack them."""
     images = [run.record["dataset"].get("source_fingerprint") for run in (first, other)]
-    cuts = [run.record["split"].get("fingerprint") for run in (first, other)]
-    check_same(first.name, other.name, images, cuts)
+    splits = [run.record["split"].get("fingerprint") for run in (first, other)]
+    check_same(first.name, other.name, images, splits)
 
 
 def check_same(
-    first: str, other: str, images: Sequence[str | None], cuts: Sequence[str | None]
+    first: str, other: str, images: Sequence[str | None], splits: Sequence[str | None]
 ) -> None:
-    """Raise InputError if two runs are on different images, or cut differently.
+    """Raise InputError if two runs use different images or different splits.
 
     Args:
-        first: name of a run.
-        other: of another one.
-        images: fingerprint of the images of each, whatever size they were resized to.
-        cuts: fingerprint of the cut of each. None is not known.
+        first: name of the first run.
+        other: name of the other run.
+        images: fingerprint of each run's images, independent of the size they were resized to;
+            None if unknown.
+        splits: fingerprint of each run's split; None if unknown.
     """
     for kind, (ours, theirs), remedy in (
-        ("is on images", images, "compare runs on the same images"),
-        ("was cut", cuts, "compare runs that were chosen and are scored on the same images, with "
-                          "one --split and --split-seed"),
+        ("images", images, "compare runs on the same images"),
+        ("a split", splits, "compare runs with the same --split and --split-seed, so that models "
+                            "are selected and scored on the same images"),
     ):  # fmt: skip
         if None not in (ours, theirs) and ours != theirs:
             raise InputError(
-                f"{first} {kind} with fingerprint {ours}, and {other} with {theirs}: {remedy}"
+                f"{first} uses {kind} with fingerprint {ours}, and {other} uses {kind} with "
+                f"fingerprint {theirs}: {remedy}"
             )

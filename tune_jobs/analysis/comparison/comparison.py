@@ -1,6 +1,6 @@
-"""What a comparison found: the models, what they make of the test images, and what they cost.
+"""Results of a comparison: the models, their test-set predictions and their costs.
 
-Shape letters: N test images, H height, W width, C classes, S seeds.
+Shape letters: N test images, H height, W width, C classes, S random seeds.
 """
 
 from __future__ import annotations
@@ -30,60 +30,63 @@ from tune_jobs.analysis.comparison.statistics import (
 )
 
 Role: TypeAlias = Literal["winner", "seed", "trial"]
-"""Of a family, chosen on validation; a retraining of one; any other trial."""
+"""Best trial of a family by validation accuracy; its run with another seed; any other trial."""
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The images that were sealed until now."""
+    """The test split, sealed until this comparison opened it."""
 
     images: Images
-    """N×H×W×3, the largest that a run has them in."""
+    """Images, N×H×W×3, uint8, at the largest size that any of the runs uses."""
     labels: Ints
-    """N."""
+    """True labels, N, int64, in 0..C-1."""
     indices: Ints
-    """N, of the images in the dataset."""
+    """Indices of the images in the dataset, N, int64."""
     classes: tuple[str, ...]
+    """Class names, in the order of the labels."""
     source_fingerprint: str
-    """Of all images, whatever size they were resized to."""
+    """Fingerprint of all images, independent of the size they were resized to."""
     split_fingerprint: str
-    """Of the cut."""
+    """Fingerprint of the split."""
     duplicates: int
-    """How many of them are in the training or validation part too, byte by byte."""
+    """Number of test images with a byte-identical copy in the training or validation split."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A trained model, and what it makes of the test images."""
+    """A trained model and its predictions on the test set."""
 
     role: Role
+    """Role of the model in the comparison."""
     candidate: Candidate
+    """Trial that trained the model."""
     labels: Ints
-    """N, what the images are."""
+    """True labels of the images, N, int64."""
     logits: NDArray[np.float32]
-    """N×C."""
+    """Logits, N×C, float32."""
 
     @property
     def name(self) -> str:
-        """In tables and figures."""
+        """Name in tables and figures."""
         run = self.candidate.run.name
         return self.candidate.family if self.role == "winner" else f"{run}/{self.candidate.trial}"
 
     @cached_property
     def predicted(self) -> Ints:
-        """N, the label with the highest logit."""
+        """Predicted labels (highest logit), N, int64."""
         predicted: Ints = self.logits.argmax(axis=1)
         return predicted
 
     @cached_property
-    def right(self) -> NDArray[np.bool_]:
-        """N, whether that is what the image is."""
-        right: NDArray[np.bool_] = self.predicted == self.labels
-        return right
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each image is correctly classified, N, bool."""
+        correct: NDArray[np.bool_] = self.predicted == self.labels
+        return correct
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
-        """N, the probability of the predicted class."""
+        """Softmax probability of the predicted class, N, float64, in 0..1."""
         shifted = self.logits.astype(np.float64)
         shifted -= shifted.max(axis=1, keepdims=True)
         confidence: NDArray[np.float64] = 1 / np.exp(shifted).sum(axis=1)
@@ -91,17 +94,17 @@ class Scored:
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that are right."""
-        return float(self.right.mean())
+        """Test accuracy, in 0..1."""
+        return float(self.correct.mean())
 
     @cached_property
     def accuracy_interval(self) -> Interval:
-        """Wilson's."""
-        return wilson(int(self.right.sum()), len(self.right))
+        """95% confidence interval of the accuracy (Wilson's score interval)."""
+        return wilson(int(self.correct.sum()), len(self.correct))
 
     @cached_property
     def confusion(self) -> Ints:
-        """C×C, a row what images are, a column what they were taken for."""
+        """Confusion matrix, C×C counts, int64; rows are true classes, columns predicted classes."""
         return confusion_matrix(self.labels, self.predicted, self.logits.shape[1])
 
     @cached_property
@@ -111,35 +114,37 @@ class Scored:
 
     @cached_property
     def score_intervals(self) -> dict[str, Interval]:
-        """Of precision, recall and f1, by a stratified bootstrap."""
+        """95% confidence intervals of precision, recall and f1, by a stratified bootstrap."""
         return bootstrap_scores(self.confusion)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """The winner of a family, and what it costs."""
+    """A model family in the comparison: its winner, its costs and its runs with other seeds."""
 
     winner: Scored
+    """Best trial of the family by validation accuracy."""
     costs: Costs
+    """Inference costs of the winner."""
     layers: dict[str, int]
-    """Learnable parameters of each layer, in their order."""
+    """Number of trainable parameters by layer, in the order of the layers."""
     tried: int
-    """Trials of the family in the runs that are compared."""
+    """Number of trials of the family in the compared runs."""
     search_seconds: float
-    """Training time of all of them."""
+    """Training time of all these trials, in seconds."""
     dollars: float | None
-    """Of the machines for that time; None where no price was given."""
+    """Cost of the nodes for that time, in dollars; None if no price was given."""
     seeds: list[Scored] = field(default_factory=list)
-    """Retrainings of the winner."""
+    """Runs of the winner's configuration with different random seeds."""
 
     @property
     def name(self) -> str:
-        """Of the family."""
+        """Name of the family."""
         return self.winner.name
 
     @property
     def kind(self) -> Literal["custom", "pretrained", "from scratch"]:
-        """Which side of the question it is on; a known network from scratch is on neither."""
+        """Group in the question "custom or pretrained?"; "from scratch" belongs to neither."""
         config = self.winner.candidate.config
         if is_custom(config):
             return "custom"
@@ -147,69 +152,76 @@ class Contestant:
 
     @property
     def parameters(self) -> int:
-        """Learnable ones."""
+        """Number of trainable parameters."""
         return sum(self.layers.values())
 
     @property
     def training_seconds(self) -> float:
-        """Of the winner alone."""
+        """Training time of the winner alone, in seconds."""
         return float(self.winner.candidate.row["seconds"])
 
     @property
     def seed_accuracies(self) -> NDArray[np.float64]:
-        """S."""
+        """Test accuracy of each run in `seeds`, S, float64, in 0..1."""
         return np.array([seed.accuracy for seed in self.seeds])
 
     @cached_property
     def spread(self) -> SeedSpread | None:
-        """What seeds and test images make of the mean accuracy; None with fewer than two seeds."""
-        return seed_spread(np.stack([s.right for s in self.seeds])) if len(self.seeds) > 1 else None
+        """Mean accuracy over seeds and its sources of error; None with fewer than two seeds."""
+        if len(self.seeds) < 2:
+            return None
+        return seed_spread(np.stack([seed.correct for seed in self.seeds]))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two contestants on the same images."""
+    """Two contestants compared on the same images."""
 
     first: Contestant
+    """First contestant."""
     second: Contestant
+    """Second contestant."""
     paired: PairedTest
+    """Paired test of the two winners."""
 
     @property
     def discordant(self) -> float:
-        """Share of the images that one of the two alone has right."""
-        return (self.paired.only_first + self.paired.only_second) / len(self.first.winner.right)
+        """Fraction of the images that exactly one of the two classifies correctly, in 0..1."""
+        return (self.paired.only_first + self.paired.only_second) / len(self.first.winner.labels)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that the report is made of."""
+    """Everything that the report is made from."""
 
     runs: list[LoadedRun]
+    """Compared runs."""
     test_set: TestSet
+    """Test set on which all models are scored."""
     contestants: list[Contestant]
-    """The best on validation first, which is the one that is chosen."""
+    """One per model family, by descending validation accuracy; the first one is chosen."""
     trials: list[Scored]
-    """Every other trial, where that was asked for."""
+    """All other trials, if requested (--every-trial)."""
     openings: list[dict[str, Any]]
-    """Of the test part, this one last."""
+    """Ledger entries of every opening of the test set; this comparison is the last one."""
     facts: dict[str, str]
-    """What a reader needs to repeat it: command, time, device, versions."""
+    """Facts needed to reproduce the comparison: command, time, device and versions."""
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Each two contestants, in their order, tested together."""
+        """Every pair of contestants, with the tests corrected for the number of pairs."""
         two = list(combinations(self.contestants, 2))
-        tests = paired_tests([(a.winner.right, b.winner.right) for a, b in two])
+        tests = paired_tests([(a.winner.correct, b.winner.correct) for a, b in two])
         return [Pair(a, b, test) for (a, b), test in zip(two, tests, strict=True)]
 
     @property
     def chosen(self) -> Contestant:
-        """The one to use: the best on validation images."""
+        """Contestant with the highest validation accuracy, which the report recommends."""
         return self.contestants[0]
 
     @property
     def best_by_kind(self) -> dict[str, Contestant]:
-        """The best on validation of each side of the question."""
+        """Contestant with the highest validation accuracy of each `kind`."""
         best: dict[str, Contestant] = {}
         for contestant in self.contestants:
             best.setdefault(contestant.kind, contestant)
@@ -217,17 +229,17 @@ class Comparison:
 
     @property
     def rivals(self) -> list[Pair]:
-        """The chosen one against each of the others."""
+        """Pairs of the chosen contestant with each of the others."""
         return [pair for pair in self.pairs if pair.first is self.chosen]
 
     @property
     def scored(self) -> list[Scored]:
-        """Every model that has seen the test images: winners, their seeds, other trials."""
+        """All models scored on the test set: winners, their runs with other seeds, other trials."""
         winners = [contestant.winner for contestant in self.contestants]
         seeds = [scored for contestant in self.contestants for scored in contestant.seeds]
         return [*winners, *seeds, *self.trials]
 
     @property
     def dataset(self) -> str:
-        """What it is called, without the folder that it lay in."""
+        """Name of the dataset, without its folder."""
         return str(self.runs[0].record["dataset"]["name"]).rstrip("/").rsplit("/", 1)[-1]

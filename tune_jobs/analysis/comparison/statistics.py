@@ -1,7 +1,7 @@
-"""How sure a comparison on a test set is: intervals, paired tests, and what seeds add.
+"""Statistics of a test-set comparison: confidence intervals, paired tests and seed variance.
 
-Letters: N test images, C classes, S seeds, D draws of a bootstrap. An interval is (low, high), of
-95% where nothing else is said.
+Shape letters: N test images, C classes, S seeds, D bootstrap resamples. An interval is a (low,
+high) 95% confidence interval unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -21,63 +21,76 @@ Interval: TypeAlias = tuple[float, float]
 Floats: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.05
+"""Significance level."""
 POWER = 0.8
+"""Power at which `smallest_difference` is detected."""
 DRAWS = 10_000
+"""Bootstrap resamples."""
 EDGE = 1e-9
-"""So near to a share, chance explains every distance from it."""
+"""Tolerance that keeps the root bracket of `probability_better` off the estimate itself."""
 CELLS = 10_000_000
-"""Of drawn confusion matrices held at a time, 80 MB."""
+"""Cells of resampled confusion matrices in memory at a time, 80 MB."""
 
 
-def wilson(right: int, images: int) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927; Newcombe 1998, method 3)."""
-    low, high = proportion_confint(right, images, ALPHA, method="wilson")
+def wilson(correct: int, images: int) -> Interval:
+    """Return Wilson's score interval of a proportion (Wilson 1927; Newcombe 1998, method 3)."""
+    low, high = proportion_confint(correct, images, ALPHA, method="wilson")
     return float(low), float(high)
 
 
 def confusion_matrix(
     labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
 ) -> NDArray[np.int64]:
-    """C×C counts of images; a row is what they are, a column what they were taken for."""
+    """Count images by true class (rows) and predicted class (columns), C×C, int64.
+
+    Args:
+        labels: true labels, N, int64.
+        predicted: predicted labels, N, int64.
+        classes: number of classes C.
+    """
     pairs = labels * classes + predicted
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 @dataclass(frozen=True)
 class WeightedScores:
-    """Means over classes weighted by their images, as scikit-learn's with zero_division=0."""
+    """Averages over classes weighted by support, as in scikit-learn with zero_division=0."""
 
     precision: float
+    """Weighted precision, in 0..1."""
     recall: float
+    """Weighted recall, in 0..1."""
     f1: float
+    """Weighted F1 score, in 0..1."""
 
 
 def weighted_scores(confusion: NDArray[np.int64]) -> WeightedScores:
-    """Scores of a C×C confusion matrix."""
+    """Return the weighted scores of a C×C confusion matrix."""
     precision, recall, f1 = _scores(confusion[None].astype(np.float64))[0].tolist()
     return WeightedScores(precision, recall, f1)
 
 
 def class_scores(confusion: NDArray[np.int64]) -> Floats:
-    """C×3: precision, recall and F1 of each class; 0 where there is nothing to divide by."""
+    """Return precision, recall and F1 per class, C×3, of C×C counts; 0 if a denominator is 0."""
     scores: Floats = _class_scores(confusion[None].astype(np.float64))[0]
     return scores
 
 
 def bootstrap_scores(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, Interval]:
-    """Intervals of precision, recall and f1 by a bootstrap that keeps the images of each class.
+    """Return confidence intervals of weighted precision, recall and f1 by a stratified bootstrap.
 
-    Drawing images of a class with replacement is drawing its row of the confusion matrix from a
-    multinomial; the interval is of percentiles (Efron & Tibshirani 1993, section 13.3).
+    The number of images of each class is kept, so resampling the images of a class is drawing its
+    row of the confusion matrix from a multinomial distribution. The intervals are percentile
+    intervals (Efron & Tibshirani 1993, section 13.3).
 
     Args:
         confusion: C×C counts.
-        seed: of the 10,000 draws.
+        seed: seed of the 10,000 resamples.
     """
     generator = np.random.default_rng(seed)
     images = confusion.sum(axis=1)
     rows = confusion / np.maximum(images, 1)[:, None]
-    rows[images == 0, 0] = 1  # of no image, wherever it goes
+    rows[images == 0, 0] = 1  # 0 images are drawn, so any distribution will do
     block = max(1, CELLS // confusion.size)
     draws = [
         _scores(generator.multinomial(images, rows, size=(count, len(images))).astype(np.float64))
@@ -93,54 +106,56 @@ def _blocks(total: int, block: int) -> list[int]:
 
 
 def _class_scores(confusion: Floats) -> Floats:
-    """D×C×C -> D×C×3."""
-    right = np.diagonal(confusion, axis1=1, axis2=2)
+    """Return precision, recall and F1 of each class, D×C×3, of D×C×C confusion matrices."""
+    correct = np.diagonal(confusion, axis1=1, axis2=2)
     actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     return np.stack(
         [
-            right / np.maximum(predicted, 1),
-            right / np.maximum(actual, 1),
-            2 * right / np.maximum(actual + predicted, 1),
+            correct / np.maximum(predicted, 1),
+            correct / np.maximum(actual, 1),
+            2 * correct / np.maximum(actual + predicted, 1),
         ],
         axis=2,
     )
 
 
 def _scores(confusion: Floats) -> Floats:
-    """D×C×C -> D×3, weighted by the images of each class."""
+    """Return weighted precision, recall and F1, D×3, of D×C×C confusion matrices."""
     actual = confusion.sum(axis=2)
-    shares = actual / actual.sum(axis=1, keepdims=True)
-    scores: Floats = np.einsum("dc,dcs->ds", shares, _class_scores(confusion))
+    weights = actual / actual.sum(axis=1, keepdims=True)
+    scores: Floats = np.einsum("dc,dcs->ds", weights, _class_scores(confusion))
     return scores
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two models on the same images."""
+    """McNemar's test of two models on the same images."""
 
     difference: float
-    """Accuracy of the first less that of the second."""
+    """Accuracy of the first model minus that of the second, in -1..1."""
     interval: Interval
-    """Of the difference."""
+    """95% confidence interval of the difference, not corrected for multiple tests."""
     only_first: int
-    """Images that the first alone has right."""
+    """Images that only the first model classifies correctly."""
     only_second: int
+    """Images that only the second model classifies correctly."""
     p: float
-    """Exact McNemar, two-sided."""
+    """p-value of McNemar's exact test, two-sided."""
     adjusted_p: float
-    """After Holm's correction for all pairs that were tested together."""
+    """p-value after Holm's correction over all pairs tested together."""
 
     @property
-    def separable(self) -> bool:
-        """Whether the models differ, with an error rate of 5% over all pairs."""
+    def significant(self) -> bool:
+        """Whether the accuracies differ at the 5% level (family-wise error rate over all pairs)."""
         return self.adjusted_p < ALPHA
 
 
 def paired_tests(pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> list[PairedTest]:
-    """Exact McNemar's test of each pair (McNemar 1947), corrected together (Holm 1979).
+    """Run McNemar's exact test (McNemar 1947) on each pair, with Holm's correction (Holm 1979).
 
     Args:
-        pairs: of each pair, which of the N images the first and the second model have right.
+        pairs: for each pair, which images the first and the second model classify correctly, both
+            N, bool.
     """
     if not pairs:
         return []
@@ -161,10 +176,10 @@ def paired_tests(pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -
 
 
 def paired_difference_interval(only_first: int, only_second: int, images: int) -> Interval:
-    """Interval of the difference of two paired proportions.
+    """Return the confidence interval of the difference of two paired proportions.
 
-    Wald's with one image added to each kind of disagreement (Bonett & Price 2012, recommended by
-    Fagerland, Lydersen & Laake 2014, section 7).
+    The Wald interval with one image added to each discordant cell (Bonett & Price 2012,
+    recommended by Fagerland, Lydersen & Laake 2014, section 7).
     """
     b, c = (only_first + 1) / (images + 2), (only_second + 1) / (images + 2)
     half = stats.norm.ppf(1 - ALPHA / 2) * np.sqrt((b + c - (b - c) ** 2) / (images + 2))
@@ -172,26 +187,25 @@ def paired_difference_interval(only_first: int, only_second: int, images: int) -
 
 
 def smallest_difference(discordant: float, images: int, tests: int = 1) -> float:
-    """The true difference in accuracy that McNemar's test finds four times in five.
+    """Return the minimum true difference in accuracy that McNemar's test detects with 80% power.
 
-    Connor (1987), solved for the difference, at the level that Holm's correction demands of the
-    smallest p.
+    Sample-size formula of Connor (1987), solved for the difference, at the significance level that
+    Holm's correction requires of the smallest p-value.
 
     Args:
-        discordant: share of the images that one of the two models alone has right.
-        images: of the test set.
-        tests: pairs that are tested together.
+        discordant: fraction of the images that exactly one of the two models classifies correctly.
+        images: number of test images.
+        tests: number of pairs tested together.
 
     Returns:
-        A difference in 0..1; 1 where even models that disagree on nothing else could not be told
-        apart on so few images.
+        The difference, in 0..1; 1 if the images are too few to detect even the largest one.
     """
     z_alpha, z_power = stats.norm.ppf(1 - ALPHA / (2 * tests)), stats.norm.ppf(POWER)
 
     def excess(difference: float) -> float:
-        # A true difference cannot be larger than the share that they disagree on.
-        share = max(discordant, difference)
-        spread = z_alpha * np.sqrt(share) + z_power * np.sqrt(share - difference**2)
+        # The true difference cannot exceed the fraction of discordant images.
+        fraction = max(discordant, difference)
+        spread = z_alpha * np.sqrt(fraction) + z_power * np.sqrt(fraction - difference**2)
         return float(difference * np.sqrt(images) - spread)
 
     if excess(1.0) < 0:
@@ -201,28 +215,29 @@ def smallest_difference(discordant: float, images: int, tests: int = 1) -> float
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """Accuracy of one model trained with several seeds, scored on the same images."""
+    """Accuracy of one configuration trained with several seeds, scored on the same images."""
 
     count: int
-    """Seeds."""
+    """Number of seeds S, 2 or more."""
     mean: float
+    """Mean accuracy over seeds, in 0..1."""
     deviation: float
-    """Standard deviation over seeds, of one training."""
+    """Standard deviation of the accuracy over seeds."""
     seed_error: float
-    """Standard error of the mean that is due to the seeds being these."""
+    """Standard error of the mean due to the choice of seeds."""
     test_error: float
-    """Standard error of the mean that is due to the test images being these."""
+    """Standard error of the mean due to the choice of test images."""
 
     @property
     def interval(self) -> Interval:
-        """Of the mean, over other seeds and other images.
+        """95% confidence interval of the mean, over other seeds and other test images.
 
-        Few seeds tell little of their own spread, so the quantile is Student's, with the degrees
-        of freedom of Satterthwaite (1946); those of the images are as good as endless.
+        The variance over few seeds is itself uncertain, so the quantile is Student's t with the
+        degrees of freedom of Satterthwaite (1946); those of the images are treated as infinite.
 
-        It is conservative: what chance makes of one seed on one image is in both errors, and so
-        counts twice. Of 2 to 5 seeds it covers the truth 97 to 99 times in 100 where seeds move the
-        mean no more than images do, and about 95 times where they move it twice as much.
+        The interval is conservative: the noise of one seed on one image is part of both errors,
+        and so counts twice. With 2 to 5 seeds its coverage is 97 to 99% where seeds move the mean
+        no more than images do, and about 95% where they move it twice as much.
         """
         error = np.hypot(self.seed_error, self.test_error)
         few = self.seed_error**4 / (self.count - 1)
@@ -231,49 +246,52 @@ class SeedSpread:
         return float(max(0, self.mean - half)), float(min(1, self.mean + half))
 
 
-def seed_spread(right: NDArray[np.bool_]) -> SeedSpread:
-    """The two sources of variance of a mean accuracy, apart.
+def seed_spread(correct: NDArray[np.bool_]) -> SeedSpread:
+    """Separate the two sources of variance of a mean accuracy: seeds and test images.
 
-    The images' one is that of the share of seeds that have an image right; the seeds' one is that
-    of the accuracies (two-way random effects without replication, as in Bouthillier et al. 2021,
-    "Accounting for Variance in Machine Learning Benchmarks").
+    The variance over images is that of the fraction of seeds that classify an image correctly; the
+    variance over seeds is that of the accuracies (two-way random effects without replication, as
+    in Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks").
 
     Args:
-        right: S×N, S of 2 or more; which images each seed's model has right.
+        correct: which images each seed's model classifies correctly, S×N, bool, S of 2 or more.
     """
-    seeds, images = right.shape
-    accuracies = right.mean(axis=1)
+    seeds, images = correct.shape
+    accuracies = correct.mean(axis=1)
     deviation = float(accuracies.std(ddof=1))
     return SeedSpread(
         count=seeds,
         mean=float(accuracies.mean()),
         deviation=deviation,
         seed_error=deviation / np.sqrt(seeds),
-        test_error=float(right.mean(axis=0).std(ddof=1) / np.sqrt(images)),
+        test_error=float(correct.mean(axis=0).std(ddof=1) / np.sqrt(images)),
     )
 
 
 def probability_better(first: Floats, second: Floats) -> tuple[float, Interval]:
-    """P(A beats B): the chance that a training of A scores higher than one of B.
+    """Estimate P(A > B), the probability that a run of A scores higher than a run of B.
 
-    The share of all pairs of seeds, ties half (Mann & Whitney's U over its highest value, as
-    recommended by Bouthillier et al. 2021), with the interval of Newcombe 2006, part 2, method 5,
-    which stays wide where few seeds all agree.
+    The estimate is the fraction of all pairs of seeds, ties counted half (Mann & Whitney's U
+    divided by its maximum, as recommended by Bouthillier et al. 2021). The interval is that of
+    Newcombe 2006, part 2, method 5, which stays wide where few seeds all agree.
 
     Args:
-        first: accuracy of each seed of A.
-        second: of B, of any number of seeds.
+        first: accuracy of each seed of A, S, float64.
+        second: accuracy of each seed of B, float64; the number of seeds may differ.
+
+    Returns:
+        The estimate and its 95% confidence interval, in 0..1.
     """
     beats = np.where(first[:, None] > second, 1.0, np.where(first[:, None] == second, 0.5, 0.0))
-    share, pairs = float(beats.mean()), beats.size
+    estimate, pairs = float(beats.mean()), beats.size
     z, more = stats.norm.ppf(1 - ALPHA / 2), sum(beats.shape) / 2 - 1
 
     def excess(truth: float) -> float:
-        """Squared distance of the share from a truth, less what chance makes of it."""
+        """Return the squared error of the estimate minus z² times its variance under `truth`."""
         both = (1 - truth) / (2 - truth) + truth / (1 + truth)
         variance = truth * (1 - truth) * (1 + more * both) / pairs
-        return float((share - truth) ** 2 - z**2 * variance)
+        return float((estimate - truth) ** 2 - z**2 * variance)
 
-    low = 0.0 if share == 0 else optimize.brentq(excess, 0, share - EDGE)
-    high = 1.0 if share == 1 else optimize.brentq(excess, share + EDGE, 1)
-    return share, (float(low), float(high))
+    low = 0.0 if estimate == 0 else optimize.brentq(excess, 0, estimate - EDGE)
+    high = 1.0 if estimate == 1 else optimize.brentq(excess, estimate + EDGE, 1)
+    return estimate, (float(low), float(high))

@@ -1,8 +1,8 @@
-"""What the student report that this grew from has published, to be put beside what we measure.
+"""Published results of the student report that this project grew from.
 
 EN3150 Assignment 03, "Simple convolutional neural network to perform classification", University of
 Moratuwa, December 2023: https://github.com/Pattern-Recog/Simple-convolutional-neural-network-to-perform-classification
-At 2.5e-4 the output stored in its notebook has 70.78%, and not 74.14%.
+At a learning rate of 2.5e-4 the output stored in its notebook is 70.78%, not 74.14%.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from trainables.config import TrialConfig
 CLASSES = frozenset(
     {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 )
-"""Of CIFAR-10, which the figures are of."""
+"""Classes of CIFAR-10, the dataset of the published results."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the report says of one training."""
+    """Published results of one training run."""
 
     accuracy: float
-    """On its 10,000 held-out images."""
+    """Accuracy on the report's 10,000 held-out images, in 0..1."""
     train_losses: tuple[float, ...]
-    """A value an epoch, means over batches."""
+    """Training loss of each epoch in nats, mean over batches."""
     val_losses: tuple[float, ...]
-    """As `train_losses`; of a fine-tuned network they are of the test images."""
+    """Validation loss of each epoch in nats; for fine-tuned networks on the test images."""
     precision: float | None = None
-    """Weighted; not given for fine-tuned networks."""
+    """Weighted precision, in 0..1; not published for fine-tuned networks."""
     recall: float | None = None
+    """Weighted recall, in 0..1; not published for fine-tuned networks."""
 
 
 # fmt: off
@@ -101,7 +102,7 @@ RATES = {
         ),
     ),
 }
-"""Learning rate -> the custom CNN trained at it for 20 epochs."""
+"""Learning rate -> results of the custom CNN trained at it for 20 epochs."""
 
 NETWORKS = {
     "resnet18": Published(
@@ -132,27 +133,28 @@ NETWORKS = {
         ),
     ),
 }
-"""Network -> fine-tuned from ImageNet weights for 10 epochs, all layers, Adam at 1e-5."""
+"""Network -> results fine-tuned from ImageNet weights, all layers, 10 epochs, Adam at 1e-5."""
 # fmt: on
-NETWORK_RATE = 1e-5
+NETWORK_LR = 1e-5
+"""Learning rate of all NETWORKS."""
 
 LAYERS = {
     "features.0": 2464, "features.1": 51_328, "features.2": 205_056,
     "classifier.1": 131_136, "classifier.4": 650,
 }  # fmt: skip
-"""Learnable parameters of the custom CNN, by our names of its layers; 390,634 in all."""
+"""Trainable parameters of the custom CNN by layer, with our layer names; 390,634 in total."""
 
 
 def published(config: TrialConfig, classes: Sequence[str]) -> Published | None:
-    """What the report says of a training with these settings; None where it has none like it.
+    """Return the published results for a configuration, or None if the report has none.
 
     Args:
-        config: of a trial.
-        classes: of the dataset.
+        config: configuration of a trial.
+        classes: class names of the dataset.
     """
     if frozenset(classes) != CLASSES:
         return None
     if config.model == "cnn":
         return RATES.get(config.lr) if not config.model_args else None
     fine_tuned = config.weights != "none" and config.mode == "full"
-    return NETWORKS.get(config.model) if fine_tuned and config.lr == NETWORK_RATE else None
+    return NETWORKS.get(config.model) if fine_tuned and config.lr == NETWORK_LR else None

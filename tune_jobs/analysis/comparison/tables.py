@@ -1,4 +1,4 @@
-"""A comparison as tables: comparison.parquet and predictions.parquet, written and read."""
+"""Tables of a comparison, written to comparison.parquet and predictions.parquet."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ PREDICTIONS_SCHEMA = pa.schema(
 
 
 def comparison_frame(comparison: Comparison) -> pd.DataFrame:
-    """One row a model that was scored on the test images, as comparison.parquet holds it.
+    """Return one row per model scored on the test set, as in comparison.parquet.
 
     Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision,
-    recall and f1 with `/low` and `/high` of 95% intervals; validation_accuracy, images, parameters,
-    training_seconds; of winners macs, latency_p50_ms, latency_p95_ms, images_per_second, tried,
-    search_seconds, dollars, and where there are seeds their mean, deviation and errors as seeds/*;
-    every setting as config/*.
+    recall and f1, with the bounds of their 95% confidence intervals as `/low` and `/high`;
+    validation_accuracy, images, parameters, training_seconds; for winners also macs,
+    latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars and, with
+    --seeds, the fields of SeedSpread as seeds/*; the trial configuration as config/*.
     """
     contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
     rows = [
@@ -71,7 +71,7 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
         row[f"{name}/low"], row[f"{name}/high"] = interval
     row |= {
         "validation_accuracy": candidate.row[SCORE],
-        "images": len(scored.right),
+        "images": len(scored.labels),
         "parameters": candidate.row["parameters"],
         "training_seconds": candidate.row["seconds"],
     }
@@ -88,15 +88,15 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
 
 
 def predictions_table(comparison: Comparison) -> pa.Table:
-    """One row a model and test image, as predictions.parquet holds it.
+    """Return one row per model and test image, as in predictions.parquet.
 
     `image` is the image's index in the dataset, `label` and `predicted` are class names, and
     `logits` are in the order of the classes.
     """
     test = comparison.test_set
-    parts = []
+    tables = []
     for scored in comparison.scored:
-        n, candidate = len(scored.right), scored.candidate
+        n, candidate = len(scored.labels), scored.candidate
         columns = {
             "model": _repeated(candidate.family, n),
             "role": _repeated(scored.role, n),
@@ -106,11 +106,11 @@ def predictions_table(comparison: Comparison) -> pa.Table:
             "image": pa.array(test.indices),
             "label": _named(scored.labels, test.classes),
             "predicted": _named(scored.predicted, test.classes),
-            "right": pa.array(scored.right),
+            "right": pa.array(scored.correct),
             "logits": pa.array(list(scored.logits), pa.list_(pa.float32())),
         }
-        parts.append(pa.table(columns, schema=PREDICTIONS_SCHEMA))
-    return pa.concat_tables(parts).unify_dictionaries()
+        tables.append(pa.table(columns, schema=PREDICTIONS_SCHEMA))
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
 def _repeated(text: str, times: int) -> pa.Array:
@@ -122,7 +122,7 @@ def _named(labels: Ints, classes: tuple[str, ...]) -> pa.Array:
 
 
 def write_frames(comparison: Comparison, folder: RunFolder) -> None:
-    """Write both parquet files."""
+    """Write comparison.parquet and predictions.parquet."""
     frame = pa.Table.from_pandas(comparison_frame(comparison), preserve_index=False)
     for name, table in (
         (COMPARISON_FILE, frame),

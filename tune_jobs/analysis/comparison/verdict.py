@@ -1,9 +1,13 @@
-"""The answer in words: which model, by how much, how sure, at what cost."""
+"""Headline and verdict of a comparison: which model, by how much, how certain, at what cost."""
 
 from __future__ import annotations
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
-from tune_jobs.analysis.comparison.statistics import probability_better, smallest_difference
+from tune_jobs.analysis.comparison.statistics import (
+    POWER,
+    probability_better,
+    smallest_difference,
+)
 from tune_jobs.analysis.formatting import (
     count,
     counted,
@@ -19,28 +23,32 @@ from tune_jobs.analysis.formatting import (
 )
 
 MOST_NAMED = 3
-"""Models that a sentence names one by one."""
-LESS = 0.8
-"""A cost this much lower is worth a word."""
+"""Models that a sentence names individually."""
+FASTER = 0.8
+"""Latency relative to the chosen model below which a model is mentioned as faster."""
 
 
 def headline(comparison: Comparison) -> str:
-    """The answer in a line."""
+    """Return the result in one line."""
     chosen, rivals = comparison.chosen, comparison.rivals
     if not rivals:
-        return f"{chosen.name} was the only kind of model compared"
+        return f"{chosen.name} was the only model family compared"
     if better := [pair for pair in rivals if _second_wins(pair)]:
         return (
-            f"{chosen.name} was chosen, but {better[0].second.name} did better on the test images"
+            f"{chosen.name} was chosen by validation accuracy, but {better[0].second.name} is "
+            "significantly better on the test set"
         )
-    equal = [pair.second.name for pair in rivals if not pair.paired.separable]
-    if not equal:
+    similar = [pair.second.name for pair in rivals if not pair.paired.significant]
+    if not similar:
         return f"Use the {chosen.name}"
-    return f"Use the {chosen.name}; {_named(equal)} cannot be told apart from it"
+    return (
+        f"Use the {chosen.name}; its test accuracy does not differ significantly from that of "
+        f"{_named(similar)}"
+    )
 
 
 def verdict(comparison: Comparison) -> str:
-    """One paragraph that can be pasted into a decision."""
+    """Return the result in one self-contained paragraph."""
     sentences = [
         _chosen(comparison),
         *_differences(comparison),
@@ -55,19 +63,21 @@ def verdict(comparison: Comparison) -> str:
 
 
 def custom_or_pretrained(comparison: Comparison) -> str:
-    """The question that the comparison is for, answered by the best of each side."""
+    """Answer "custom or pretrained?" by comparing the best model of each kind."""
     best = comparison.best_by_kind
     missing = [kind for kind in ("custom", "pretrained") if kind not in best]
     if missing:
-        return f"Custom or pretrained stays open, as no {missing[0]} model was compared."
-    sides = {best["custom"].name, best["pretrained"].name}
-    pair = next(p for p in comparison.pairs if {p.first.name, p.second.name} == sides)
+        return f"Custom or pretrained: undecided, because no {missing[0]} model was compared."
+    names = {best["custom"].name, best["pretrained"].name}
+    pair = next(p for p in comparison.pairs if {p.first.name, p.second.name} == names)
     difference = abs(pair.paired.difference)
-    numbers = f"{100 * difference:.2f} points ({p_value(pair.paired.adjusted_p)})"
-    if not pair.paired.separable:
+    numbers = (
+        f"{100 * difference:.2f} percentage points (adjusted {p_value(pair.paired.adjusted_p)})"
+    )
+    if not pair.paired.significant:
         return (
-            f"Custom or pretrained: not separable, {pair.first.name} and {pair.second.name} differ "
-            f"by {numbers}."
+            f"Custom or pretrained: no significant difference, {pair.first.name} and "
+            f"{pair.second.name} differ by {numbers}."
         )
     winner = pair.first if pair.paired.difference > 0 else pair.second
     return f"Custom or pretrained: {winner.name}, by {numbers}."
@@ -76,43 +86,53 @@ def custom_or_pretrained(comparison: Comparison) -> str:
 def _chosen(comparison: Comparison) -> str:
     chosen, images = comparison.chosen, len(comparison.test_set.labels)
     return (
-        f"Chosen on validation images: {chosen.name}. It is right on "
-        f"{percent(chosen.winner.accuracy)} of the {images:,} sealed test images (95% interval "
+        f"Chosen by validation accuracy: {chosen.name}. Its accuracy on the {images:,} sealed "
+        f"test images is {percent(chosen.winner.accuracy)} (95% confidence interval "
         f"{percent_interval(chosen.winner.accuracy_interval)})."
     )
 
 
 def _differences(comparison: Comparison) -> list[str]:
-    """What tells the chosen one from the others, one sentence a kind of outcome."""
+    """Compare the chosen model with the others: one sentence each for better, worse and similar."""
     rivals, images = comparison.rivals, len(comparison.test_set.labels)
-    ahead = [p for p in rivals if p.paired.separable and p.paired.difference > 0]
-    behind = [p for p in rivals if _second_wins(p)]
-    equal = [p for p in rivals if not p.paired.separable]
+    worse = [p for p in rivals if p.paired.significant and p.paired.difference > 0]
+    better = [p for p in rivals if _second_wins(p)]
+    similar = [p for p in rivals if not p.paired.significant]
     sentences = []
-    if ahead:
-        sentences.append(f"It is better than {_with_numbers(ahead)}.")
-    if behind:
+    if worse:
+        sentences.append(f"It is significantly better than {_with_numbers(worse)}.")
+    if better:
         sentences.append(
-            f"On the test images {_with_numbers(behind, other_way=True)} did better; to choose by "
-            "that would be to choose on test images, so confirm it on new ones."
+            f"On the test set, {_with_numbers(better, reverse=True)} did significantly better; "
+            "choosing a model for that reason would be model selection on the test set, so confirm "
+            "the difference on new images."
         )
-    if equal:
-        least = max(smallest_difference(p.discordant, images, len(comparison.pairs)) for p in equal)
+    if similar:
+        least = max(
+            smallest_difference(p.discordant, images, len(comparison.pairs)) for p in similar
+        )
         sentences.append(
-            f"It is not separable from {_with_numbers(equal)}: on {images:,} images a true "
-            f"difference below {100 * least:.1f} points is found less than four times in five."
+            f"Its accuracy does not differ significantly from that of {_with_numbers(similar)}: "
+            f"with {images:,} images, the power to detect a true difference below "
+            f"{100 * least:.1f} percentage points is less than {POWER:.0%}."
         )
     return sentences
 
 
-def _with_numbers(pairs: list[Pair], other_way: bool = False) -> str:
-    sign = -1 if other_way else 1
+def _with_numbers(pairs: list[Pair], reverse: bool = False) -> str:
+    """List the second models of pairs with the difference, its interval and the adjusted p-value.
+
+    Args:
+        pairs: the pairs.
+        reverse: report the difference as second minus first.
+    """
+    sign = -1 if reverse else 1
     texts = []
     for pair in pairs[:MOST_NAMED]:
         low, high = sorted(sign * bound for bound in pair.paired.interval)
         texts.append(
-            f"{pair.second.name} ({points(sign * pair.paired.difference)} points, "
-            f"{points_interval((low, high))}, {p_value(pair.paired.adjusted_p)})"
+            f"{pair.second.name} ({points(sign * pair.paired.difference)} percentage points, "
+            f"95% CI {points_interval((low, high))}, adjusted {p_value(pair.paired.adjusted_p)})"
         )
     return _named(texts, len(pairs) - len(texts))
 
@@ -126,27 +146,27 @@ def _named(texts: list[str], others: int = 0) -> str:
 def _costs(comparison: Comparison) -> str:
     chosen, device = comparison.chosen, comparison.facts["device"]
     text = (
-        f"It has {count(chosen.parameters)} parameters, takes "
-        f"{milliseconds(chosen.costs.latency_p50_ms)} for an image on {device}, and "
-        f"{duration(chosen.search_seconds)} of training went into "
-        f"{counted(chosen.tried, 'trial')} of its kind"
+        f"It has {count(chosen.parameters)} parameters and a median latency of "
+        f"{milliseconds(chosen.costs.latency_p50_ms)} per image on {device}. Training "
+        f"{counted(chosen.tried, 'trial')} of its model family took "
+        f"{duration(chosen.search_seconds)}"
     )
-    return text + (f", ${chosen.dollars:.2f}." if chosen.dollars is not None else ".")
+    return text + (f" and cost ${chosen.dollars:.2f}." if chosen.dollars is not None else ".")
 
 
 def _cheaper(comparison: Comparison) -> str:
-    """What is as good as far as the test images can tell, and costs less."""
+    """Name the fastest model that is not significantly different, if it is notably faster."""
     chosen = comparison.chosen
-    equal = [pair.second for pair in comparison.rivals if not pair.paired.separable]
+    similar = [pair.second for pair in comparison.rivals if not pair.paired.significant]
     latency = chosen.costs.latency_p50_ms
-    faster = [c for c in equal if c.costs.latency_p50_ms < LESS * latency]
+    faster = [c for c in similar if c.costs.latency_p50_ms < FASTER * latency]
     if not faster:
         return ""
     best = min(faster, key=lambda c: c.costs.latency_p50_ms)
     return (
-        f"Where cost counts, {best.name} is {times(latency / best.costs.latency_p50_ms)} times as "
-        f"fast, with {count(best.parameters)} parameters, and these images do not show it to be "
-        "worse."
+        f"If inference cost matters, {best.name} is {times(latency / best.costs.latency_p50_ms)} "
+        f"times as fast, with {count(best.parameters)} parameters, and this test set does not show "
+        "it to be worse."
     )
 
 
@@ -155,18 +175,20 @@ def _seeds(comparison: Comparison) -> str:
     if chosen.spread is None:
         return ""
     text = (
-        f"Over {len(chosen.seeds)} retrainings with other seeds it has "
-        f"{percent(chosen.spread.mean)} on average (standard deviation "
-        f"{100 * chosen.spread.deviation:.2f} points)"
+        f"Over {len(chosen.seeds)} runs with different random seeds its mean test accuracy is "
+        f"{percent(chosen.spread.mean)} (standard deviation "
+        f"{100 * chosen.spread.deviation:.2f} percentage points)"
     )
     ours = chosen.seed_accuracies
-    shares = [
+    wins = [
         f"{contestant.name} in {probability_better(ours, contestant.seed_accuracies)[0]:.0%}"
         for contestant in comparison.contestants[1 : 1 + MOST_NAMED]
         if contestant.spread is not None
     ]
     return (
-        f"{text}, and beats {listed(shares)} of the pairs of trainings." if shares else f"{text}."
+        f"{text}; it scores higher than {listed(wins)} of the pairs of runs."
+        if wins
+        else f"{text}."
     )
 
 
@@ -176,8 +198,8 @@ def _openings(comparison: Comparison) -> str:
         return ""
     times_ = "once" if before == 1 else f"{before} times"
     return (
-        f"These test images had been looked at {times_} before, so choices made after that may "
-        "have been fitted to them."
+        f"This test set had been opened {times_} before, so choices made after that may be "
+        "overfitted to it."
     )
 
 
@@ -186,10 +208,10 @@ def _duplicates(comparison: Comparison) -> str:
     if not copies:
         return ""
     return (
-        f"{copies:,} of the test images are in the training or validation part too, byte by byte, "
-        "so every accuracy here may be too high."
+        f"Byte-identical copies of {copies:,} of the test images are in the training or validation "
+        "split, so every accuracy here may be too high."
     )
 
 
 def _second_wins(pair: Pair) -> bool:
-    return pair.paired.separable and pair.paired.difference < 0
+    return pair.paired.significant and pair.paired.difference < 0

@@ -1,1 +1,1 @@
-"""The page, the Markdown and the model card that are made of a comparison."""
+"""Report of a comparison as HTML and Markdown, and the model card of the chosen model."""

@@ -1,4 +1,4 @@
-"""What sections are made of; the report turns them into HTML, Markdown and picture files."""
+"""Building blocks of report sections, rendered as HTML, Markdown and image files."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ class Text:
 
     kind: ClassVar = "text"
     text: str
+    """Plain text of the paragraph."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts, the first column naming each row."""
+    """A table of texts; the first column holds the row headings."""
 
     kind: ClassVar = "table"
     header: Sequence[str]
+    """Column headings."""
     rows: Sequence[Sequence[str]]
+    """Cells of each row, one per column."""
     left: frozenset[int] = frozenset({0})
-    """Columns of words, which begin at the left; numbers end at the right."""
+    """Indices of left-aligned columns (words); the others are right-aligned (numbers)."""
     strong: int | None = None
-    """Row that is emphasised."""
+    """Index of the emphasised row, if any."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +40,24 @@ class Picture:
 
     kind: ClassVar = "picture"
     name: str
-    """Of its files, without a suffix."""
+    """Name of its files, without a suffix."""
     figure: Figure
+    """Figure to draw."""
     alt: str
-    """What it shows, for those who do not see it."""
+    """Alternative text for screen readers."""
     caption: str = ""
+    """Caption below the figure."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Depth that opens when it is asked for."""
+    """Details that are collapsed by default."""
 
     kind: ClassVar = "fold"
     title: str
+    """Summary that stays visible."""
     blocks: Sequence[Block]
+    """Collapsed content."""
 
 
 Block: TypeAlias = Text | Table | Picture | Fold
@@ -58,12 +65,14 @@ Block: TypeAlias = Text | Table | Picture | Fold
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report."""
+    """A section of the report."""
 
     title: str
+    """Heading of the section."""
     blocks: Sequence[Block] = field(default_factory=list)
+    """Content of the section."""
 
     @property
     def anchor(self) -> str:
-        """Of links to it."""
+        """Anchor that links to the section use."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")

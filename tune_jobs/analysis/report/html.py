@@ -1,7 +1,7 @@
-"""A comparison -> report.html, report.md and the pictures of both.
+"""Report of a comparison: report.html, report.md and their figures.
 
-The sections stand in the order of SECTIONS. Another kind of evidence is another module with a
-function `section`, and its entry there.
+SECTIONS lists the sections in order. To add one, write a module with a function `section` and add
+it to SECTIONS.
 """
 
 from __future__ import annotations
@@ -56,24 +56,25 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
 
 DRAWING: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a class may be called $x_1$
+    "svg.fonttype": "none",  # keep text as text, not as paths
+    "text.parse_math": False,  # a class name may be $x_1$
 }
 RESOLUTION = 150
-"""Dots an inch of a PNG."""
+"""Resolution of the PNG files in dots per inch."""
 LEAST_PIXELS = 60
-"""An inch of a figure on a screen; where there is less room the figure is moved about."""
+"""Minimum screen pixels per inch of a figure; on narrower screens the figure scrolls."""
 INK, PAPER = "#000000", "#ffffff"
+"""Text and background colours of the drawings, replaced by those of the page."""
 
 
 def write_report(comparison: Comparison, folder: RunFolder) -> None:
-    """Write both reports, and every figure as SVG and PNG."""
+    """Write report.html, report.md, and every figure as SVG and PNG."""
     with mpl.rc_context(DRAWING):
         sections = [made for make in SECTIONS if (made := make(comparison)) is not None]
         summary = Picture(
             "accuracy",
             scores.plot_accuracy(scores.accuracy_info(comparison)),
-            "Test accuracy with 95% intervals. "
+            "Test accuracy with 95% confidence intervals. "
             + "; ".join(
                 f"{c.name}: {percent(c.winner.accuracy)}, "
                 f"{percent_interval(c.winner.accuracy_interval)}"
@@ -89,12 +90,13 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
             drawn[picture.name] = inline(drawing, picture.figure.get_figwidth())
             figures.write(f"{picture.name}.png", png(picture.figure))
     first: list[Block] = [answers(comparison), summary]
-    title, words = headline(comparison), verdict(comparison)
-    folder.write(MARKDOWN_FILE, markdown(title, words, first, sections, FIGURES_FOLDER).encode())
+    title, paragraph = headline(comparison), verdict(comparison)
+    report = markdown(title, paragraph, first, sections, FIGURES_FOLDER)
+    folder.write(MARKDOWN_FILE, report.encode())
     page = environment().get_template(f"{HTML_FILE}.jinja")
     text = page.render(
         headline=title,
-        verdict=words,
+        verdict=paragraph,
         when=moment(comparison.facts["when"]),
         dataset=comparison.dataset,
         facts=comparison.facts,
@@ -107,7 +109,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
 
 
 def environment() -> Environment:
-    """Of the templates: every text is escaped, as class and run names are a person's."""
+    """Return the template environment, which escapes all texts, as names are user input."""
     return Environment(
         loader=PackageLoader("tune_jobs.analysis.report"),
         autoescape=True,
@@ -118,7 +120,7 @@ def environment() -> Environment:
 
 
 def pictures(sections: Sequence[Section]) -> Iterator[Picture]:
-    """Every figure of the report."""
+    """Yield every figure of the sections, including those in folds."""
 
     def inside(blocks: Sequence[Block]) -> Iterator[Picture]:
         for block in blocks:
@@ -132,41 +134,41 @@ def pictures(sections: Sequence[Section]) -> Iterator[Picture]:
 
 
 def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """Numbers of the chosen model: what, how much, and how sure or how measured."""
+    """Return the key figures of the chosen model, each as label, value and note."""
     chosen = comparison.chosen
     dollars = "" if chosen.dollars is None else f", ${chosen.dollars:.2f}"
     return [
         (
-            "of the sealed test images are right",
+            "accuracy on the sealed test set",
             percent(chosen.winner.accuracy),
-            f"95% interval {percent_interval(chosen.winner.accuracy_interval)}",
+            f"95% CI {percent_interval(chosen.winner.accuracy_interval)}",
         ),
-        ("parameters", count(chosen.parameters), f"{count(chosen.costs.macs)} MACs an image"),
+        ("parameters", count(chosen.parameters), f"{count(chosen.costs.macs)} MACs per image"),
         (
-            "for an image",
+            "median latency per image",
             milliseconds(chosen.costs.latency_p50_ms),
-            f"{chosen.costs.images_per_second:,.0f} images/s at batch 256",
+            f"{chosen.costs.images_per_second:,.0f} images/s at batch size 256",
         ),
         (
-            "of training to find it",
+            "total training time",
             duration(chosen.search_seconds),
-            f"{counted(chosen.tried, 'trial')} of its kind{dollars}",
+            f"{counted(chosen.tried, 'trial')} of its model family{dollars}",
         ),
     ]
 
 
 def answers(comparison: Comparison) -> Table:
-    """A row a contestant, for the page's first screen and the terminal."""
+    """Return the summary table, one row per contestant, for the page and the terminal."""
     against = {pair.second.name: pair.paired for pair in comparison.rivals}
     rows = []
     for contestant in comparison.contestants:
         test = against.get(contestant.name)
         if test is None:
-            told = "chosen"
-        elif not test.separable:
-            told = "not separable"
+            versus = "chosen"
+        elif not test.significant:
+            versus = "not significant"
         else:
-            told = "worse" if test.difference > 0 else "better"
+            versus = "worse" if test.difference > 0 else "better"
         rows.append(
             (
                 contestant.name,
@@ -175,16 +177,16 @@ def answers(comparison: Comparison) -> Table:
                 count(contestant.parameters),
                 milliseconds(contestant.costs.latency_p50_ms),
                 duration(contestant.search_seconds),
-                told,
+                versus,
             )
         )
-    header = ("model", "test accuracy", "95% interval", "parameters", "latency", "training",
-              "verdict")  # fmt: skip
+    header = ("model", "test accuracy", "95% CI", "parameters", "latency", "training",
+              "vs. chosen")  # fmt: skip
     return Table(header, rows, left=frozenset({0, 6}), strong=0)
 
 
 def svg(picture: Picture) -> str:
-    """A figure as SVG, the same for the same figure, with ids that no other one of a page has."""
+    """Return a figure as SVG, reproducibly, with ids that are unique within a page."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": picture.name}):
         picture.figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -192,26 +194,26 @@ def svg(picture: Picture) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as PNG."""
+    """Return a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=RESOLUTION)
     return buffer.getvalue()
 
 
 def inline(text: str, width: float) -> Markup:
-    """An SVG file as a part of a page, in the page's own colours of ink and paper.
+    """Return an SVG file as an inline element that takes the colours of the page.
 
     Args:
-        text: of the file.
-        width: of the figure in inches, from which follows how small it can be and still be read.
+        text: content of the file.
+        width: width of the figure in inches, which sets its minimum width on the page.
     """
     drawing = re.sub(
         r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL
     )
-    # Names of groups, which every drawing has and none refers to, are to be of one element only.
-    named = set(re.findall(r"#([\w.-]+)", drawing))
+    # Ids must be unique within the page: drop those that nothing refers to, e.g. of groups.
+    referenced = set(re.findall(r"#([\w.-]+)", drawing))
     least = f'<svg style="min-width: {LEAST_PIXELS * width:.0f}px"'
-    drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in named else "", drawing)
+    drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in referenced else "", drawing)
     for colour, of_page in ((INK, "currentColor"), (PAPER, "var(--paper)")):
         drawing = re.sub(rf"(fill|stroke): {colour}", rf"\1: {of_page}", drawing)
-    return Markup(drawing.replace("<svg", least, 1))  # matplotlib has escaped the texts in it
+    return Markup(drawing.replace("<svg", least, 1))  # matplotlib escapes its texts

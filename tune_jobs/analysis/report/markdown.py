@@ -1,4 +1,4 @@
-"""Sections as Markdown, with pictures beside the file."""
+"""Report as Markdown, with links to its figures."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ MARKUP = re.compile(r"([\\`*_\[\]<>|#$~!&])")
 
 
 def plain(text: str) -> str:
-    """A text as it is, none of it markup."""
+    """Escape all Markdown and HTML markup of a text."""
     return MARKUP.sub(r"\\\1", text.replace("\n", " "))
 
 
 def markdown(
     headline: str, verdict: str, first: Sequence[Block], sections: Sequence[Section], figures: str
 ) -> str:
-    """The whole report.
+    """Return the whole report.
 
     Args:
-        headline: its title.
-        verdict: its first paragraph.
-        first: what comes before the sections.
-        sections: in their order.
-        figures: folder of the pictures, from where the report is.
+        headline: title of the report.
+        verdict: first paragraph.
+        first: blocks before the sections.
+        sections: sections, in order.
+        figures: folder of the figures, relative to the report.
     """
     parts = [f"# {plain(headline)}", plain(verdict), *(_block(block, figures) for block in first)]
     for section in sections:
@@ -50,7 +50,7 @@ def _block(block: Block, figures: str) -> str:
 
 
 def table(block: Table) -> str:
-    """A table of texts that are no markup."""
+    """Return a table as Markdown, with its texts escaped."""
     rules = [" --- " if i in block.left else " ---: " for i in range(len(block.header))]
     lines = [_row(map(plain, block.header)), "|" + "|".join(rules) + "|"]
     for i, row in enumerate(block.rows):

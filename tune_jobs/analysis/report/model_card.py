@@ -1,4 +1,4 @@
-"""What a saved model is, how good it is and how that is known, beside its files."""
+"""Model card: description, test scores and training configuration of the chosen model."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ from tune_jobs.run_folder.schema import SCORE
 
 
 def model_card(comparison: Comparison) -> str:
-    """The card of the chosen model, as Markdown."""
+    """Return the model card of the chosen model as Markdown."""
     chosen, test = comparison.chosen, comparison.test_set
     winner, config = chosen.winner, chosen.winner.candidate.config
     record = winner.candidate.run.record
     size = record["dataset"]["image_size"]
     facts = [
         ("network", config.model),
-        ("began from", "random weights" if config.weights == "none" else config.weights),
+        ("initial weights", "random" if config.weights == "none" else config.weights),
         ("input", f"RGB images, resized to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
-        ("trained on", f"{record['split']['train']:,} images of {comparison.dataset}"),
-        ("validation accuracy, which it was chosen by", percent(winner.candidate.row[SCORE])),
-        (f"test accuracy, on {len(test.labels):,} images", percent(winner.accuracy)),
-        ("95% interval", percent_interval(winner.accuracy_interval)),
+        ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
+        ("validation accuracy (used for selection)", percent(winner.candidate.row[SCORE])),
+        (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
+        ("95% CI of the test accuracy", percent_interval(winner.accuracy_interval)),
         ("parameters", f"{chosen.parameters:,}"),
-        ("multiply-accumulates an image", count(chosen.costs.macs)),
-        (f"latency on {comparison.facts['device']}", milliseconds(chosen.costs.latency_p50_ms)),
+        ("multiply-accumulates per image", count(chosen.costs.macs)),
+        (
+            f"median latency per image on {comparison.facts['device']}",
+            milliseconds(chosen.costs.latency_p50_ms),
+        ),
     ]
     settings = [(name, str(value)) for name, value in config.to_dict().items()]
-    mixed = [row[1:] for row in confused_rows(winner, test.classes)]
-    header = ("class", "and class", "first taken for second", "second taken for first")
+    pairs = [row[1:] for row in confused_rows(winner, test.classes)]
+    header = ("class A", "class B", "A predicted as B", "B predicted as A")
     confused = [
-        "The classes that it mixes up most:",
-        table(Table(header, mixed, left=frozenset({0, 1}))),
-    ] * bool(mixed)
+        "The classes that it confuses most often:",
+        table(Table(header, pairs, left=frozenset({0, 1}))),
+    ] * bool(pairs)
     parts = [
         f"# {plain(chosen.name)}",
         plain(verdict(comparison)),
-        table(Table(("what", "value"), facts, left=frozenset({0, 1}))),
-        "## To use it",
+        table(Table(("property", "value"), facts, left=frozenset({0, 1}))),
+        "## Usage",
         "```\npython tune_jobs/predict.py IMAGES --model FOLDER_OF_THIS_FILE\n"
         "python tune_jobs/predict.py --model FOLDER_OF_THIS_FILE --export onnx\n```",
-        "## Where it errs",
-        "The accuracy holds for images like those of the test part; nothing is known of others. It "
-        "answers with one of its classes whatever it is shown.",
+        "## Errors and limitations",
+        "The accuracy holds for images like those of the test set; nothing is known about others. "
+        "The model predicts one of its classes for any image, whatever it shows.",
         *confused,
         table(class_table(winner, test.classes)),
-        "## How it was trained",
+        "## Training configuration",
         table(Table(("setting", "value"), settings, left=frozenset({0, 1}))),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""All figures of a search, and its Pareto front, out of the tables."""
+"""All figures of a search, drawn from its tables."""
 
 from __future__ import annotations
 
@@ -30,13 +30,18 @@ from tune_jobs.search_space.space import Space
 def draw_search(
     trials: pd.DataFrame, epochs: pd.DataFrame, space: Space, objectives: dict[str, Mode]
 ) -> dict[str, Figure]:
-    """Figures by name: history, pruning, parallel, slices, importance, and fronts of two.
+    """Draw all figures of a search.
 
     Args:
-        trials: of `load_trials`.
-        epochs: of `load_epochs`.
-        space: what was searched.
-        objectives: of the search -> which way is better; the first is drawn alone.
+        trials: one row per trial, as `load_trials` returns it.
+        epochs: one row per trial and epoch, as `load_epochs` returns it.
+        space: search space.
+        objectives: objective -> whether "min" or "max" of it is better; the figures of a single
+            objective show the first one.
+
+    Returns:
+        Name -> figure: history, pruning, parallel, slices, importance, and the Pareto front of
+        each pair of objectives.
     """
     columns = {name: objective_column(name) for name in objectives}
     first, mode = columns[next(iter(objectives))], next(iter(objectives.values()))
@@ -49,6 +54,6 @@ def draw_search(
     }
     for pair in combinations(objectives, 2):
         two = {columns[name]: objectives[name] for name in pair}
-        finished = trials[trials["status"] == TrialStatus.FINISHED]  # as Optuna's front
+        finished = trials[trials["status"] == TrialStatus.FINISHED]  # as in Optuna
         figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(finished, two))
     return figures

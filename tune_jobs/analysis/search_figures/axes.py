@@ -1,4 +1,4 @@
-"""Parameters of a search as axes of figures: numbers or categories, linear or logarithmic."""
+"""Axes for searched parameters: numerical or categorical, linear or logarithmic."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ _UNITS = {"batch_size": "images"}  # the other parameters have none
 
 @dataclass(frozen=True)
 class ParameterAxis:
-    """One parameter, and its value in every trial."""
+    """A searched parameter and its value in every trial."""
 
     name: str
+    """Name of the parameter."""
     positions: list[float]
-    """Numbers themselves, of a category its place in `labels`; NaN in trials without it."""
+    """Value in each trial, for a category its index in `labels`; NaN if the trial has none."""
     labels: list[str]
-    """The categories; none where values are numbers."""
+    """Names of the categories; empty for a numerical parameter."""
     log: bool
+    """Whether the scale is logarithmic."""
 
     @property
     def notes(self) -> str:
-        """Unit and kind of scale, in brackets."""
+        """Unit and scale in parentheses, for the axis label."""
         notes = [_UNITS[self.name]] if self.name in _UNITS else []
         notes += ["log"] if self.log else []
         return f"({', '.join(notes)})" if notes else ""
 
     def scaled(self, values: list[float]) -> NDArray[np.float64]:
-        """Values as they were searched: their logarithm to base 10 where the scale is such."""
+        """Return values on the scale of the search: their base-10 logarithm on a log scale."""
         array = np.asarray(values, dtype=np.float64)
         return np.log10(array) if self.log else array
 
     def heights(self, values: list[float]) -> NDArray[np.float64]:
-        """Where values are between the lowest (0) and the highest (1) of the trials."""
+        """Return the relative positions of values, from 0 (lowest of the trials) to 1 (highest)."""
         own = self.scaled(self.positions)
         low, high = np.nanmin(own), np.nanmax(own)
         if high == low:
@@ -49,11 +51,11 @@ class ParameterAxis:
         return (self.scaled(values) - low) / (high - low)
 
     def ticks(self, gap: float) -> dict[float, str]:
-        """Values to mark -> their text, at least `gap` apart where the axis is 1 long."""
+        """Return tick values and their labels, at least `gap` apart on an axis of length 1."""
         if self.labels:
             return {i: _shorten(label) for i, label in enumerate(self.labels)}
         used = np.unique([value for value in self.positions if not np.isnan(value)])
-        # Few whole numbers are marked themselves: 3, 5 and 7 tell more than 2, 4, 6 and 8.
+        # Few integers are better ticks themselves: 3, 5 and 7 rather than 2, 4, 6 and 8.
         few = len(used) == 1 or (len(used) <= 6 and (used % 1 == 0).all())
         marks = used if few else _round_values(used[0], used[-1], self.log)
         ticks: dict[float, str] = {}
@@ -66,14 +68,14 @@ class ParameterAxis:
 
 
 def parameter_axes(trials: pd.DataFrame, space: Space) -> list[ParameterAxis]:
-    """The parameters that any of the trials has, in the order given.
+    """Return the axes of the parameters that any trial has, in the order of the space.
 
     Args:
-        trials: one row a trial, of `load_trials()`.
-        space: what was searched.
+        trials: one row per trial, as `load_trials` returns it.
+        space: search space.
 
     Raises:
-        InputError: a parameter is no setting of a trial.
+        InputError: a parameter is not a setting of the trials.
     """
     searched = search_frame(trials, space)
     return [
@@ -86,16 +88,16 @@ def parameter_axes(trials: pd.DataFrame, space: Space) -> list[ParameterAxis]:
 def _axis(name: str, column: pd.Series[Any], log: bool) -> ParameterAxis:
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        # A value of 0 has no place on a logarithmic axis.
+        # A logarithmic axis cannot show 0.
         return ParameterAxis(name, values.tolist(), [], log and bool(np.nanmin(values) > 0))
     texts = [None if pd.isna(value) else str(value) for value in column]
     labels = sorted({text for text in texts if text is not None}, key=_natural)
-    places = [np.nan if text is None else float(labels.index(text)) for text in texts]
-    return ParameterAxis(name, places, labels, False)
+    positions = [np.nan if text is None else float(labels.index(text)) for text in texts]
+    return ParameterAxis(name, positions, labels, False)
 
 
 def _natural(text: str) -> list[Any]:
-    """Sort key that puts [8] before [8, 16], and that before [16]."""
+    """Return a sort key that orders [8], [8, 16], [16]."""
     return [
         int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text.strip("[]"))
     ]
@@ -106,7 +108,7 @@ def _round_values(low: float, high: float, log: bool) -> NDArray[np.float64]:
     for locator in [LogLocator(numticks=8), linear] if log else [linear]:
         values = np.asarray(locator.tick_values(low, high))
         values = values[(values >= low) & (values <= high)]
-        # Less than two powers of ten would leave the axis without a scale.
+        # Fewer than two powers of ten do not show the scale: fall back to linear ticks.
         if len(values) > 1:
             break
     return values

@@ -1,7 +1,7 @@
-"""Figures of a search as it went: what each trial scored, and which were stopped when.
+"""Figures of the course of a search: optimisation history and pruning.
 
-Each is made in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it.
-Figures of its parameters are in `parameter_figures`, of two objectives at once in `pareto`.
+For each figure, *_info() prepares the data, which tests check, and plot_*() draws it. Figures of
+the parameters are in `parameters`, of two objectives in `pareto`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from tune_jobs.analysis.style import (
 from tune_jobs.run_folder.schema import SCORE
 
 Mode = Literal["min", "max"]
+"""Direction of an objective: whether low or high values are better."""
 SCORED = (TrialStatus.FINISHED, TrialStatus.STOPPED)
-"""Statuses of the trials whose scores tell about their parameters."""
+"""Statuses of the trials whose scores reflect their parameters."""
 STATUS_STYLES = {
     TrialStatus.FINISHED: (COLOURS[0], "o"),
     TrialStatus.STOPPED: (GREY, "x"),
@@ -41,9 +42,9 @@ STATUS_STYLES = {
     TrialStatus.RUNNING: (COLOURS[5], "^"),
     TrialStatus.PENDING: (COLOURS[2], "P"),
 }
-"""Status -> colour and marker, so that they differ without colour too; black is for the best."""
+"""Status -> colour and marker, distinct without colour too; black is for the best trial."""
 _LABELS = {
-    SCORE: "best validation accuracy (share)",
+    SCORE: "best validation accuracy (fraction)",
     "seconds": "training time (s)",
     "images_per_second": "training speed (images/s)",
     "peak_memory_mb": "peak memory (MB)",
@@ -53,24 +54,25 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class HistoryInfo:
-    """Scores in the order of the trials, and the best so far."""
+    """Data of the optimisation history: scores in trial order, and the best so far."""
 
     points: dict[TrialStatus, Points]
-    """Status -> trial number and score."""
+    """Status -> trial numbers (x) and scores (y)."""
     best: Points
-    """The best of a trial and all before it, whatever their status."""
+    """Trial numbers (x) and the best score up to each (y), whatever the status."""
     unscored: int
-    """Trials without a finite score, which are not drawn."""
+    """Number of trials without a finite score, which are not drawn."""
     ylabel: str
+    """Label of the y-axis."""
 
 
 def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max") -> HistoryInfo:
-    """Optimisation history of the trials in `load_trials()`.
+    """Return the optimisation history of a search.
 
     Args:
-        trials: one row a trial, in the order they were proposed.
-        objective: column of `trials` that is the score.
-        mode: whether a low or a high score is better.
+        trials: one row per trial, as `load_trials` returns it, in the order they were proposed.
+        objective: column of `trials` with the score.
+        mode: whether low ("min") or high ("max") scores are better.
 
     Raises:
         InputError: `trials` has no such column, or `mode` is neither "min" nor "max".
@@ -111,19 +113,25 @@ def plot_history(info: HistoryInfo) -> Figure:
 
 @dataclass(frozen=True)
 class PruningInfo:
-    """Validation accuracy by epoch, a curve a trial, and where the scheduler stopped trials."""
+    """Data of the pruning figure: validation accuracy by epoch, and where trials were stopped."""
 
     curves: dict[TrialStatus, list[Curve]]
     """Status -> the curves of its trials."""
     crosses: Points
-    """Last epoch and accuracy of the stopped trials."""
+    """Last epoch (x) and its validation accuracy (y) of each stopped trial."""
     best: Curve | None
-    """Curve of the trial with the highest accuracy; of equals the one with the lower loss."""
-    ylabel: str = "validation accuracy (share)"
+    """Curve of the trial with the highest accuracy, ties broken by lower loss; None without any."""
+    ylabel: str = "validation accuracy (fraction)"
+    """Label of the y-axis."""
 
 
 def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
-    """Pruning timeline of the trials in `load_trials()` with their epochs in `load_epochs()`."""
+    """Return the learning curves of all trials, and where the scheduler stopped trials.
+
+    Args:
+        trials: one row per trial, as `load_trials` returns it.
+        epochs: one row per trial and epoch, as `load_epochs` returns it.
+    """
     measured = epochs[np.isfinite(scores(epochs, TARGET))]
     lines = {
         str(trial): Curve(str(trial), rows["epoch"].tolist(), rows[TARGET].tolist())
@@ -143,12 +151,12 @@ def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
 
 
 def plot_pruning(info: PruningInfo) -> Figure:
-    """Draw stopped trials in grey up to a cross, finished ones in colour, the best in black."""
+    """Draw stopped trials in grey ending in a cross, others in colour, and the best in black."""
     if info.best is None:
-        return message_figure("no trial has ended an epoch yet")
+        return message_figure("no trial has completed an epoch yet")
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
-    # What was stopped lies below what went on.
+    # Stopped trials are drawn first, below the others.
     for status in sorted(info.curves, key=lambda status: status != TrialStatus.STOPPED):
         for i, curve in enumerate(info.curves[status]):
             label = f"{status} ({len(info.curves[status])})" if i == 0 else None
@@ -168,7 +176,7 @@ def plot_pruning(info: PruningInfo) -> Figure:
 def _draw_curve(ax: Axes, curve: Curve, status: TrialStatus, label: str | None) -> None:
     colour = STATUS_STYLES[status][0]
     style = "-" if status in (TrialStatus.FINISHED, TrialStatus.STOPPED) else ":"
-    # A single epoch is a point, which a line does not show; a stopped one has its cross.
+    # A line through a single epoch is invisible; a stopped trial has its cross.
     marker = "o" if len(curve.epochs) == 1 and status != TrialStatus.STOPPED else None
     ax.plot(curve.epochs, curve.values, style, color=colour, label=label, marker=marker,
             linewidth=0.8 if status == TrialStatus.STOPPED else 1.2, alpha=0.6)  # fmt: skip
@@ -181,22 +189,36 @@ def check_mode(objective: str, mode: str) -> None:
 
 
 def scores(trials: pd.DataFrame, objective: str) -> NDArray[np.float64]:
-    """A column of the trials as numbers, NaN where missing and for trials without an epoch.
+    """Return a column of the trials as float64, NaN where missing and for trials without epochs.
+
+    Args:
+        trials: one row per trial (or per trial and epoch).
+        objective: name of the column.
+
+    Returns:
+        One value per row, float64.
 
     Raises:
         InputError: there is no such column.
     """
     if objective not in trials:
         raise InputError(
-            f"objective {objective!r} is no column of the trials: take one of {list(trials)}"
+            f"objective {objective!r} is not a column of the trials: use one of {list(trials)}"
         )
     values = trials[objective].to_numpy(dtype=np.float64, na_value=np.nan)
-    # A trial that failed at once is not the fastest, though it took 0 seconds.
+    # A trial that failed before its first epoch took 0 seconds, but is not the fastest.
     return np.where(trials.get("epochs", 1) == 0, np.nan, values)
 
 
 def trial_numbers(trials: pd.DataFrame) -> NDArray[np.int64]:
-    """The numbers in names like trial-007; 1, 2, … where trials have other names."""
+    """Return the numbers in names like trial-007, or 1, 2, … if any trial has another name.
+
+    Args:
+        trials: one row per trial.
+
+    Returns:
+        One number per trial, int64.
+    """
     numbers = trials["trial"].astype("string").str.extract(r"^trial-(\d+)$", expand=False)
     if numbers.isna().any():
         return np.arange(1, len(trials) + 1)
@@ -204,7 +226,7 @@ def trial_numbers(trials: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def axis_label(column: str) -> str:
-    """What a column of the trials is called on an axis, with its unit."""
+    """Return the axis label of a column of the trials, with its unit."""
     which, _, metric = column.rpartition("/")
     if column in _LABELS or metric not in EPOCH_METRICS:
         return _LABELS.get(column, column)
@@ -213,6 +235,6 @@ def axis_label(column: str) -> str:
 
 
 def draw_markers(ax: Axes, x: list[float], y: list[float], status: TrialStatus) -> None:
-    """Draw trials of one status, with its entry in the legend."""
+    """Draw the trials of one status, with a legend entry."""
     colour, marker = STATUS_STYLES[status]
     ax.plot(x, y, marker, color=colour, markersize=5, alpha=0.85, label=status)

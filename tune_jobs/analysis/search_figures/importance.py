@@ -1,4 +1,4 @@
-"""How much of the differences between trials each parameter explains, and the figure of it."""
+"""Hyperparameter importance by functional ANOVA, and its figure."""
 
 from __future__ import annotations
 
@@ -22,32 +22,35 @@ from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Space
 
 MIN_FINISHED = 10
-"""Fewer finished trials say nothing about importance."""
+"""Minimum number of finished trials for an importance estimate."""
 
 
 @dataclass(frozen=True)
 class ImportanceInfo:
-    """Shares of the variance of the score; none where too few trials have finished."""
+    """Data of the importance figure."""
 
-    shares: dict[str, float]
-    """Parameter -> its share of the variance that single parameters explain; highest first."""
+    fractions: dict[str, float]
+    """Parameter -> fraction of the score variance that single parameters explain, highest first.
+
+    Empty if too few trials have finished.
+    """
     left_out: list[str]
-    """Parameters that cannot be assessed."""
+    """Names of the parameters that cannot be assessed."""
     finished: int
-    """Trials that were used."""
+    """Number of finished trials with a score."""
     label: str
-    """Of the score."""
+    """Axis label of the score."""
 
 
 def importance_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> ImportanceInfo:
-    """Importance of the parameters by functional ANOVA of the finished trials.
+    """Estimate the importance of the parameters by functional ANOVA of the finished trials.
 
     Hutter, Hoos & Leyton-Brown 2014, An Efficient Approach for Assessing Hyperparameter
     Importance, as in Optuna: a random forest is fitted to the scores, and its variance over the
-    space is taken apart. The space is the box around the finished trials, logarithmic where the
-    search is. A parameter that a finished trial lacks, or that is the same in all, is left out.
+    space is decomposed. The space is the bounding box of the finished trials, logarithmic where
+    the search is. A parameter that a finished trial lacks, or that is constant, is left out.
 
-    Args and errors are those of `parameter_axes` and `history_info`.
+    Arguments and errors are the same as for `parameter_axes` and `history_info`.
     """
     finished = trials[trials["status"] == TrialStatus.FINISHED]
     finished = finished[np.isfinite(scores(finished, objective))]
@@ -55,22 +58,22 @@ def importance_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) 
     assessed = [a for a in axes if not np.isnan(a.positions).any() and len(set(a.positions)) > 1]
     score = scores(finished, objective)
     enough = len(assessed) > 1 and len(score) >= MIN_FINISHED and np.ptp(score) > 0
-    shares = _fanova(assessed, score) if enough else {}
-    left_out = [name for name in space if name not in shares] if shares else []
-    return ImportanceInfo(shares, left_out, len(score), axis_label(objective))
+    fractions = _fanova(assessed, score) if enough else {}
+    left_out = [name for name in space if name not in fractions] if fractions else []
+    return ImportanceInfo(fractions, left_out, len(score), axis_label(objective))
 
 
 def _fanova(axes: list[ParameterAxis], score: NDArray[np.float64]) -> dict[str, float]:
-    """Shares by Optuna, through a study in memory."""
+    """Compute the importances by Optuna, with an in-memory study."""
     columns: dict[str, list[Any]] = {}
     space: dict[str, BaseDistribution] = {}
     for axis in axes:
         if axis.labels:
-            columns[axis.name] = [axis.labels[int(place)] for place in axis.positions]
+            columns[axis.name] = [axis.labels[int(position)] for position in axis.positions]
             space[axis.name] = CategoricalDistribution(axis.labels)
         else:
-            # Optuna's fANOVA weighs values evenly even where they were searched by their
-            # logarithm, so it is handed the logarithms.
+            # Optuna's fANOVA weights the space linearly even for logarithmic parameters, so it
+            # gets the logarithms.
             values = axis.scaled(axis.positions).tolist()
             columns[axis.name] = values
             space[axis.name] = FloatDistribution(min(values), max(values))
@@ -80,12 +83,12 @@ def _fanova(axes: list[ParameterAxis], score: NDArray[np.float64]) -> dict[str, 
         study.add_trial(
             optuna.trial.create_trial(params=params, distributions=space, value=float(value))
         )
-    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    return {name: float(share) for name, share in shares.items()}
+    importances = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return {name: float(fraction) for name, fraction in importances.items()}
 
 
 def _quiet_study() -> optuna.Study:
-    """A study in memory, without the line that Optuna prints for each."""
+    """Create an in-memory study without the log line that Optuna prints for it."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -95,24 +98,23 @@ def _quiet_study() -> optuna.Study:
 
 
 def plot_importance(info: ImportanceInfo) -> Figure:
-    """Draw a bar a parameter, the most important one on top."""
-    if not info.shares:
+    """Draw one bar per parameter, the most important at the top."""
+    if not info.fractions:
         return message_figure("not enough finished trials")
-    figure = Figure(figsize=(6.4, 0.32 * len(info.shares) + 1.6), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.32 * len(info.fractions) + 1.6), layout="constrained")
     ax = figure.subplots()
-    names, shares = list(info.shares), list(info.shares.values())
-    bars = ax.barh(names, shares, color=COLOURS[0], height=0.7)
-    ax.bar_label(bars, [f"{share:.0%}" for share in shares], padding=3, fontsize=8)
+    names, fractions = list(info.fractions), list(info.fractions.values())
+    bars = ax.barh(names, fractions, color=COLOURS[0], height=0.7)
+    ax.bar_label(bars, [f"{fraction:.0%}" for fraction in fractions], padding=3, fontsize=8)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.1 * max(shares))
-    ax.set_xlabel(f"importance (share), fANOVA of {info.finished} finished trials")
+    ax.set_xlim(0, 1.1 * max(fractions))
+    ax.set_xlabel(f"importance (fraction), fANOVA of {info.finished} finished trials")
     ax.set_title(info.label, fontsize=10)
     finish_axes(ax)
     ax.grid(visible=False, axis="y")
     if info.left_out:
-        note = (
-            "Not assessed, as some finished trial lacks it or all have the same value: "
-            + ", ".join(info.left_out)
+        note = "Not assessed (missing in a finished trial, or the same value in all): " + ", ".join(
+            info.left_out
         )
         figure.supxlabel(textwrap.fill(note, 90), fontsize=8, color="#404040")
     return figure

@@ -1,6 +1,6 @@
-"""Figures of the parameters that were searched: which values do well.
+"""Figures of the searched parameters and their scores: parallel coordinates and slices.
 
-Each is made in two steps: *_info() holds all that is drawn, and is tested; plot_*() draws it.
+For each figure, *_info() prepares the data, which tests check, and plot_*() draws it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,21 @@ from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Space
 
 NOT_USED = -0.12
-"""Height of a trial at a parameter it does not have; the axes go from 0 to 1."""
+"""Height at which a trial crosses the axis of a parameter that it does not use; axes span 0..1."""
 
 
 @dataclass(frozen=True)
 class ParallelInfo:
-    """A line a trial across one axis a parameter."""
+    """Data of the parallel coordinates: one line per trial across one axis per parameter."""
 
     axes: list[ParameterAxis]
+    """Axes of the parameters."""
     scores: list[float]
-    """One a trial; its colour."""
+    """Score of each trial, shown as its colour."""
     mode: Mode
+    """Whether low ("min") or high ("max") scores are better."""
     label: str
-    """Of the scores."""
+    """Axis label of the scores."""
 
 
 def parallel_info(
@@ -54,9 +56,9 @@ def parallel_info(
     objective: str = SCORE,
     mode: Mode = "max",
 ) -> ParallelInfo:
-    """Parallel coordinates of the finished and stopped trials that have a score.
+    """Return the parallel coordinates of the finished and stopped trials that have a score.
 
-    Args and errors are those of `parameter_axes` and `history_info`.
+    Arguments and errors are the same as for `parameter_axes` and `history_info`.
     """
     check_mode(objective, mode)
     shown = trials[trials["status"].isin(SCORED) & np.isfinite(scores(trials, objective))]
@@ -65,23 +67,23 @@ def parallel_info(
 
 
 def plot_parallel(info: ParallelInfo) -> Figure:
-    """Draw the lines, better ones darker and on top; one that lacks a parameter dips below it."""
+    """Draw the lines, better trials darker and on top; they pass below unused parameters."""
     if len(info.axes) < 2:
         return message_figure("no finished or stopped trial has a score and two parameters")
     ticks = [axis.ticks(0.04) for axis in info.axes]
     widths = [_width(axis, marks) for axis, marks in zip(info.axes, ticks, strict=True)]
-    places = np.cumsum([0, *widths])
-    figure = Figure(figsize=(places[-1] + 1, 4.8), layout="constrained")
+    positions = np.cumsum([0, *widths])
+    figure = Figure(figsize=(positions[-1] + 1, 4.8), layout="constrained")
     ax = figure.subplots()
-    lines, score = _lines(info, places[:-1]), np.array(info.scores)
-    # Light ends of the colours are for poor trials, as they fade on paper.
+    lines, score = _lines(info, positions[:-1]), np.array(info.scores)
+    # Poor trials get the light end of the colour map, which is hard to see on white.
     colours = ScalarMappable(_norm(score), "cividis_r" if info.mode == "max" else "cividis")
     order = np.argsort(score if info.mode == "max" else -score, kind="stable")
     ax.add_collection(LineCollection(list(lines[order]), colors=colours.to_rgba(score[order]),
                                      linewidths=1.3, alpha=0.85))  # fmt: skip
-    for place, axis, marks in zip(places[:-1], info.axes, ticks, strict=True):
-        _draw_axis(ax, place, axis, marks)
-    ax.set_xlim(-0.1, places[-1])
+    for position, axis, marks in zip(positions[:-1], info.axes, ticks, strict=True):
+        _draw_axis(ax, position, axis, marks)
+    ax.set_xlim(-0.1, positions[-1])
     ax.set_ylim(NOT_USED - 0.1, 1.05)
     ax.set_axis_off()
     figure.colorbar(colours, ax=ax, label=info.label, pad=0.02, fraction=0.05, aspect=30)
@@ -89,53 +91,53 @@ def plot_parallel(info: ParallelInfo) -> Figure:
 
 
 def _width(axis: ParameterAxis, ticks: Mapping[float, str]) -> float:
-    """Inches from an axis to the next, enough for its words, which stand to its right."""
+    """Return the distance to the next axis in inches, enough for the texts to the right."""
     return max(0.8, 0.075 * max(map(len, [axis.name, axis.notes, *ticks.values()])))
 
 
-def _lines(info: ParallelInfo, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners of every trial's line, trials×axes×2: place of the axis, and height from 0 to 1."""
+def _lines(info: ParallelInfo, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the vertices of the lines, trials×axes×2: position of the axis, height in 0..1."""
     heights = np.stack([axis.heights(axis.positions) for axis in info.axes], axis=1)
     heights = np.where(np.isnan(heights), NOT_USED, heights)
-    return np.stack([np.broadcast_to(places, heights.shape), heights], axis=2)
+    return np.stack([np.broadcast_to(positions, heights.shape), heights], axis=2)
 
 
 def _norm(score: NDArray[np.float64]) -> Normalize:
-    # Equal scores, as of a single trial, still need a range.
+    # Equal scores, e.g. of a single trial, still need a non-empty range.
     margin = 0.0 if np.ptp(score) else 0.01 * abs(score[0]) or 0.01
     return Normalize(score.min() - margin, score.max() + margin)
 
 
-def _draw_axis(ax: Axes, place: float, axis: ParameterAxis, ticks: Mapping[float, str]) -> None:
+def _draw_axis(ax: Axes, position: float, axis: ParameterAxis, ticks: Mapping[float, str]) -> None:
     behind = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
-    ax.plot([place, place], [0, 1], color="black", linewidth=0.8)
-    ax.text(place, 1.05, f"{axis.name}\n{axis.notes}", va="bottom", fontsize=8.5)
+    ax.plot([position, position], [0, 1], color="black", linewidth=0.8)
+    ax.text(position, 1.05, f"{axis.name}\n{axis.notes}", va="bottom", fontsize=8.5)
     for height, text in zip(axis.heights(list(ticks)), ticks.values(), strict=True):
-        ax.plot([place, place + 0.04], [height, height], color="black", linewidth=0.8)
-        ax.text(place + 0.06, height, text, va="center", fontsize=7.5, bbox=behind)
+        ax.plot([position, position + 0.04], [height, height], color="black", linewidth=0.8)
+        ax.text(position + 0.06, height, text, va="center", fontsize=7.5, bbox=behind)
     if np.isnan(axis.positions).any():
-        ax.plot(place, NOT_USED, "o", color="white", markeredgecolor="black", markersize=4)
-        ax.text(place, NOT_USED - 0.03, "not used", ha="center", va="top", fontsize=7.5)
+        ax.plot(position, NOT_USED, "o", color="white", markeredgecolor="black", markersize=4)
+        ax.text(position, NOT_USED - 0.03, "not used", ha="center", va="top", fontsize=7.5)
 
 
 @dataclass(frozen=True)
 class SlicesInfo:
-    """Score against each parameter."""
+    """Data of the slice plot: score against each parameter."""
 
     axes: list[ParameterAxis]
-    """A panel each; categories are spread a little, so that trials do not hide each other."""
+    """Axes of the parameters, one panel each; categories are jittered to reduce overlap."""
     scores: list[float]
-    """One a trial."""
+    """Score of each trial."""
     statuses: list[str]
-    """One a trial."""
+    """Status of each trial."""
     label: str
-    """Of the scores."""
+    """Axis label of the scores."""
 
 
 def slices_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> SlicesInfo:
-    """Slices of all trials that have a score.
+    """Return the slices of all trials that have a score.
 
-    Args and errors are those of `parameter_axes` and `history_info`.
+    Arguments and errors are the same as for `parameter_axes` and `history_info`.
     """
     scored = trials[np.isfinite(scores(trials, objective))]
     return SlicesInfo(
@@ -147,7 +149,7 @@ def slices_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> S
 
 
 def _spread(axis: ParameterAxis) -> ParameterAxis:
-    """Shift categories by up to 0.2, evenly and always alike: multiples of the golden ratio."""
+    """Jitter categories by up to 0.2, evenly and reproducibly: multiples of the golden ratio."""
     if not axis.labels:
         return axis
     shifts = (np.arange(len(axis.positions)) * 0.618034 + 0.5) % 1 - 0.5
@@ -155,7 +157,7 @@ def _spread(axis: ParameterAxis) -> ParameterAxis:
 
 
 def plot_slices(info: SlicesInfo) -> Figure:
-    """Draw a panel a parameter, four in a row, with the number of trials that have it."""
+    """Draw one panel per parameter, four per row, with the number of trials that have it."""
     if not info.axes:
         return message_figure("no trial has a score yet")
     columns = min(4, len(info.axes))
@@ -193,6 +195,6 @@ def _draw_slice(ax: Axes, axis: ParameterAxis, info: SlicesInfo) -> None:
                   rotation=35 if crowded else 0, ha="right" if crowded else "center")  # fmt: skip
     if axis.labels:
         ax.set_xlim(-0.5, len(axis.labels) - 0.5)
-    share = "" if has.all() else f"in {has.sum()} of {len(x)} trials"
-    ax.set_xlabel(" ".join(filter(None, [axis.name, axis.notes, share])))
+    number = "" if has.all() else f"in {has.sum()} of {len(x)} trials"
+    ax.set_xlabel(" ".join(filter(None, [axis.name, axis.notes, number])))
     finish_axes(ax)

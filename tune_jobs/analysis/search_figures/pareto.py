@@ -1,4 +1,4 @@
-"""Two objectives at once: the trials that no other trial beats in both, and their figure."""
+"""Pareto front of the trials, and its figure for two objectives."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tune_jobs.analysis.style import COLOURS, GREY, Points, finish_axes, message
 
 
 def pareto_front(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> pd.DataFrame:
-    """The trials that no other trial dominates, sorted by the first objective, low to high.
+    """Return the trials that no other trial dominates, in ascending order of the first objective.
 
-    A trial dominates another where it is at least as good in every objective and better in one
+    A trial dominates another if it is at least as good in every objective and better in one
     (Deb 2001, Multi-Objective Optimization Using Evolutionary Algorithms, section 2.4). Equal
     trials do not dominate each other, so all of them are kept; a trial that lacks a finite value
     is left out.
 
     Args:
-        trials: one row a trial.
+        trials: one row per trial.
         objectives: column of `trials` -> whether "min" or "max" of it is better.
 
     Raises:
@@ -34,7 +34,7 @@ def pareto_front(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> pd.Dat
     for objective, mode in objectives.items():
         check_mode(objective, mode)
     signs = [1 if mode == "min" else -1 for mode in objectives.values()]
-    # n×k, low is good.
+    # trials × objectives, lower is better
     costs = np.stack([scores(trials, objective) for objective in objectives], axis=1) * signs
     finite = np.isfinite(costs).all(axis=1)
     costs = costs[finite]
@@ -47,35 +47,37 @@ def pareto_front(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> pd.Dat
 
 @dataclass(frozen=True)
 class ParetoInfo:
-    """All trials by two objectives, and the front."""
+    """Data of the Pareto figure of two objectives."""
 
     others: Points
-    """Trials that another one dominates."""
+    """Objectives of the dominated trials."""
     front: Points
+    """Objectives of the trials on the front."""
     names: list[str]
-    """Of the trials of the front."""
+    """Names of the trials on the front."""
     step: Literal["pre", "post"]
-    """Where the line of the front turns, so that it bounds what is dominated."""
+    """Side of the steps of the front line, so that it bounds the dominated region."""
     labels: tuple[str, str]
-    """Of the two axes."""
+    """Labels of the x- and y-axis."""
     log: tuple[bool, bool]
+    """Whether the x- and y-axis are logarithmic."""
 
 
 def pareto_info(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> ParetoInfo:
-    """The front of the finished and stopped trials in `load_trials()`, by two objectives.
+    """Return the Pareto front of the finished and stopped trials for two objectives.
 
-    An axis is logarithmic where its values are positive and span more than a factor of 30.
+    An axis is logarithmic if its values are positive and span more than a factor of 30.
 
     Args:
-        trials: one row a trial.
+        trials: one row per trial, as `load_trials` returns it.
         objectives: column of `trials` -> whether "min" or "max" of it is better, x then y.
 
     Raises:
-        InputError: there are not two objectives, `trials` has no such column, or a mode is
+        InputError: the number of objectives is not two, `trials` has no such column, or a mode is
             neither "min" nor "max".
     """
     if len(objectives) != 2:
-        raise InputError(f"objectives {list(objectives)} must be two: one an axis")
+        raise InputError(f"objectives {list(objectives)} must be two, one per axis")
     x, y = objectives
     ended = trials[trials["status"].isin(SCORED)].reset_index(drop=True)
     front = pareto_front(ended, objectives)
@@ -92,7 +94,7 @@ def pareto_info(trials: pd.DataFrame, objectives: Mapping[str, Mode]) -> ParetoI
 
 
 def plot_pareto(info: ParetoInfo) -> Figure:
-    """Draw all trials, and the front as a step line, numbered; a key at the side names them."""
+    """Draw all trials, and the front as a numbered step line with a key of trial names."""
     if not info.names:
         return message_figure("no finished or stopped trial has both scores")
     figure = Figure(figsize=(7.6, max(4, 0.17 * len(info.names) + 1)), layout="constrained")
@@ -102,10 +104,10 @@ def plot_pareto(info: ParetoInfo) -> Figure:
     ax.step(info.front.x, info.front.y, where=info.step, color=COLOURS[0], linewidth=1)
     ax.plot(info.front.x, info.front.y, "o", color=COLOURS[0], markersize=10.5,
             markeredgecolor="white", label="Pareto front")  # fmt: skip
-    # Names would overlap where the front is crowded, numbers only rise along it.
-    for i, place in enumerate(zip(info.front.x, info.front.y, strict=True)):
+    # Trial names would overlap where the front is crowded; numbers increase along it.
+    for i, point in enumerate(zip(info.front.x, info.front.y, strict=True)):
         ax.annotate(
-            str(i + 1), place, ha="center", va="center_baseline", color="white", fontsize=6.5
+            str(i + 1), point, ha="center", va="center_baseline", color="white", fontsize=6.5
         )
     key = "\n".join(f"{i + 1:>3} {name}" for i, name in enumerate(info.names))
     ax.text(1.02, 1, key, transform=ax.transAxes, va="top", fontsize=8, linespacing=1.4)

@@ -20,7 +20,7 @@ from tune_jobs.analysis.comparison.statistics import (
 
 
 @pytest.mark.parametrize(
-    ("right", "images", "interval"),
+    ("correct", "images", "interval"),
     [
         (81, 263, (0.2553, 0.3662)),
         (15, 148, (0.0624, 0.1605)),
@@ -28,8 +28,8 @@ from tune_jobs.analysis.comparison.statistics import (
         (1, 29, (0.0061, 0.1718)),
     ],
 )
-def test_wilson_is_that_of_newcombe_1998(right, images, interval):
-    assert wilson(right, images) == pytest.approx(interval, abs=5e-5)
+def test_wilson_is_that_of_newcombe_1998(correct, images, interval):
+    assert wilson(correct, images) == pytest.approx(interval, abs=5e-5)
 
 
 @pytest.mark.parametrize(("accuracy", "images"), [(0.74, 10_000), (0.97, 360), (0.5, 100)])
@@ -42,7 +42,7 @@ def test_wilson_covers_the_truth_95_times_in_100(accuracy, images):
 
 
 def table(n11, n12, n21, n22):
-    """The images of a paired two by two table: which the first and the second have right."""
+    """Which images of a paired 2×2 table the first and the second model classify correctly."""
     first = np.repeat([True, True, False, False], [n11, n12, n21, n22])
     second = np.repeat([True, False, True, False], [n11, n12, n21, n22])
     return first, second
@@ -54,7 +54,7 @@ def test_the_paired_test_is_that_of_fagerland_2014():
     assert test.difference == pytest.approx(-6 / 21)
     assert test.p == pytest.approx(0.0703, abs=5e-5)
     assert test.interval == pytest.approx((-0.508, -0.013), abs=5e-4)
-    assert (test.only_first, test.only_second, test.separable) == (1, 7, False)
+    assert (test.only_first, test.only_second, test.significant) == (1, 7, False)
 
 
 def test_holm_is_that_of_a_worked_example(monkeypatch):
@@ -68,13 +68,13 @@ def test_holm_is_that_of_a_worked_example(monkeypatch):
     monkeypatch.setattr(contingency_tables, "mcnemar", lambda *_, **__: Result())
     tests = paired_tests([table(5, 1, 2, 3)] * 4)
     assert [test.adjusted_p for test in tests] == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert [test.separable for test in tests] == [True, False, False, True]
+    assert [test.significant for test in tests] == [True, False, False, True]
 
 
-def test_models_that_agree_are_not_separable():
-    right = np.array([True, False, True])
-    (test,) = paired_tests([(right, right)])
-    assert (test.difference, test.p, test.separable) == (0, 1, False)
+def test_models_that_agree_do_not_differ_significantly():
+    correct = np.array([True, False, True])
+    (test,) = paired_tests([(correct, correct)])
+    assert (test.difference, test.p, test.significant) == (0, 1, False)
     assert paired_tests([]) == []
 
 
@@ -114,7 +114,7 @@ def test_the_smallest_difference_is_found_four_times_in_five(discordant, images)
     assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.8, abs=0.05)
 
 
-def test_more_pairs_and_fewer_images_separate_less():
+def test_more_pairs_and_fewer_images_have_less_power():
     assert smallest_difference(0.2, 10_000) < smallest_difference(0.2, 10_000, tests=6)
     assert smallest_difference(0.2, 10_000) < smallest_difference(0.2, 1000)
     assert smallest_difference(0, 3) == 1
@@ -190,15 +190,15 @@ def test_seed_variance_and_test_variance_are_told_apart():
     # Seeds move the accuracy by 2 points; images are as hard as they are for all of them.
     hard = generator.beta(3, 1, 2000)
     shifts = generator.normal(0, 0.02, 40)
-    right = generator.random((40, 2000)) < np.clip(hard + shifts[:, None], 0, 1)
-    spread = seed_spread(right)
-    assert spread.mean == pytest.approx(right.mean())
+    correct = generator.random((40, 2000)) < np.clip(hard + shifts[:, None], 0, 1)
+    spread = seed_spread(correct)
+    assert spread.mean == pytest.approx(correct.mean())
     assert spread.deviation == pytest.approx(0.02, abs=0.008)
     assert spread.seed_error == pytest.approx(spread.deviation / np.sqrt(40))
     assert spread.test_error == pytest.approx(hard.std() / np.sqrt(2000), rel=0.1)
-    same = seed_spread(np.repeat(right[:1], 3, axis=0))
+    same = seed_spread(np.repeat(correct[:1], 3, axis=0))
     assert (same.deviation, same.seed_error) == pytest.approx((0, 0), abs=1e-12)
-    assert same.test_error == pytest.approx(right[0].std(ddof=1) / np.sqrt(2000))
+    assert same.test_error == pytest.approx(correct[0].std(ddof=1) / np.sqrt(2000))
     low, high = same.interval
     assert high - low == pytest.approx(2 * 1.96 * same.test_error, rel=1e-3)
 

@@ -13,38 +13,42 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
             [("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0)],
             f"Use the {CNN}",
             [
-                f"Chosen on validation images: {CNN}. It is right on 90.00% of the 400 sealed",
-                f"It is better than {RESNET} (+20.00 points",
-                f"Custom or pretrained: {CNN}, by 20.00 points (p < 0.001).",
+                f"Chosen by validation accuracy: {CNN}. Its accuracy on the 400 sealed test "
+                "images is 90.00% (95% confidence interval ",
+                f"It is significantly better than {RESNET} (+20.00 percentage points, 95% CI",
+                f"Custom or pretrained: {CNN}, by 20.00 percentage points (adjusted p < 0.001).",
             ],
         ),
         (
             [("resnet18", "default", 0.9, 0), ("cnn", "none", 0.9, 4)],
-            f"Use the {RESNET}; {CNN} cannot be told apart from it",
+            f"Use the {RESNET}; its test accuracy does not differ significantly from that of {CNN}",
             [
-                f"It is not separable from {CNN} (+0.00 points",
-                "a true difference below",
-                f"Custom or pretrained: not separable, {RESNET} and {CNN} differ by 0.00 points",
+                f"Its accuracy does not differ significantly from that of {CNN} (+0.00 percentage "
+                "points",
+                "the power to detect a true difference below",
+                f"Custom or pretrained: no significant difference, {RESNET} and {CNN} differ by "
+                "0.00 percentage points",
             ],
         ),
         (
             [("cnn", "none", 0.7, 0), ("resnet18", "default", 0.9, 0)],
-            f"{CNN} was chosen, but {RESNET} did better on the test images",
+            f"{CNN} was chosen by validation accuracy, but {RESNET} is significantly better on the "
+            "test set",
             [
-                f"On the test images {RESNET} (+20.00 points",
-                "confirm it on new ones",
-                f"Custom or pretrained: {RESNET}, by 20.00 points",
+                f"On the test set, {RESNET} (+20.00 percentage points",
+                "confirm the difference on new images",
+                f"Custom or pretrained: {RESNET}, by 20.00 percentage points",
             ],
         ),
         (
             [("cnn", "none", 0.9, 0)],
-            f"{CNN} was the only kind of model compared",
-            ["stays open, as no pretrained model was compared"],
+            f"{CNN} was the only model family compared",
+            ["undecided, because no pretrained model was compared"],
         ),
         (
             [("cnn", "none", 0.9, 0), ("resnet18", "none", 0.7, 0)],
             f"Use the {CNN}",
-            ["better than resnet18 from scratch", "stays open, as no pretrained model"],
+            ["better than resnet18 from scratch", "undecided, because no pretrained model"],
         ),
     ],
 )
@@ -62,15 +66,16 @@ def test_a_cheaper_model_that_is_as_good_is_named():
     assert "times as fast" not in verdict(make_comparison(models, latencies=(1.0, 12.0)))
 
 
-def test_seeds_openings_and_copies_are_told():
+def test_seeds_openings_and_copies_are_reported():
     plain = verdict(make_comparison())
-    for words in ("retrainings", "looked at", "byte by byte"):
+    for words in ("random seeds", "opened", "Byte-identical"):
         assert words not in plain
     full = verdict(make_comparison(seeds=3, openings=3, duplicates=7))
-    assert "Over 3 retrainings with other seeds it has 89.00% on average" in full
-    assert f"beats {RESNET} in 100%" in full
-    assert "looked at 2 times before" in full
-    assert "7 of the test images are in the training or validation part too" in full
+    assert "Over 3 runs with different random seeds its mean test accuracy is 89.00%" in full
+    assert f"scores higher than {RESNET} in 100%" in full
+    assert "opened 2 times before" in full
+    copies = "Byte-identical copies of 7 of the test images are in the training or validation split"
+    assert copies in full
 
 
 def test_of_many_models_a_few_are_named():

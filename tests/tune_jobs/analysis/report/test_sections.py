@@ -58,13 +58,14 @@ def test_accuracies_and_their_intervals_are_drawn(comparison):
         assert lines[2 * i + 1].get_xdata() == pytest.approx([100 * info.accuracies[i]])
 
 
-def test_confusion_is_shares_of_each_class(comparison):
+def test_confusion_is_fractions_of_each_class(comparison):
     winner = comparison.chosen.winner
-    shares = scores.confusion_info([winner], CIFAR10).panels[winner.name]
-    np.testing.assert_allclose(shares.sum(axis=1), 1)
-    wrong = 1 - np.diag(shares)
-    np.testing.assert_allclose(wrong, shares[np.arange(10), (np.arange(10) + 1) % 10], atol=1e-12)
-    assert np.diag(shares).mean() == pytest.approx(0.9)
+    fractions = scores.confusion_info([winner], CIFAR10).panels[winner.name]
+    np.testing.assert_allclose(fractions.sum(axis=1), 1)
+    wrong = 1 - np.diag(fractions)
+    following = fractions[np.arange(10), (np.arange(10) + 1) % 10]
+    np.testing.assert_allclose(wrong, following, atol=1e-12)
+    assert np.diag(fractions).mean() == pytest.approx(0.9)
 
 
 def test_other_trials_are_in_a_fold_of_their_own(comparison):
@@ -72,10 +73,10 @@ def test_other_trials_are_in_a_fold_of_their_own(comparison):
     assert [row[0] for row in fold.blocks[0].rows] == [s.name for s in comparison.trials]
 
 
-def test_differences_say_which_are_separable(comparison):
+def test_differences_say_which_are_significant(comparison):
     info = significance.differences_info(comparison)
     assert info.differences == pytest.approx([0.2, 0, -0.2])
-    assert info.separable == [True, False, True]
+    assert info.significant == [True, False, True]
     assert significance.section(make_comparison([("cnn", "none", 0.9, 0)])) is None
 
 
@@ -101,9 +102,9 @@ def test_dollars_have_a_column_where_a_price_was_given(comparison):
     def header(comparison):
         return tables(costs.section(comparison))[1].header
 
-    assert "dollars" not in header(comparison)
+    assert "cost" not in header(comparison)
     priced = [dataclasses.replace(c, dollars=1.5) for c in comparison.contestants]
-    assert "dollars" in header(dataclasses.replace(comparison, contestants=priced))
+    assert "cost" in header(dataclasses.replace(comparison, contestants=priced))
 
 
 def test_a_model_has_its_colour_in_every_figure():
@@ -120,13 +121,13 @@ def test_mistakes_are_the_surest_ones(comparison):
     assert len(mistakes) == error_analysis.MISTAKES
     sure = [mistake.confidence for mistake in mistakes]
     assert sure == sorted(sure, reverse=True)
-    assert sure[0] == pytest.approx(winner.confidence[~winner.right].max())
+    assert sure[0] == pytest.approx(winner.confidence[~winner.correct].max())
     for mistake in mistakes:
         image = mistake.index - 1000
-        assert not winner.right[image]
+        assert not winner.correct[image]
         assert (mistake.image == comparison.test_set.images[image]).all()
         follower = (CIFAR10.index(mistake.label) + 1) % 10
-        assert mistake.taken_for == CIFAR10[follower]
+        assert mistake.predicted == CIFAR10[follower]
 
 
 def test_errors_overlap_as_counted(comparison):
@@ -171,15 +172,18 @@ def test_only_trainings_like_the_reports_stand_beside_it(settings, expected):
 
 
 def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
-    table = next(t for t in tables(training.section(comparison)) if t.header[-2:] == ("report",
-                 "difference") and t.header[0] == "run")  # fmt: skip
+    table = next(
+        table
+        for table in tables(training.section(comparison))
+        if table.header[0] == "run" and table.header[-2:] == ("student report", "difference")
+    )
     mine = {row[2]: row[3:] for row in table.rows if row[:2] == ("lr-grid", "best")}
-    assert mine["test accuracy"] == ("90.00%", "74.14%", "+15.86 points")
+    assert mine["test accuracy"] == ("90.00%", "74.14%", "+15.86 pp")
     assert mine["final training loss"] == ("0.6667", "1.7022", "−1.0355")
     assert set(mine) == {"final training loss", "final validation loss", "test accuracy",
                          "weighted precision", "weighted recall"}  # fmt: skip
     layers = next(t for t in tables(training.section(comparison)) if "layer" in t.header[0])
-    assert layers.rows[-1] == ("all", "390,634", "390,634", "+0")
+    assert layers.rows[-1] == ("total", "390,634", "390,634", "+0")
 
 
 def test_the_reports_curves_are_drawn_beside_ours(comparison):
@@ -199,18 +203,20 @@ def test_all_ten_rows_of_the_discussion_are_settled_or_say_why_not(comparison):
     (table,) = tables(trade_offs.section(comparison))
     assert len(table.rows) == 10
     for _, _, _, custom, pretrained, how in table.rows:
-        assert (custom == "–") == (pretrained == "–") == how.startswith("none: ")
+        assert (custom == "–") == (pretrained == "–") == how.startswith("not measured: ")
     measured = {row[0]: row[3] for row in table.rows if row[3] != "–"}
-    assert measured["Generalization"] == "95.00% in training, 90.00% in the test: −5.00"
-    assert measured["Time efficiency"] == "90.00% after 6 s of training"
+    assert measured["Generalization"] == (
+        "training accuracy 95.00%, test accuracy 90.00%: −5.00 percentage points"
+    )
+    assert measured["Time efficiency"] == "90.00% validation accuracy after 6 s of training"
     only = tables(trade_offs.section(make_comparison([("cnn", "none", 0.9, 0)])))[0]
-    assert all(row[5].startswith(("none: ", "one side only: ")) for row in only.rows)
+    assert all(row[5].startswith(("not measured: ", "one kind only: ")) for row in only.rows)
 
 
 def test_the_method_counts_openings_and_copies():
     section = method.section(make_comparison(openings=3, duplicates=2))
-    told = " ".join(block.text for block in section.blocks if isinstance(block, Text))
-    assert "looked at 3 times" in told
-    assert "2 of the test images also stand" in told
-    assert f"{IMAGES} sealed" in told
+    text = " ".join(block.text for block in section.blocks if isinstance(block, Text))
+    assert "opened 3 times" in text
+    assert "Byte-identical copies of 2 of the test images are" in text
+    assert f"{IMAGES} sealed test images" in text
     assert len(tables(section)[0].rows) == 3

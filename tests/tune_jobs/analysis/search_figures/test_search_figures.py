@@ -46,7 +46,7 @@ WIDTHS = ([8], [16], [8, 16])
 
 
 def trials_of(count, seed=0):
-    """Trials whose score is up to their rate; some stopped, one failed, one diverged at once."""
+    """Trials whose score depends on their learning rate; some stopped, one failed, one diverged."""
     random = np.random.default_rng(seed)
     status = ["stopped" if i % 3 == 1 else "finished" for i in range(count)]
     status[5:7] = ["failed", "diverged"][: len(status[5:7])]
@@ -128,7 +128,7 @@ def test_history_shows_every_score_by_its_status_and_leaves_out_what_has_none():
         "failed": [5],
     }
     assert info.unscored == 1
-    assert info.ylabel == "best validation accuracy (share)"
+    assert info.ylabel == "best validation accuracy (fraction)"
 
 
 def test_a_trial_that_failed_at_once_is_not_the_fastest():
@@ -247,9 +247,9 @@ def test_slices_spread_categories_but_not_numbers_and_always_alike():
 
 def test_importance_ranks_the_parameter_first_that_made_the_score():
     info = importance_info(trials_of(40), SPACE)
-    assert next(iter(info.shares)) == "lr"
-    assert info.shares["lr"] > 0.7
-    assert sum(info.shares.values()) == pytest.approx(1)
+    assert next(iter(info.fractions)) == "lr"
+    assert info.fractions["lr"] > 0.7
+    assert sum(info.fractions.values()) == pytest.approx(1)
     assert info.finished == 25
     assert info.left_out == ["momentum"]
     assert "momentum" in plot_importance(info).get_supxlabel()
@@ -265,7 +265,7 @@ def test_importance_ranks_the_parameter_first_that_made_the_score():
 )
 def test_importance_is_empty_where_nothing_can_be_said(trials, parameters):
     info = importance_info(trials, parameters)
-    assert info.shares == {}
+    assert info.fractions == {}
     assert "not enough finished trials" in [text.get_text() for text in plot_importance(info).texts]
 
 
@@ -324,10 +324,10 @@ def test_the_pareto_figure_names_the_trials_of_the_front():
     ("call", "words"),
     [
         (lambda t: history_info(t, mode="up"), "'up' and must be"),
-        (lambda t: history_info(t, "accuracy"), "'accuracy' is no column"),
-        (lambda t: parallel_info(t, ranges(rate=True)), "'rate' is no setting"),
+        (lambda t: history_info(t, "accuracy"), "'accuracy' is not a column"),
+        (lambda t: parallel_info(t, ranges(rate=True)), "'rate' is not a setting"),
         (lambda t: pareto_front(t, {SCORE: "most"}), "'most' and must be"),
-        (lambda t: pareto_info(t, {SCORE: "max"}), "must be two"),
+        (lambda t: pareto_info(t, {SCORE: "max"}), "must be two, one per axis"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, words):

@@ -1,4 +1,4 @@
-"""What each model costs to use and to find, and which ones no other beats in both."""
+"""Inference and search costs of each model, and the Pareto fronts of accuracy and cost."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ from tune_jobs.analysis.style import GREY, finish_axes, model_styles
 
 COSTS: dict[str, Callable[[Contestant], float]] = {
     "parameters": lambda c: c.parameters,
-    "MACs an image": lambda c: c.costs.macs,
-    "latency of one image (ms)": lambda c: c.costs.latency_p50_ms,
-    "training of all trials (s)": lambda c: c.search_seconds,
+    "MACs per image": lambda c: c.costs.macs,
+    "latency per image, median (ms)": lambda c: c.costs.latency_p50_ms,
+    "training time of all trials (s)": lambda c: c.search_seconds,
 }
-"""Axis -> what it shows of a contestant; less is better."""
+"""Axis label -> cost of a contestant; lower is better."""
 
 
 @dataclass(frozen=True)
 class CostInfo:
-    """Accuracy against each cost, a panel a cost."""
+    """Data of the figure of accuracy against each cost, one panel per cost."""
 
     names: list[str]
+    """Names of the contestants."""
     accuracies: list[float]
+    """Test accuracy of each contestant, in 0..1."""
     intervals: list[Interval]
+    """95% confidence interval of each accuracy."""
     costs: dict[str, list[float]]
-    """Axis -> a value a contestant."""
+    """Axis label -> cost of each contestant."""
     fronts: dict[str, list[str]]
-    """Axis -> contestants that no other beats in accuracy and this cost, the cheapest first."""
+    """Axis label -> Pareto-optimal contestants in accuracy and this cost, the cheapest first."""
     ylabel: str = "test accuracy (%)"
+    """Label of the y-axes."""
 
 
 def cost_info(comparison: Comparison) -> CostInfo:
-    """What accuracy and costs are drawn from."""
+    """Return the data of the figure of accuracy against costs."""
     contestants = comparison.contestants
     accuracies = [c.winner.accuracy for c in contestants]
     names = [c.name for c in contestants]
@@ -55,13 +59,13 @@ def cost_info(comparison: Comparison) -> CostInfo:
 
 
 def plot_costs(info: CostInfo) -> Figure:
-    """Draw the panels two in a row, on logarithmic axes; a line joins the front."""
+    """Draw the panels, two per row, with logarithmic cost axes; a line joins the Pareto front."""
     figure = Figure(figsize=(6.8, 5), layout="constrained")
     axes = figure.subplots(2, 2, sharey=True)
     styles = model_styles(info.names)
-    place = {name: i for i, name in enumerate(info.names)}
+    index = {name: i for i, name in enumerate(info.names)}
     for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=True):
-        front = [place[name] for name in info.fronts[axis]]
+        front = [index[name] for name in info.fronts[axis]]
         ax.step(
             [values[i] for i in front], [100 * info.accuracies[i] for i in front],
             where="post", color=GREY, linewidth=1, zorder=1,
@@ -83,20 +87,20 @@ def plot_costs(info: CostInfo) -> Figure:
 
 
 def _plain_log_axis(ax: Axes, values: list[float]) -> None:
-    """Ticks such as 20,000: powers would need the markup of formulas, which is off in reports."""
+    """Label ticks as in 20,000: powers of ten need math text, which is disabled in reports."""
     low, high = min(values), max(values)
     ax.set_xlim(low / 1.8, high * 1.8)
-    wide = high > 30 * low
-    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    decades = high > 30 * low
+    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if decades else (1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda value, _: count(value) if value >= 1000 else f"{value:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(labelsize=8)
 
 
 def section(comparison: Comparison) -> Section:
-    """Costs of use, then of search, then parameters by layer."""
+    """Return the section: inference costs, search costs, then parameters per layer."""
     contestants, info = comparison.contestants, cost_info(comparison)
-    use = [
+    inference = [
         (
             c.name,
             percent(c.winner.accuracy),
@@ -120,29 +124,31 @@ def section(comparison: Comparison) -> Section:
         )
         for c in contestants
     ]
-    unbeaten = "; ".join(f"{axis}: {listed(names)}" for axis, names in info.fronts.items())
+    optimal = "; ".join(f"for {axis}, {listed(names)}" for axis, names in info.fronts.items())
     blocks: list[Block] = [
         Text(
-            "Multiply-accumulates are those of matrix products and convolutions "
-            "(torch's FlopCounterMode). Latency is of one image, throughput at batch 256, both in "
-            f"fp32 on {comparison.facts['device']}, of images that are prepared already. Training "
-            "ran on the machines of the runs; the features of probes, and the epochs that a "
-            "population dropped when it copied, are not in it."
+            "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
+            "torch's FlopCounterMode. Latency is for one image and throughput at batch size 256, "
+            f"both in fp32 on {comparison.facts['device']}, for preprocessed images. Training "
+            "times were measured on the nodes of each run; they exclude computing the backbone "
+            "features of probes and the epochs that population-based training discarded when a "
+            "trial copied another one."
         ),
         Picture(
             "costs",
             plot_costs(info),
-            f"Test accuracy against four costs. Not beaten in accuracy and cost, {unbeaten}",
-            "Up and left is better. The line joins the models that no other beats in both.",
+            f"Test accuracy against four costs. Pareto-optimal models: {optimal}",
+            "Up and left is better. The line is the Pareto front: the models that no other model "
+            "beats in both accuracy and cost.",
         ),
-        Table(("model", "test accuracy", "parameters", "MACs", "latency, median", "latency, p95",
-               "images/s"), use, strong=0),
-        Table(("model", "training of the winner", "peak memory", "trials", "training of all",
-               *(("dollars",) if priced else ())), search, strong=0),
+        Table(("model", "test accuracy", "parameters", "MACs", "median latency", "p95 latency",
+               "images/s"), inference, strong=0),
+        Table(("model", "training time of the winner", "peak memory", "trials",
+               "training time of all trials", *(("cost",) if priced else ())), search, strong=0),
     ]  # fmt: skip
     blocks += [
         Fold(
-            f"{c.name}: parameters by layer",
+            f"{c.name}: parameters per layer",
             [Table(("layer", "parameters"), [(name, f"{n:,}") for name, n in c.layers.items()])],
         )
         for c in contestants

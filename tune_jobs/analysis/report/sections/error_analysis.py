@@ -1,4 +1,4 @@
-"""Where the models differ: which images, which classes, and what is mistaken for what."""
+"""Error analysis: overlap of errors, scores per class, confused classes, misclassifications."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Tabl
 from tune_jobs.analysis.style import finish_axes, model_styles
 
 MISTAKES = 12
+"""Misclassified images shown per model."""
 CONFUSED_PAIRS = 5
+"""Most confused pairs of classes listed per model."""
 MOST_CLASSES = 40
-"""That a figure has a row for."""
+"""Maximum number of classes in a figure."""
 
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """F1 of each class by each contestant."""
+    """Data of the figure of F1 scores per class and contestant."""
 
     names: list[str]
+    """Names of the contestants."""
     classes: list[str]
+    """Names of the classes, the lowest F1 score of the chosen model first."""
     f1: NDArray[np.float64]
-    """Contestants × classes."""
-    xlabel: str = "F1 of the class (%)"
+    """F1 scores, contestants × classes, float64, in 0..1."""
+    xlabel: str = "F1 score of the class (%)"
+    """Label of the x-axis."""
 
 
 def class_info(comparison: Comparison) -> ClassInfo:
-    """Scores of the classes, those that the chosen model finds hardest first."""
+    """Return the F1 scores per class, the lowest of the chosen model first."""
     scores = np.stack([class_scores(c.winner.confusion)[:, 2] for c in comparison.contestants])
     images = comparison.chosen.winner.confusion.sum(axis=1)
-    there = np.flatnonzero(images)  # a class without an image is not a hard one
-    order = there[np.argsort(scores[0, there], kind="stable")][:MOST_CLASSES]
+    present = np.flatnonzero(images)  # a class without images has no score
+    order = present[np.argsort(scores[0, present], kind="stable")][:MOST_CLASSES]
     return ClassInfo(
         [contestant.name for contestant in comparison.contestants],
         [comparison.test_set.classes[i] for i in order],
@@ -48,7 +53,7 @@ def class_info(comparison: Comparison) -> ClassInfo:
 
 
 def plot_classes(info: ClassInfo) -> Figure:
-    """Draw a row a class, a marker a model."""
+    """Draw one row per class and one marker per model."""
     figure = Figure(figsize=(5.4, 1.2 + 0.27 * len(info.classes)), layout="constrained")
     ax = figure.subplots()
     rows = np.arange(len(info.classes))
@@ -67,22 +72,24 @@ def plot_classes(info: ClassInfo) -> Figure:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that a model has wrong."""
+    """A misclassified image."""
 
     image: Images
-    """H×W×3."""
+    """Image, H×W×3, uint8."""
     index: int
-    """In the dataset."""
+    """Index of the image in the dataset."""
     label: str
-    taken_for: str
+    """Name of the true class."""
+    predicted: str
+    """Name of the predicted class."""
     confidence: float
-    """Probability of what it was taken for."""
+    """Probability of the predicted class, in 0..1."""
 
 
 def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
-    """The mistakes that a model is most sure of, the surest first."""
-    wrong = np.flatnonzero(~scored.right)
-    surest = wrong[np.argsort(-scored.confidence[wrong], kind="stable")[:MISTAKES]]
+    """Return the misclassifications of a model with the highest confidence, highest first."""
+    wrong = np.flatnonzero(~scored.correct)
+    confident = wrong[np.argsort(-scored.confidence[wrong], kind="stable")[:MISTAKES]]
     return [
         Mistake(
             test.images[i],
@@ -91,12 +98,12 @@ def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
             test.classes[scored.predicted[i]],
             float(scored.confidence[i]),
         )
-        for i in surest
+        for i in confident
     ]
 
 
 def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
-    """Draw the images, four in a row, with what they are and what they were taken for."""
+    """Draw the images, four per row, with their true and predicted classes."""
     rows = -(-len(mistakes) // 4)
     figure = Figure(figsize=(6.4, 2 * rows), layout="constrained")
     axes = figure.subplots(rows, 4, squeeze=False)
@@ -104,23 +111,23 @@ def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
         ax.set_axis_off()
     for ax, mistake in zip(axes.flat, mistakes, strict=False):
         ax.imshow(mistake.image, interpolation="nearest")
-        title = f"{shortened(mistake.label, 14)}\n→ {shortened(mistake.taken_for, 14)}"
+        title = f"{shortened(mistake.label, 14)}\n→ {shortened(mistake.predicted, 14)}"
         ax.set_title(f"{title} {mistake.confidence:.0%}", fontsize=8)
     return figure
 
 
 def overlap_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Of each two contestants: images that both have wrong, and that one alone has."""
+    """Return, per pair of contestants, the errors of both and of one alone, and their overlap."""
     rows: list[tuple[str, ...]] = []
     for a, b in combinations((c.winner for c in comparison.contestants), 2):
-        both, either = int((~a.right & ~b.right).sum()), int((~a.right | ~b.right).sum())
+        both, either = int((~a.correct & ~b.correct).sum()), int((~a.correct | ~b.correct).sum())
         rows.append(
             (
                 a.name,
                 b.name,
                 f"{both:,}",
-                f"{int((~a.right & b.right).sum()):,}",
-                f"{int((a.right & ~b.right).sum()):,}",
+                f"{int((~a.correct & b.correct).sum()):,}",
+                f"{int((a.correct & ~b.correct).sum()):,}",
                 percent(both / either) if either else "no errors",
             )
         )
@@ -128,19 +135,19 @@ def overlap_rows(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def confused_rows(scored: Scored, classes: Sequence[str]) -> list[tuple[str, ...]]:
-    """The pairs of classes that a model mixes up most, in either direction."""
+    """Return the pairs of classes that a model confuses most often, in either direction."""
     wrong = scored.confusion - np.diag(np.diag(scored.confusion))
-    mixed = np.triu(wrong + wrong.T)
-    most = np.argsort(-mixed, axis=None, kind="stable")[:CONFUSED_PAIRS]
+    both_ways = np.triu(wrong + wrong.T)
+    most = np.argsort(-both_ways, axis=None, kind="stable")[:CONFUSED_PAIRS]
     return [
         (scored.name, classes[i], classes[j], f"{wrong[i, j]:,}", f"{wrong[j, i]:,}")
-        for i, j in zip(*np.unravel_index(most, mixed.shape), strict=True)
-        if mixed[i, j]
+        for i, j in zip(*np.unravel_index(most, both_ways.shape), strict=True)
+        if both_ways[i, j]
     ]
 
 
 def class_table(scored: Scored, classes: Sequence[str]) -> Table:
-    """Precision, recall and F1 of each class."""
+    """Return the table of precision, recall and F1 per class."""
     rows = [
         (name, f"{images:,}", *(f"{score:.4f}" for score in scores))
         for name, images, scores in zip(
@@ -151,34 +158,37 @@ def class_table(scored: Scored, classes: Sequence[str]) -> Table:
 
 
 def section(comparison: Comparison) -> Section:
-    """Overlap of errors, classes, confused pairs, and the mistakes themselves."""
+    """Return the section: overlap of errors, classes, confused classes and misclassifications."""
     winners = [contestant.winner for contestant in comparison.contestants]
-    classes, right = comparison.test_set.classes, np.stack([w.right for w in winners])
+    classes, correct = comparison.test_set.classes, np.stack([w.correct for w in winners])
     blocks: list[Block] = []
     if len(winners) > 1:
-        all_wrong, any_right = int((~right).all(axis=0).sum()), right.any(axis=0).mean()
+        all_wrong, any_correct = int((~correct).all(axis=0).sum()), correct.any(axis=0).mean()
         blocks += [
             Text(
-                f"{all_wrong:,} of the {right.shape[1]:,} images are wrong for every model; "
-                f"choosing the right model for each image would reach {percent(any_right)}."
+                f"{all_wrong:,} of the {correct.shape[1]:,} images are misclassified by every "
+                "model; an oracle that picks the best model for each image would reach an accuracy "
+                f"of {percent(any_correct)}."
             ),
             Table(("first", "second", "both wrong", "only first wrong", "only second wrong",
-                   "overlap of errors"), overlap_rows(comparison), left=frozenset({0, 1})),
+                   "overlap of errors (Jaccard index)"), overlap_rows(comparison),
+                  left=frozenset({0, 1})),
         ]  # fmt: skip
     info = class_info(comparison)
-    hardest = [f"{name} {percent(f1)}" for name, f1 in zip(info.classes, info.f1[0], strict=True)]
-    of_many = f"; of {len(classes)}, the {MOST_CLASSES} hardest" * (len(classes) > MOST_CLASSES)
+    lowest = [f"{name} {percent(f1)}" for name, f1 in zip(info.classes, info.f1[0], strict=True)]
+    of_many = f"; {MOST_CLASSES} of {len(classes)} classes are shown" * (
+        len(classes) > MOST_CLASSES
+    )
     blocks += [
         Picture(
             "classes",
             plot_classes(info),
-            f"F1 of the classes by each model; of {info.names[0]}: " + ", ".join(hardest),
-            f"The class that {info.names[0]} finds hardest is at the top{of_many}.",
+            f"F1 score of each class by model; {info.names[0]}: " + ", ".join(lowest),
+            f"Classes are sorted by the F1 score of {info.names[0]}, lowest at the top{of_many}.",
         ),
     ]  # fmt: skip
     if confused := [row for winner in winners for row in confused_rows(winner, classes)]:
-        header = ("model", "class", "and class", "first taken for second",
-                  "second taken for first")  # fmt: skip
+        header = ("model", "class A", "class B", "A predicted as B", "B predicted as A")
         blocks.append(Table(header, confused, left=frozenset({0, 1, 2})))
     for i, winner in enumerate(winners):
         mistakes = mistakes_info(winner, comparison.test_set)
@@ -186,14 +196,18 @@ def section(comparison: Comparison) -> Section:
             picture = Picture(
                 f"mistakes-{i + 1}",
                 plot_mistakes(mistakes),
-                f"The mistakes that {winner.name} is most sure of: "
-                + "; ".join(f"{m.label} taken for {m.taken_for}" for m in mistakes),
-                f"The mistakes that {winner.name} is most sure of: what the image is, what it was "
-                "taken for, and with which probability.",
+                f"Most confident misclassifications of {winner.name}: "
+                + "; ".join(f"{m.label} predicted as {m.predicted}" for m in mistakes),
+                f"Most confident misclassifications of {winner.name}: true class → predicted class "
+                "and its probability.",
             )
-            blocks.append(picture if i == 0 else Fold(f"{winner.name}: mistakes", [picture]))
+            blocks.append(
+                picture
+                if i == 0
+                else Fold(f"{winner.name}: most confident misclassifications", [picture])
+            )
     blocks += [
-        Fold(f"{winner.name}: scores of each class", [class_table(winner, classes)])
+        Fold(f"{winner.name}: scores per class", [class_table(winner, classes)])
         for winner in winners
     ]
-    return Section("Where they differ", blocks)
+    return Section("Error analysis", blocks)

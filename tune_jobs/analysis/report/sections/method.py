@@ -1,4 +1,4 @@
-"""What was compared, on which images, how often these were looked at, and how to repeat it."""
+"""Method: the runs, the images, the openings of the test set, and how to reproduce it all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from tune_jobs.analysis.formatting import listed, moment
 from tune_jobs.analysis.report.blocks import Fold, Section, Table, Text
 
 MOST_NAMED = 8
-"""Trials that a sentence names."""
+"""Maximum number of trials that a sentence names."""
+
+
+def _named(trials: list[str]) -> str:
+    """Return the first names of a list in parentheses, or nothing for an empty list."""
+    if not trials:
+        return ""
+    return f" ({listed(trials[:MOST_NAMED])}{', …' if len(trials) > MOST_NAMED else ''})"
 
 
 def section(comparison: Comparison) -> Section:
-    """Runs, images, the ledger of openings, and the facts of this comparison."""
+    """Return the section: images, ledger of openings, runs, and facts of this comparison."""
     record, test = comparison.runs[0].record, comparison.test_set
-    cut, times = record["split"], len(comparison.openings)
-    opened = "once, for this comparison" if times == 1 else f"{times} times, this one included"
+    split, times = record["split"], len(comparison.openings)
+    opened = (
+        "once, for this comparison" if times == 1 else f"{times} times, including this comparison"
+    )
     runs = [
         (run.name, run.record["job"], moment(run.record["started"]), run.record["command"],
          (run.record.get("commit") or "unknown")[:12])
@@ -30,37 +39,37 @@ def section(comparison: Comparison) -> Section:
         for entry in comparison.openings
     ]
     unfinished = [
-        f"{run.name} was not finished when it was compared; {len(run.unfinished)} of its trials "
-        f"were open{': ' if run.unfinished else ''}{listed(run.unfinished[:MOST_NAMED])}"
-        f"{', …' if len(run.unfinished) > MOST_NAMED else ''}."
+        f"Run {run.name} was not finished when it was compared; unfinished trials: "
+        f"{len(run.unfinished)}{_named(run.unfinished)}."
         for run in comparison.runs
         if run.unfinished or run.record["status"] != "finished"
     ]
     leak = (
-        f"{test.duplicates:,} of the test images also stand in the training or validation part, "
-        "byte by byte."
+        f"Byte-identical copies of {test.duplicates:,} of the test images are in the training or "
+        "validation split."
         if test.duplicates
-        else "None of the test images stands in the training or validation part, byte by byte."
+        else "No test image has a byte-identical copy in the training or validation split."
     )
     return Section(
-        "How this was done",
+        "Method",
         [
             Text(
-                f"{comparison.dataset}: {cut['train']:,} images to train on, "
-                f"{cut['validation']:,} to choose with, {cut['test']:,} sealed for the test. "
-                f"Fingerprint of the images {test.source_fingerprint}, of the cut "
-                f"{test.split_fingerprint}. {leak}"
+                f"{comparison.dataset}: {split['train']:,} training images, "
+                f"{split['validation']:,} validation images (for model selection) and "
+                f"{split['test']:,} sealed test images. Fingerprint of the images: "
+                f"{test.source_fingerprint}; of the split: {test.split_fingerprint}. {leak}"
             ),
-            Text(f"The test images have been looked at {opened}, as the ledger beside the runs has "
-                 "it."),
-            Table(("when (UTC)", "models", "images", "command"), openings,
+            Text(
+                f"The test set has been opened {opened}, according to the ledger beside the runs."
+            ),
+            Table(("opened (UTC)", "models", "images", "command"), openings,
                   left=frozenset({0, 3})),
             *map(Text, unfinished),
             Table(("run", "job", "started (UTC)", "command", "commit"), runs,
                   left=frozenset(range(5))),
             Fold(
-                "To repeat it",
-                [Table(("what", "value"), list(comparison.facts.items()), left=frozenset({0, 1}))],
+                "How to reproduce this comparison",
+                [Table(("item", "value"), list(comparison.facts.items()), left=frozenset({0, 1}))],
             ),
         ],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scores on the sealed test images, with intervals, and the confusion matrices."""
+"""Test-set scores with confidence intervals, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.statistics import Interval
+from tune_jobs.analysis.comparison.statistics import DRAWS, Interval
 from tune_jobs.analysis.formatting import percent, shortened, with_interval
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
 from tune_jobs.run_folder.schema import SCORE
 
 MOST_NUMBERED = 12
-"""Classes that a confusion matrix has numbers for."""
+"""Maximum number of classes for which a confusion matrix shows numbers and all labels."""
 MOST_MATRICES = 20
+"""Maximum number of confusion matrices of other trials."""
 
 
 @dataclass(frozen=True)
 class AccuracyInfo:
-    """Test accuracy of every contestant, the chosen one first."""
+    """Data of the figure of test accuracies, the chosen contestant first."""
 
     names: list[str]
+    """Names of the contestants."""
     accuracies: list[float]
+    """Test accuracy of each contestant, in 0..1."""
     intervals: list[Interval]
-    xlabel: str = "test accuracy (%), 95% interval"
+    """95% confidence interval of each accuracy."""
+    xlabel: str = "test accuracy (%), 95% CI"
+    """Label of the x-axis."""
 
 
 def accuracy_info(comparison: Comparison) -> AccuracyInfo:
-    """What each contestant's accuracy is drawn from."""
+    """Return the data of the figure of test accuracies."""
     winners = [contestant.winner for contestant in comparison.contestants]
     return AccuracyInfo(
         [winner.name for winner in winners],
@@ -42,7 +47,7 @@ def accuracy_info(comparison: Comparison) -> AccuracyInfo:
 
 
 def plot_accuracy(info: AccuracyInfo) -> Figure:
-    """Draw a point and its interval a contestant."""
+    """Draw one point with its interval per contestant."""
     figure = Figure(figsize=(5.4, 0.9 + 0.38 * len(info.names)), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(info.names)
@@ -61,15 +66,16 @@ def plot_accuracy(info: AccuracyInfo) -> Figure:
 
 @dataclass(frozen=True)
 class ConfusionInfo:
-    """Shares of each class that were taken for each, a panel a model."""
+    """Data of the normalised confusion matrices, one panel per model."""
 
     panels: dict[str, NDArray[np.float64]]
-    """Model -> C×C; a row, what images are, sums to 1 where there are any."""
+    """Model -> C×C, float64; rows (true classes) with any images sum to 1."""
     classes: tuple[str, ...]
+    """Class names, in the order of rows and columns."""
 
 
 def confusion_info(scored: Sequence[Scored], classes: tuple[str, ...]) -> ConfusionInfo:
-    """Confusion matrices of models."""
+    """Return the confusion matrices of models, normalised over the true classes."""
     return ConfusionInfo(
         {s.name: s.confusion / np.maximum(s.confusion.sum(axis=1), 1)[:, None] for s in scored},
         classes,
@@ -77,14 +83,14 @@ def confusion_info(scored: Sequence[Scored], classes: tuple[str, ...]) -> Confus
 
 
 def plot_confusion(info: ConfusionInfo) -> Figure:
-    """Draw the matrices as heat maps, two in a row."""
+    """Draw the matrices as heat maps, two per row."""
     columns = min(2, len(info.panels))
     rows = -(-len(info.panels) // columns)
     figure = Figure(figsize=(4.1 * columns, 3.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for ax, (name, shares) in zip(axes.flat, info.panels.items(), strict=False):
-        # Dark on light or light on dark is readable with any colour vision, and when printed.
-        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for ax, (name, matrix) in zip(axes.flat, info.panels.items(), strict=False):
+        # A single hue is readable with any colour vision, and when printed.
+        ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         ax.set_title(shortened(name, 36), fontsize=9.5)
         few = len(info.classes) <= MOST_NUMBERED
         every = 1 if few else -(-len(info.classes) // MOST_NUMBERED)
@@ -92,13 +98,13 @@ def plot_confusion(info: ConfusionInfo) -> Figure:
         labels = [shortened(info.classes[i], 11) for i in ticks]
         ax.set_xticks(ticks, labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
         ax.set_yticks(ticks, labels, fontsize=7.5)
-        ax.set_xlabel("taken for", fontsize=8.5)
-        ax.set_ylabel("is", fontsize=8.5)
-        for i, j in np.ndindex(shares.shape) if few else ():
-            if shares[i, j] >= 0.005:
-                # Not the colours of ink and paper, which change places in the dark.
-                colour = "#fdfdfd" if shares[i, j] > 0.5 else "#101010"
-                text = f"{100 * shares[i, j]:.0f}"
+        ax.set_xlabel("predicted class", fontsize=8.5)
+        ax.set_ylabel("true class", fontsize=8.5)
+        for i, j in np.ndindex(matrix.shape) if few else ():
+            if matrix[i, j] >= 0.005:
+                # Not INK or PAPER, which the page swaps in dark mode.
+                colour = "#fdfdfd" if matrix[i, j] > 0.5 else "#101010"
+                text = f"{100 * matrix[i, j]:.0f}"
                 ax.text(j, i, text, ha="center", va="center", fontsize=6.5, color=colour)
     for ax in list(axes.flat)[len(info.panels) :]:
         ax.set_visible(False)
@@ -106,15 +112,16 @@ def plot_confusion(info: ConfusionInfo) -> Figure:
 
 
 def section(comparison: Comparison) -> Section:
-    """Scores of the contestants, then of every other trial that was scored."""
+    """Return the section: scores of the contestants, then of all other scored trials."""
     images, classes = len(comparison.test_set.labels), comparison.test_set.classes
     winners = [contestant.winner for contestant in comparison.contestants]
     blocks: list[Block] = [
         Text(
-            f"Each model is the best of its kind on validation images. The {images:,} test images "
-            "took no part in training or in that choice. Intervals are of 95%: Wilson's for "
-            "accuracy, and 10,000 draws of a bootstrap that keeps the images of each class for "
-            "precision, recall and F1, which are means over classes weighted by their images."
+            "Each model is the best of its model family by validation accuracy. The "
+            f"{images:,} test images were used neither for training nor for that choice. "
+            "Precision, recall and F1 are averages over classes, weighted by their number of "
+            "images. Intervals are 95% confidence intervals: Wilson's score interval for accuracy, "
+            f"and a stratified bootstrap with {DRAWS:,} resamples for precision, recall and F1."
         ),
         score_table(winners, strong=0),
         confusion_picture("confusion", winners, classes),
@@ -123,18 +130,19 @@ def section(comparison: Comparison) -> Section:
         shown = comparison.trials[:MOST_MATRICES]
         blocks.append(
             Fold(
-                f"Every other trial ({len(comparison.trials)}), which nothing was chosen from",
+                f"All other trials ({len(comparison.trials)}), whose test scores were not used to "
+                "choose a model",
                 [
                     score_table(comparison.trials),
                     confusion_picture("confusion-trials", shown, classes),
                 ],
             )
         )
-    return Section("Scores on the test images", blocks)
+    return Section("Scores on the test set", blocks)
 
 
 def score_table(scored: Sequence[Scored], strong: int | None = None) -> Table:
-    """A row a model."""
+    """Return the score table, one row per model."""
     rows = []
     for s in scored:
         scores = [
@@ -149,16 +157,17 @@ def score_table(scored: Sequence[Scored], strong: int | None = None) -> Table:
                 *scores,
             )
         )
-    header = ("model", "validation", "test accuracy", "precision", "recall", "F1")
+    header = ("model", "validation accuracy", "test accuracy", "precision", "recall", "F1")
     return Table(header, rows, strong=strong)
 
 
 def confusion_picture(name: str, scored: Sequence[Scored], classes: tuple[str, ...]) -> Picture:
-    """Confusion matrices with the text that stands for them."""
+    """Return the figure of confusion matrices with its alternative text and caption."""
     return Picture(
         name,
         plot_confusion(confusion_info(scored, classes)),
         "Confusion matrices of "
         + "; ".join(f"{s.name}, {percent(s.accuracy)} on the diagonal" for s in scored),
-        "Of each class, a row, the percentage that was taken for each class.",
+        "Rows are true classes, columns are predicted classes; values are percentages of the true "
+        "class.",
     )

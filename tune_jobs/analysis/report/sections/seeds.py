@@ -1,4 +1,4 @@
-"""What retraining with other seeds changes, kept apart from what other test images would."""
+"""Variation of test accuracy over random seeds, separated from that over test images."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from tune_jobs.analysis.style import finish_axes, model_styles
 
 @dataclass(frozen=True)
 class SeedsInfo:
-    """Test accuracy of every retraining, a row a contestant."""
+    """Data of the figure of runs with different seeds, one row per contestant."""
 
     names: list[str]
-    """Of all contestants, those without seeds too, as colours go by them."""
+    """Names of all contestants, including those without seeds, to assign colours."""
     accuracies: dict[str, list[float]]
-    """Contestant -> a value a seed."""
+    """Contestant -> test accuracy of each seed, in 0..1."""
     means: dict[str, float]
+    """Contestant -> mean test accuracy over seeds, in 0..1."""
     intervals: dict[str, Interval]
-    """Of the means, over other seeds and other images."""
+    """Contestant -> 95% confidence interval of the mean, over other seeds and test images."""
     xlabel: str = "test accuracy (%)"
+    """Label of the x-axis."""
 
 
 def seeds_info(comparison: Comparison) -> SeedsInfo:
-    """What the retrainings are drawn from."""
+    """Return the data of the figure of runs with different seeds."""
     spreads = {c.name: c.spread for c in comparison.contestants}
     return SeedsInfo(
         list(spreads),
@@ -41,7 +43,7 @@ def seeds_info(comparison: Comparison) -> SeedsInfo:
 
 
 def plot_seeds(info: SeedsInfo) -> Figure:
-    """Draw a mark a training, and mean and interval below."""
+    """Draw one mark per run, with their mean and its interval below."""
     figure = Figure(figsize=(5.4, 0.9 + 0.5 * len(info.means)), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(info.names)
@@ -61,23 +63,23 @@ def plot_seeds(info: SeedsInfo) -> Figure:
 
 
 def exceptions(retrained: list[Contestant]) -> str:
-    """Winners whose settings alone do not say how they were trained."""
-    odd = [
+    """Return a sentence about winners that a scheduler changed or stopped, if there are any."""
+    changed = [
         c.name
         for c in retrained
         if isinstance(c.winner.candidate.row.get("copied"), str)
         or c.winner.candidate.row["status"] != TrialStatus.FINISHED
     ]
-    if not odd:
+    if not changed:
         return ""
     return (
-        f" A scheduler changed or stopped the winner of {listed(odd)} on the way; the retrainings "
-        "have its last settings, to their end."
+        f" For {listed(changed)}, a scheduler changed or stopped the winner during training; the "
+        "runs with other seeds use its last configuration and train to the end."
     )
 
 
 def section(comparison: Comparison) -> Section | None:
-    """Mean and spread of each winner's retrainings; nothing where there are none."""
+    """Return the section on runs with different seeds, or None if there are none."""
     retrained = [c for c in comparison.contestants if c.spread]
     if not retrained:
         return None
@@ -97,34 +99,39 @@ def section(comparison: Comparison) -> Section | None:
                 percent(contestant.winner.accuracy),
             )
         )
-    header = ("model", "seeds", "mean", "95% interval", "deviation of a training (points)",
-              "error by seeds (points)", "error by test images (points)",
-              "the winner itself")  # fmt: skip
+    header = ("model", "seeds", "mean test accuracy", "95% CI of the mean",
+              "standard deviation over seeds (pp)", "standard error from seeds (pp)",
+              "standard error from test images (pp)", "test accuracy of the winner")  # fmt: skip
     info = seeds_info(comparison)
     blocks: list[Block] = [
         Text(
-            "Each winner was trained again from its settings with seeds that no trial of its kind "
-            "had. The winner itself is not among them: it was picked because it did well. The "
-            "error of the mean has two sources, that the seeds are these and that the test images "
-            "are these; more seeds shrink the first, and hardly the second." + exceptions(retrained)
+            "The configuration of each winner was trained again with random seeds that no trial of "
+            "its model family had used. The winner itself is excluded, because it was selected for "
+            "doing well. The standard error of the mean has two sources, the choice of seeds and "
+            "the choice of test images; more seeds reduce the first, but hardly the second. "
+            "Deviations and errors are in percentage points (pp)." + exceptions(retrained)
         ),
         Picture(
             "seeds",
             plot_seeds(info),
-            "Test accuracy of retrainings. "
+            "Test accuracy of the runs with different random seeds. "
             + "; ".join(f"{name}: mean {percent(mean)}" for name, mean in info.means.items()),
-            "A line a training; below, their mean and its interval over other seeds and images.",
+            "Each vertical mark is one run; below are their mean and its 95% confidence interval "
+            "over other seeds and test images.",
         ),
         Table(header, rows),
     ]
-    beats = []
+    wins = []
     for a, b in combinations(retrained, 2):
-        share, (low, high) = probability_better(a.seed_accuracies, b.seed_accuracies)
-        beats.append((a.name, b.name, f"{share:.0%}", f"{100 * low:.0f} to {100 * high:.0f}%"))
-    if beats:
+        estimate, (low, high) = probability_better(a.seed_accuracies, b.seed_accuracies)
+        wins.append((a.name, b.name, f"{estimate:.0%}", f"{100 * low:.0f} to {100 * high:.0f}%"))
+    if wins:
         blocks += [
-            Text("How often a training of the first scores higher than one of the second:"),
-            Table(("first", "second", "share of pairs", "95% interval"), beats,
+            Text(
+                "How often a run of the first model scores higher than a run of the second (ties "
+                "count half):"
+            ),
+            Table(("first", "second", "share of pairs", "95% CI"), wins,
                   left=frozenset({0, 1})),
         ]  # fmt: skip
-    return Section("What other seeds change", blocks)
+    return Section("Variation over random seeds", blocks)

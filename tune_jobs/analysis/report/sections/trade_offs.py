@@ -1,4 +1,4 @@
-"""The report's table of custom against pretrained, with what these measurements say of each row."""
+"""Table of the student report on custom and pretrained models, with our measurements."""
 
 from __future__ import annotations
 
@@ -11,81 +11,87 @@ from tune_jobs.analysis.report.blocks import Section, Table, Text
 from tune_jobs.run_folder.schema import SCORE
 
 Measure = Callable[[Contestant], str]
+"""Function that formats a measurement of a contestant."""
 
 
 def compute(contestant: Contestant) -> str:
-    """Operations and training time."""
+    """Return multiply-accumulates and training time."""
     return (
-        f"{count(contestant.costs.macs)} MACs an image, "
+        f"{count(contestant.costs.macs)} MACs per image, "
         f"{duration(contestant.training_seconds)} to train the winner"
     )
 
 
 def time_to_best(contestant: Contestant) -> str:
-    """How soon the winner was as good as it got."""
+    """Return the best validation accuracy and the training time until it was reached."""
     row = contestant.winner.candidate.row
     epochs = contestant.winner.candidate.run.epochs
     until = epochs[(epochs["trial"] == row["trial"]) & (epochs["epoch"] <= row["best/epoch"])]
-    return f"{percent(row[SCORE])} after {duration(float(until['seconds'].sum()))} of training"
+    seconds = float(until["seconds"].sum())
+    return f"{percent(row[SCORE])} validation accuracy after {duration(seconds)} of training"
 
 
 def generalisation(contestant: Contestant) -> str:
-    """Accuracy on images seen in training against images never seen."""
+    """Return training accuracy, test accuracy and their difference."""
     trained = contestant.winner.candidate.row["best/train_accuracy"]
     test = contestant.winner.accuracy
-    return f"{percent(trained)} in training, {percent(test)} in the test: {points(test - trained)}"
+    return (
+        f"training accuracy {percent(trained)}, test accuracy {percent(test)}: "
+        f"{points(test - trained)} percentage points"
+    )
 
 
 def scalability(contestant: Contestant) -> str:
-    """Speed and size in use."""
+    """Return throughput, latency and number of parameters."""
     return (
         f"{contestant.costs.images_per_second:,.0f} images/s, "
-        f"{milliseconds(contestant.costs.latency_p50_ms)} an image, "
+        f"{milliseconds(contestant.costs.latency_p50_ms)} per image, "
         f"{count(contestant.parameters)} parameters"
     )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the report's table."""
+    """A row of the student report's table."""
 
     feature: str
+    """Feature on which the student report compares custom and pretrained models."""
     custom: str
-    """What the report says."""
+    """Rating of custom models in the student report."""
     pretrained: str
-    """As `custom`."""
+    """Rating of pretrained models in the student report."""
     measure: Measure | None = None
-    """What is measured of it."""
+    """Our measurement; None if the feature is not measured."""
     how: str = ""
-    """How, or why nothing is."""
+    """How the feature is measured, or why it is not."""
 
 
 ROWS = (
     Row("Domain specificity", "High", "Medium – Low",
-        how="none: it would take images of another domain"),
+        how="not measured: needs images of another domain"),
     Row("Control over architecture", "High", "Low",
-        how="none: a property of the method, not a quantity"),
+        how="not measured: a property of the method, not a quantity"),
     Row("Data requirements", "High", "Low",
-        how="none: it would take trainings on parts of the images"),
+        how="not measured: needs training runs on subsets of the images"),
     Row("Computational requirements", "High", "Low", compute,
-        "counted by FlopCounterMode; sum of the winner's epochs"),
-    Row("Expertise requirements", "High", "Low", how="none: people were not observed"),
-    Row("Ease of use", "Low", "High", how="none: people were not observed"),
+        "MACs counted by FlopCounterMode; training time summed over the winner's epochs"),
+    Row("Expertise requirements", "High", "Low", how="not measured: no users were observed"),
+    Row("Ease of use", "Low", "High", how="not measured: no users were observed"),
     Row("Time efficiency", "Low", "High", time_to_best,
-        "epochs up to the one that was best in validation; neither pretraining nor the features "
-        "of a probe are counted"),
+        "epochs up to the one with the best validation accuracy; excludes pretraining and "
+        "computing the backbone features of a probe"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
-        "accuracy over the epoch of the kept weights, with what dropout and augmentation take, "
-        "against the sealed test images"),
+        "accuracy during the training epoch of the saved weights, with dropout and augmentation "
+        "active, against accuracy on the sealed test set"),
     Row("Interpretability", "Medium – High", "Medium – Low",
-        how="none: accuracy and cost say nothing of it"),
+        how="not measured: accuracy and cost say nothing about it"),
     Row("Scalability", "Medium – High", "Medium – Low", scalability,
-        "throughput at batch 256 and median latency on this device"),
+        "throughput at batch size 256 and median latency on this device"),
 )  # fmt: skip
 
 
 def section(comparison: Comparison) -> Section:
-    """The ten rows, with the best custom and the best pretrained model's numbers."""
+    """Return the section: ten rows with measurements of the best custom and pretrained models."""
     best = comparison.best_by_kind
     columns = ("custom", "pretrained")
     rows = []
@@ -93,22 +99,22 @@ def section(comparison: Comparison) -> Section:
         cells = [
             row.measure(best[kind]) if row.measure and kind in best else "–" for kind in columns
         ]
-        # Without one of the sides, nothing is settled between them.
-        settled = row.measure is not None and all(kind in best for kind in columns)
-        how = row.how if settled or row.measure is None else f"one side only: {row.how}"
+        # A comparison needs measurements of both kinds.
+        both = row.measure is not None and all(kind in best for kind in columns)
+        how = row.how if both or row.measure is None else f"one kind only: {row.how}"
         rows.append((row.feature, row.custom, row.pretrained, *cells, how))
     names = [best[kind].name if kind in best else "none compared" for kind in columns]
     return Section(
-        "The report's discussion, measured",
+        "The student report's trade-offs, measured",
         [
             Text(
-                "The report ends with ten trade-offs between custom and pretrained models, "
-                "without a number. Beside them stands what this comparison measured, of the best "
-                f"custom model ({names[0]}) and the best pretrained one ({names[1]})."
+                "The student report ends with ten trade-offs between custom and pretrained models, "
+                "without numbers. The table adds what this comparison measured for the best custom "
+                f"model ({names[0]}) and the best pretrained model ({names[1]})."
             ),
             Table(
-                ("feature", "report: custom", "report: pretrained", "measured: custom",
-                 "measured: pretrained", "how"),
+                ("feature", "student report: custom", "student report: pretrained",
+                 "measured: custom", "measured: pretrained", "how measured"),
                 rows,
                 left=frozenset(range(6)),
             ),
