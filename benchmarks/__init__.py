@@ -1,1 +1,1 @@
-"""What the speed claims rest on; results.md holds what was measured."""
+"""Benchmarks behind the performance claims; results.md has the measurements."""

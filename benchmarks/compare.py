@@ -1,11 +1,11 @@
-"""The final comparison: how fast models are scored, and how long the whole command takes.
+"""Benchmarks of the final comparison: inference throughput, and wall time of the command.
 
     python -m benchmarks.compare inference --data path/to/cifar10
     python -m benchmarks.compare command RUN [RUN …]
 
-`inference` has the custom CNN classify the source's test part in fp32, by what compare.py uses and
-by the report's own loop (a PIL image and transforms a sample, two loader workers), in turns.
-`command` runs compare.py on runs that are there, into a folder that is thrown away.
+`inference` classifies the test split with the custom CNN in fp32, alternating between the code of
+compare.py and the loop of the student report (PIL images, per-sample transforms, two DataLoader
+workers). `command` runs compare.py on copies of existing runs, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trainables.sources import load_dataset
 
 
 def untrained(source: str, device: torch.device) -> tuple[Classifier, Images, Ints]:
-    """The custom CNN on a device, and the test part's images and labels."""
+    """Return an untrained custom CNN, the test images (N×H×W×3, uint8) and their labels (N)."""
     dataset = load_dataset(source)
     test = np.flatnonzero(dataset.parts == TEST)
     images, half = dataset.images[test], (0.5, 0.5, 0.5)
@@ -48,7 +48,7 @@ def untrained(source: str, device: torch.device) -> tuple[Classifier, Images, In
 
 
 def inference(source: str, rounds: int) -> None:
-    """Images a second of classifying the test part."""
+    """Measure the inference throughput on the test split, in images per second."""
     torch.set_num_threads(os.cpu_count() or 1)
     classifier, images, labels = untrained(source, torch.device("cpu"))
     classifier.logits(images[:1000])
@@ -60,12 +60,12 @@ def inference(source: str, rounds: int) -> None:
         start = time.perf_counter()
         classifier.logits(images)
         ours.append(len(labels) / (time.perf_counter() - start))
-    print(f"report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
+    print(f"student report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
     print(f"ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
 
 
 def command(runs: list[str], rounds: int) -> None:
-    """Seconds of the whole command."""
+    """Measure the wall time of compare.py in seconds."""
     seconds = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
@@ -78,14 +78,14 @@ def command(runs: list[str], rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Run the chosen benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["inference", "command"])
-    parser.add_argument("runs", nargs="*", help="run folders, for command")
-    parser.add_argument("--data", help="a folder with parquet files, for inference")
+    parser.add_argument("benchmark", choices=["inference", "command"])
+    parser.add_argument("runs", nargs="*", help="run folders for `command`")
+    parser.add_argument("--data", help="folder of parquet files for `inference`")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if options.part == "inference":
+    if options.benchmark == "inference":
         inference(options.data, options.rounds)
     else:
         command(options.runs, options.rounds)

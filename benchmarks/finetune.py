@@ -1,13 +1,13 @@
-"""Fine-tuning against the report's own loop, side by side in one run.
+"""Benchmarks of fine-tuning against the training loop of the student report.
 
     python -m benchmarks.finetune throughput --data path/to/cifar10
     python -m benchmarks.finetune probe --data path/to/cifar10
     python -m benchmarks.finetune pretrained --data path/to/cifar10
 
-`throughput` trains each of the report's networks, all layers, at 32 pixels. `probe` compares a grid
-of heads on cached features with passing the images through the network in every epoch, by the
-report's loop with all but the head frozen, and by ours without even training a head. `pretrained`
-trains a network with real ImageNet weights, and from scratch.
+`throughput` fine-tunes all layers of each network of the student report at 32 pixels. `probe`
+compares a grid of heads on cached backbone features with forward passes in every epoch: in the
+student report's loop with all but the head frozen, and in our code without training a head.
+`pretrained` trains a network from ImageNet weights, and from random weights.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PRETRAINED = "tests.nets:efficientnet_lite0"
 
 
 def job(runs: str, *arguments: str | float) -> float:
-    """Run the job as a person does; returns its wall time in seconds."""
+    """Run finetune.py as a user does, and return its wall time in seconds."""
     words = ["tune_jobs/finetune.py", *map(str, arguments), "--storage-path", runs]
     environment = {**os.environ, "XDG_CACHE_HOME": f"{runs}/cache", "PYTHONPATH": str(Path.cwd())}
     start = time.perf_counter()
@@ -55,8 +55,8 @@ def job(runs: str, *arguments: str | float) -> float:
     return time.perf_counter() - start
 
 
-def write_part(source: str, images: int, folder: str) -> str:
-    """Every k-th row of a parquet source's training file, so that both sides read the same."""
+def write_subset(source: str, images: int, folder: str) -> str:
+    """Write every k-th row of a source's training file as a new source, and return its path."""
     (file,) = sorted(Path(source).rglob("*train*.parquet"))
     table = pq.read_table(file)
     rows = pa.array(range(0, len(table), len(table) // images))
@@ -66,7 +66,7 @@ def write_part(source: str, images: int, folder: str) -> str:
 
 
 def throughput(source: str, rounds: int) -> None:
-    """Images a second of full fine-tuning, validation included, two rates for one epoch."""
+    """Measure images per second of full fine-tuning (two learning rates, one epoch, validation)."""
     dataset = load_dataset(source)
     data = TrainingData.of(dataset, split(dataset))
     images = len(RATES) * (len(data.train_labels) + len(data.val_labels))
@@ -82,17 +82,17 @@ def throughput(source: str, rounds: int) -> None:
             with tempfile.TemporaryDirectory() as runs:
                 job(runs, "--data", source, "--models", name, "--weights", "none", "--epochs", 1,
                     "--lr", *RATES)  # fmt: skip
-                # The trials run side by side, each on a core.
+                # The trials run concurrently, each on one core.
                 ours.append(float(load_epochs(f"{runs}/finetune")["images_per_second"].sum()))
                 memory += load_trials(f"{runs}/finetune")["peak_memory_mb"].tolist()
-            print(f"  {name}: report {theirs[-1]:.0f}/s, ours {ours[-1]:.0f}/s", flush=True)
-        print(f"{name}: report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
+            print(f"  {name}: student report {theirs[-1]:.0f}/s, ours {ours[-1]:.0f}/s", flush=True)
+        print(f"{name}: student report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
         print(f"{name}: ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
-        print(f"{name}: peak memory of a trial, images included: {spread(memory, 0)} MB")
+        print(f"{name}: peak memory per trial, images included: {spread(memory, 0)} MB")
 
 
 def probe(source: str) -> None:
-    """A grid of heads on cached features, against a pass through the network in every epoch."""
+    """Compare training heads on cached backbone features with forward passes in every epoch."""
     dataset = load_dataset(source)
     data = TrainingData.of(dataset, split(dataset))
     name = "resnet18"
@@ -107,21 +107,24 @@ def probe(source: str) -> None:
         start = time.perf_counter()
         weights = read_weights(name, file)
         compute_features(config, data, weights, device, resolve_precision("auto", device))
-        once = time.perf_counter() - start
+        pass_seconds = time.perf_counter() - start
     model = build_model(name, len(data.classes), 32).requires_grad_(False)
     model.get_submodule("fc").requires_grad_()
-    loop = list(report_pipeline.train(data, 1e-3, 1, model))[-1]["seconds"]
+    epoch_seconds = list(report_pipeline.train(data, 1e-3, 1, model))[-1]["seconds"]
     passes = len(PROBE_RATES) * PROBE_EPOCHS
-    print(f"{passes} epochs of heads: {ours:.1f} s, from the command to its end")
-    for what, seconds in (("an epoch of the report's loop", loop), ("our pass alone", once)):
+    print(f"{passes} head epochs: {ours:.1f} s, wall time of the command")
+    for what, seconds in (
+        ("one epoch of the student report's loop", epoch_seconds),
+        ("our forward pass alone", pass_seconds),
+    ):
         total = passes * seconds
         print(
-            f"{what} through {name}: {seconds:.2f} s; {passes}: {total:.0f} s, {total / ours:.1f}x"
+            f"{what}, {name}: {seconds:.2f} s; times {passes}: {total:.0f} s, {total / ours:.1f}x"
         )
 
 
 def pretrained(source: str, rounds: int) -> None:
-    """Validation accuracy with real ImageNet weights and from scratch, after the same epochs."""
+    """Compare the validation accuracy from ImageNet weights and from random weights."""
     dataset = load_dataset(source)
     data, _ = part_of(TrainingData.of(dataset, split(dataset)), 2000)
     torch.set_num_threads(os.cpu_count() or 1)
@@ -132,8 +135,8 @@ def pretrained(source: str, rounds: int) -> None:
     for seed in range(rounds):
         for start, scores in found.items():
             config = dataclasses.replace(TrialConfig(**base), seed=seed, weights=start)
-            given = weights if start == "default" else None
-            rows = fit(config, data, lambda *_: None, weights=given)
+            initial = weights if start == "default" else None
+            rows = fit(config, data, lambda *_: None, weights=initial)
             scores.append(100 * max(row["val_accuracy"] for row in rows))
             print(f"  weights {start}, seed {seed}: {scores[-1]:.1f}%", flush=True)
     for start, scores in found.items():
@@ -141,19 +144,21 @@ def pretrained(source: str, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Run the chosen benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["throughput", "probe", "pretrained"])
-    parser.add_argument("--data", required=True, help="a folder with a parquet file to train on")
-    parser.add_argument("--images", type=int, default=12_500, help="to train and validate with")
+    parser.add_argument("benchmark", choices=["throughput", "probe", "pretrained"])
+    parser.add_argument("--data", required=True, help="folder with a parquet training file")
+    parser.add_argument(
+        "--images", type=int, default=12_500, help="number of images for training and validation"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source = write_part(options.data, options.images, folder)
-        if options.part == "probe":
+        source = write_subset(options.data, options.images, folder)
+        if options.benchmark == "probe":
             probe(source)
         else:
-            {"throughput": throughput, "pretrained": pretrained}[options.part](
+            {"throughput": throughput, "pretrained": pretrained}[options.benchmark](
                 source, options.rounds
             )
 

@@ -1,10 +1,10 @@
-"""Training on a GPU, without Ray: the report's own loop and ours in turns.
+"""Benchmarks on a GPU, without Ray: the loop of the student report and ours, alternating.
 
     python -m benchmarks.gpu [throughput] [sharing] [probe] [inference] --data path/to/cifar10
 
-`throughput` trains the custom CNN and the report's networks at 32 pixels, all layers. `sharing`
-trains the custom CNN in several processes at once, as `--gpus-per-trial` below 1 does. `probe`
-trains heads on features that are computed once. `inference` classifies the test part in fp32.
+`throughput` trains all layers of the custom CNN and of the student report's networks at 32 pixels.
+`sharing` trains the custom CNN in several concurrent processes, as with `--gpus-per-trial` below 1.
+`probe` trains heads on cached backbone features. `inference` classifies the test split in fp32.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROBE_RATES, PROBE_EPOCHS = 10, 10
 
 
 def throughput(data: TrainingData, rounds: int) -> None:
-    """Images a second, validation included, of the epoch after the first."""
+    """Measure images per second of the second epoch, validation included."""
     images = len(data.train_labels) + len(data.val_labels)
     for name in MODELS:
         ours, theirs, memory = [], [], []
@@ -46,36 +46,36 @@ def throughput(data: TrainingData, rounds: int) -> None:
             model = None if name == "cnn" else build_model(name, len(data.classes), 32)
             first, second = report_pipeline.train(data, 1e-4, 2, model, "cuda")
             theirs.append(images / (second["seconds"] - first["seconds"]))
-            del model  # whose memory is not ours
+            del model  # so that its memory does not count as ours
             config = TrialConfig(lr=1e-4, epochs=2, model=name)
             row = fit(config, data, lambda *_: None, device=GPU)[-1]
             ours.append(row["images_per_second"])
             memory.append(row["peak_memory_mb"])
-        print(f"{name}: report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
+        print(f"{name}: student report's loop {spread(theirs, 0)}; ours {spread(ours, 0)} images/s")
         print(f"{name}: ratio {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
         print(f"{name}: peak memory {spread(memory, 0)} MB", flush=True)
 
 
 def speed(config: TrialConfig, data: TrainingData) -> float:
-    """Images a second of the median epoch, for others that train meanwhile start and end apart."""
+    """Return images/s of the median epoch, as concurrent processes start and end at other times."""
     rows = fit(config, data, lambda *_: None, device=GPU)
     return statistics.median(row["images_per_second"] for row in rows)
 
 
 def sharing(data: TrainingData, rounds: int) -> None:
-    """Images a second of the custom CNN, all processes together."""
+    """Measure the total images per second of concurrent processes that train the custom CNN."""
     config = TrialConfig(lr=1e-4, epochs=60)
     for processes in AT_ONCE:
-        together = []
+        totals = []
         for _ in range(rounds):
             with multiprocessing.get_context("spawn").Pool(processes) as pool:
                 speeds = pool.starmap(speed, [(config, data)] * processes, chunksize=1)
-            together.append(sum(speeds))
-        print(f"{processes} at once: {spread(together, 0)} images/s", flush=True)
+            totals.append(sum(speeds))
+        print(f"{processes} processes: {spread(totals, 0)} images/s", flush=True)
 
 
 def probe(data: TrainingData) -> None:
-    """A grid of heads on cached features, against a pass through the network in every epoch."""
+    """Compare training heads on cached backbone features with forward passes in every epoch."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/resnet18.pt"
         torch.save(build_model("resnet18", len(data.classes), 32).state_dict(), file)
@@ -94,47 +94,51 @@ def probe(data: TrainingData) -> None:
         start = time.perf_counter()
         precision = resolve_precision("auto", GPU)
         compute_features(configs[0], data, weights, GPU, precision)
-        once = time.perf_counter() - start
+        pass_seconds = time.perf_counter() - start
     model = build_model("resnet18", len(data.classes), 32).requires_grad_(False)
     model.get_submodule("fc").requires_grad_()
     first, second = report_pipeline.train(data, 1e-3, 2, model, "cuda")
-    loop, passes = second["seconds"] - first["seconds"], PROBE_RATES * PROBE_EPOCHS
-    print(f"{passes} epochs of heads: {ours:.1f} s, a pass included")
-    for what, seconds in (("an epoch of the report's loop", loop), ("our pass alone", once)):
-        print(f"{what}: {seconds:.2f} s, of {passes} {passes * seconds / ours:.1f}x as long")
+    epoch_seconds = second["seconds"] - first["seconds"]
+    passes = PROBE_RATES * PROBE_EPOCHS
+    print(f"{passes} head epochs: {ours:.1f} s, including the forward pass")
+    for what, seconds in (
+        ("one epoch of the student report's loop", epoch_seconds),
+        ("our forward pass alone", pass_seconds),
+    ):
+        print(f"{what}: {seconds:.2f} s; times {passes}: {passes * seconds / ours:.1f}x as long")
 
 
 def inference(source: str, rounds: int) -> None:
-    """Images a second of classifying the test part by the custom CNN."""
+    """Measure the inference throughput of the custom CNN on the test split in images/s."""
     classifier, images, _ = untrained(source, GPU)
     classifier.logits(images)
-    rates = []
+    throughputs = []
     for _ in range(rounds):
         start = time.perf_counter()
         classifier.logits(images)
-        rates.append(len(images) / (time.perf_counter() - start))
-    print(f"{spread(rates, 0)} images/s", flush=True)
+        throughputs.append(len(images) / (time.perf_counter() - start))
+    print(f"{spread(throughputs, 0)} images/s", flush=True)
 
 
 def main() -> None:
-    """Measure what is asked for, by default everything."""
+    """Run the chosen benchmarks, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("throughput", "sharing", "probe", "inference")
-    parser.add_argument("parts", nargs="*", choices=parts, default=list(parts))
-    parser.add_argument("--data", required=True, help="CIFAR-10 as a folder of parquet files")
-    parser.add_argument("--images", type=int, default=10_000, help="to train on")
+    benchmarks = ("throughput", "sharing", "probe", "inference")
+    parser.add_argument("benchmarks", nargs="*", choices=benchmarks, default=list(benchmarks))
+    parser.add_argument("--data", required=True, help="folder of parquet files of CIFAR-10")
+    parser.add_argument("--images", type=int, default=10_000, help="number of training images")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}, {os.cpu_count()} cores")
     dataset = load_dataset(options.data)
     data, _ = part_of(TrainingData.of(dataset, split(dataset)), options.images)
-    for part in options.parts:
-        print(f"\n{part}", flush=True)
-        if part == "throughput":
+    for benchmark in options.benchmarks:
+        print(f"\n{benchmark}", flush=True)
+        if benchmark == "throughput":
             throughput(data, options.rounds)
-        elif part == "sharing":
+        elif benchmark == "sharing":
             sharing(data, options.rounds)
-        elif part == "probe":
+        elif benchmark == "probe":
             probe(data)
         else:
             inference(options.data, options.rounds)

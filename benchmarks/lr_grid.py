@@ -1,9 +1,9 @@
-"""The grid against the report's own pipeline, side by side in one run.
+"""Benchmarks of the learning-rate grid against the pipeline of the student report.
 
     python -m benchmarks.lr_grid --data path/to/cifar10 [throughput] [target] [memory] [overhead]
 
-Prints what results.md states. Baseline and candidate take turns, so that a machine whose speed
-drifts is as kind to the one as to the other.
+Prints the figures of results.md. Baseline and candidate alternate, so that a drift of the machine's
+speed affects both alike.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ MOST_EPOCHS = 25
 
 
 def spread(values: list[float], digits: int = 2) -> str:
-    """Median (lowest to highest) of n."""
+    """Format values as `median (lowest to highest), n = count`."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f}), n = {len(values)}"
 
 
 def grid(*arguments: str | float, meanwhile: Callable[[], None] = lambda: None) -> float:
-    """Run the job as a person does; returns its wall time in seconds."""
+    """Run lr_grid.py as a user does, call `meanwhile` repeatedly, and return the wall time in s."""
     start = time.perf_counter()
     command = [sys.executable, "tune_jobs/lr_grid.py", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as job:
@@ -58,7 +58,7 @@ def grid(*arguments: str | float, meanwhile: Callable[[], None] = lambda: None) 
 
 
 def throughput(source: str, data: TrainingData, rounds: int) -> None:
-    """Images a second of a grid of two rates for one epoch, validation included."""
+    """Measure images per second of a grid (two learning rates, one epoch, validation)."""
     images = len(RATES) * (len(data.train_labels) + len(data.val_labels))
     ours, theirs = [], []
     for _ in range(rounds):
@@ -68,16 +68,16 @@ def throughput(source: str, data: TrainingData, rounds: int) -> None:
         with tempfile.TemporaryDirectory() as runs:
             grid("--data", source, "--split", 0.6, 0.2, 0.2, "--epochs", 1, "--lr", *RATES,
                  "--storage-path", runs)  # fmt: skip
-            # The trials run side by side, each on a core.
+            # The trials run concurrently, each on one core.
             ours.append(float(load_epochs(f"{runs}/lr-grid")["images_per_second"].sum()))
-        print(f"  report {theirs[-1]:.0f}/s, grid {ours[-1]:.0f}/s", flush=True)
-    print(f"report's pipeline: {spread(theirs, 0)} images/s")
+        print(f"  student report {theirs[-1]:.0f}/s, grid {ours[-1]:.0f}/s", flush=True)
+    print(f"student report's pipeline: {spread(theirs, 0)} images/s")
     print(f"lr_grid: {spread(ours, 0)} images/s")
     print(f"ratio: {spread([a / b for a, b in zip(ours, theirs, strict=True)])}")
 
 
 def target(data: TrainingData, rounds: int) -> None:
-    """Seconds of training until the validation accuracy passes 70%."""
+    """Measure the training time until the validation accuracy reaches 70%, in seconds."""
     torch.set_num_threads(os.cpu_count() or 1)
     config = TrialConfig(**dataclasses.asdict(RECIPES["fast"]), lr=FAST_LR)
     ours = []
@@ -97,35 +97,35 @@ def target(data: TrainingData, rounds: int) -> None:
               flush=True)  # fmt: skip
         if row["val_accuracy"] >= TARGET_ACCURACY:
             break
-    print(f"report's pipeline until 70%: {row['seconds']:.0f} s, n = 1")
+    print(f"student report's pipeline until 70%: {row['seconds']:.0f} s, n = 1")
     print(f"fast until 70%: {spread(ours, 0)} s")
     print(f"ratio: {spread([row['seconds'] / seconds for seconds in ours])}")
 
 
 def private_mb(smaps: str) -> float:
-    """Memory that no other process shares, in MB, out of a smaps_rollup file (Linux)."""
+    """Return a process's private memory in MB from the text of its smaps_rollup (Linux)."""
     lines = (line.split() for line in smaps.strip().splitlines())
     return sum(int(words[1]) for words in lines if words[0].startswith("Private_")) / 1e3
 
 
 def memory(source: str) -> None:
-    """Unique memory of two concurrent trials, over a bare process that has imported torch."""
+    """Measure the private memory of two concurrent workers beyond a process that imports torch."""
     code = "import torch; print(open('/proc/self/smaps_rollup').read())"
     bare = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     base = private_mb(bare.stdout)
     print(f"bare process with torch: {base:.0f} MB")
-    for share in (0.5, 0.05):
+    for fraction in (0.5, 0.05):
         peaks: dict[int, float] = {}
-        shares = (0.75 * share, 0.25 * share, 1 - share)
+        fractions = (0.75 * fraction, 0.25 * fraction, 1 - fraction)
         with tempfile.TemporaryDirectory() as runs:
-            grid("--data", source, "--split", *shares, "--epochs", 1, "--lr", *RATES, 5e-4, 1e-3,
-                 "--storage-path", runs, meanwhile=partial(note_workers, peaks))  # fmt: skip
+            grid("--data", source, "--split", *fractions, "--epochs", 1, "--lr", *RATES, 5e-4, 1e-3,
+                 "--storage-path", runs, meanwhile=partial(record_workers, peaks))  # fmt: skip
         above = [peak - base for peak in peaks.values()]
-        print(f"{share:.0%} of the images: each worker adds {spread(above, 0)} MB", flush=True)
+        print(f"{fraction:.0%} of the images: each worker adds {spread(above, 0)} MB", flush=True)
 
 
-def note_workers(peaks: dict[int, float]) -> None:
-    """Note the highest unique memory so far of each worker of Ray Tune."""
+def record_workers(peaks: dict[int, float]) -> None:
+    """Update the peak private memory in MB of each Ray Tune worker, by process id."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, FileNotFoundError):
             if "ImplicitFunc" in " ".join(process.cmdline()):
@@ -135,7 +135,7 @@ def note_workers(peaks: dict[int, float]) -> None:
 
 
 def write_tiny_images(folder: Path) -> str:
-    """Two classes of ten 8×8 images, which leave nothing to train on; returns their path."""
+    """Write two classes of ten 8×8 images, whose training time is negligible; return their path."""
     rng = np.random.default_rng(0)
     for i in range(20):
         file = folder / str(i % 2) / f"{i}.png"
@@ -145,7 +145,7 @@ def write_tiny_images(folder: Path) -> str:
 
 
 def overhead(source: str) -> None:
-    """Share of a grid's time that is not training, and the cost of a trial that trains nothing."""
+    """Measure the overhead of a grid, and of a trial with negligible training, in seconds."""
     with tempfile.TemporaryDirectory() as runs:
         images = write_tiny_images(Path(runs, "images"))
         few, many = 4, 104
@@ -159,38 +159,41 @@ def overhead(source: str) -> None:
                          "--storage-path", runs, "--lr", *rates)
                 )  # fmt: skip
             costs.append((walls[1] - walls[0]) / (many - few))
-        print(f"a trial that trains nothing: {spread(costs, 3)} s")
-        given = ("--data", source, "--split", 0.6, 0.2, 0.2, "--lr", *RATES)
+        print(f"overhead per trial: {spread(costs, 3)} s")
+        options = ("--data", source, "--split", 0.6, 0.2, 0.2, "--lr", *RATES)
         wall: dict[str, float] = {}
         training: dict[str, float] = {}
         for name, option in (("short", "--smoke-test"), ("timed", "--epochs=1")):
-            wall[name] = grid(*given, option, "--storage-path", runs, "--name", name)
+            wall[name] = grid(*options, option, "--storage-path", runs, "--name", name)
             training[name] = float(load_trials(f"{runs}/{name}")["seconds"].max())
         start = wall["short"] - training["short"]
         rest = wall["timed"] - training["timed"] - start
         print(f"reading the images, starting and stopping Ray and the workers: {start:.1f} s")
-        print(f"one epoch at two rates: {training['timed']:.1f} s of training, {rest:.1f} s beside")
+        print(
+            f"one epoch at two learning rates: {training['timed']:.1f} s of training, "
+            f"{rest:.1f} s of overhead"
+        )
 
 
 def main() -> None:
-    """Measure what is asked for, by default everything."""
+    """Run the chosen benchmarks, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = ("throughput", "target", "memory", "overhead")
-    parser.add_argument("parts", nargs="*", choices=parts, default=list(parts))
-    parser.add_argument("--data", required=True, help="CIFAR-10 as a folder of parquet files")
+    benchmarks = ("throughput", "target", "memory", "overhead")
+    parser.add_argument("benchmarks", nargs="*", choices=benchmarks, default=list(benchmarks))
+    parser.add_argument("--data", required=True, help="folder of parquet files of CIFAR-10")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, "
           f"{torch.cpu.get_capabilities()}")  # fmt: skip
     dataset = load_dataset(options.data)
     data = TrainingData.of(dataset, split(dataset, (0.6, 0.2, 0.2)))
-    for part in options.parts:
-        print(f"\n{part}", flush=True)
-        if part == "throughput":
+    for benchmark in options.benchmarks:
+        print(f"\n{benchmark}", flush=True)
+        if benchmark == "throughput":
             throughput(options.data, data, options.rounds)
-        elif part == "target":
+        elif benchmark == "target":
             target(data, options.rounds)
-        elif part == "memory":
+        elif benchmark == "memory":
             memory(options.data)
         else:
             overhead(options.data)

@@ -1,7 +1,7 @@
-"""The report's own training pipeline, as its notebook has it: the baseline of our benchmarks.
+"""The training pipeline of the student report's notebook: the baseline of our benchmarks.
 
-Every sample goes PIL image -> ToTensor -> Normalize in a DataLoader with two workers; batches of
-64, fp32, all cores, one rate after the other.
+Each sample is a PIL image that passes through ToTensor and Normalize in a DataLoader with two
+workers. Training uses batches of 64, fp32 and all cores, with one learning rate after the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from trainables.data import Images, Ints, TrainingData
 
 
 class PILDataset(Dataset[tuple[torch.Tensor, int]]):
-    """As torchvision's CIFAR10: an array in memory, a PIL image a sample, then the transforms."""
+    """Dataset like torchvision's CIFAR10: each sample becomes a PIL image and is transformed.
+
+    Args:
+        images: N×H×W×3, uint8.
+        labels: N.
+    """
 
     def __init__(self, images: Images, labels: Ints):
         self.images, self.labels = images, labels
@@ -35,7 +40,7 @@ class PILDataset(Dataset[tuple[torch.Tensor, int]]):
 
 
 class ReportCNN(nn.Module):
-    """The notebook's SimpleCNN, softmax included."""
+    """The notebook's SimpleCNN, with its softmax output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +57,7 @@ class ReportCNN(nn.Module):
         self.fc2 = nn.Linear(64, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """B×3×32×32 -> B×10 probabilities."""
+        """Return probabilities (B×10) of images (B×3×32×32)."""
         x = self.pool(self.relu(self.bn1(self.conv1(x))))
         x = self.pool(self.relu(self.bn2(self.conv2(x))))
         x = self.pool(self.relu(self.bn3(self.conv3(x))))
@@ -63,14 +68,14 @@ class ReportCNN(nn.Module):
 def evaluate(
     model: nn.Module, loader: DataLoader[tuple[torch.Tensor, int]], device: str = "cpu"
 ) -> int:
-    """How many images the model has right."""
+    """Return the number of correctly classified images."""
     model.eval()
-    right = 0
+    correct = 0
     with torch.no_grad():
         for images, labels in loader:
             images, labels = images.to(device), labels.to(device)
-            right += int((model(images).argmax(1) == labels).sum())
-    return right
+            correct += int((model(images).argmax(1) == labels).sum())
+    return correct
 
 
 def train(
@@ -80,9 +85,10 @@ def train(
     model: nn.Module | None = None,
     device: str = "cpu",
 ) -> Iterator[dict[str, float]]:
-    """Train at one rate, the report's CNN unless another model is given.
+    """Train a model, by default the notebook's CNN, with one learning rate.
 
-    Yields epoch, val_accuracy and seconds since the start after each epoch.
+    Yields:
+        After each epoch: `epoch`, `val_accuracy`, and `seconds` since the start.
     """
     loaders = [
         DataLoader(PILDataset(images, labels), batch_size=64, shuffle=shuffle, num_workers=2)

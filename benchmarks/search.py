@@ -1,12 +1,11 @@
-"""The search against its peers, side by side in one run.
+"""Benchmarks of the search: its overhead, and its results against other searchers.
 
     python -m benchmarks.search trials
     python -m benchmarks.search accuracy --data path/to/cifar10 --budget 300 --seeds 5
 
-`trials` runs 1,000 trials that cost nothing. `accuracy` gives each searcher the same wall time, the
-same space, the same training and two cores, one after the other, and compares the best validation
-accuracy that each has found. Syne Tune takes part where the interpreter of an environment that has
-it is given with --syne-tune-python:
+`trials` runs 1,000 trials with negligible training. `accuracy` runs each searcher in turn with the
+same wall time, search space, training code and two cores, and compares their best validation
+accuracies. Syne Tune is included if --syne-tune-python names the Python of an environment with it:
 
     python -m venv syne
     syne/bin/pip install -e . syne-tune==0.16.0 -c constraints.txt
@@ -28,7 +27,8 @@ import optuna
 import psutil
 
 from benchmarks.lr_grid import spread, write_tiny_images
-from benchmarks.search_peers import EPOCHS, PEERS
+from benchmarks.search_peers import PEERS
+from benchmarks.search_setup import EPOCHS
 
 TRIALS = 1000
 SPACE = """\
@@ -42,7 +42,7 @@ model.widths: {choices: [[4], [4, 8]]}
 
 
 def trials(sampler: str) -> None:
-    """Trials a second, the cost of a trial as they grow many, and the driver's memory."""
+    """Measure trials per second, the time per trial as they accumulate, and the driver's memory."""
     with tempfile.TemporaryDirectory() as folder:
         images = write_tiny_images(Path(folder, "images"))
         Path(folder, "space.yaml").write_text(SPACE)
@@ -64,15 +64,15 @@ def trials(sampler: str) -> None:
     assert len(ends) == TRIALS
     steps = [ends[i + 100] - ends[i] for i in range(0, TRIALS - 100, 100)]
     times, sizes = np.array(memory).T
-    # The last sample before: after the end figures are drawn, with what that takes.
+    # The sample before each time, as drawing the figures at the end takes memory.
     early, late = sizes[np.searchsorted(times, [ends[100], ends[-1]]) - 1]
-    print(f"{TRIALS} trials: {TRIALS / (ends[-1] - ends[0]):.1f} a second")
-    print("ms a trial, by hundreds: " + " ".join(f"{10 * step:.0f}" for step in steps))
-    print(f"driver's memory: {(late - early) / (TRIALS - 100):.1f} KB a trial")
+    print(f"{TRIALS} trials: {TRIALS / (ends[-1] - ends[0]):.1f} per second")
+    print("ms per trial, in hundreds: " + " ".join(f"{10 * step:.0f}" for step in steps))
+    print(f"driver's memory: {(late - early) / (TRIALS - 100):.1f} KB per trial")
 
 
 def accuracy(source: str, images: int, budget: float, seeds: int, syne_tune: str | None) -> None:
-    """The best validation accuracy that each searcher finds in the same time."""
+    """Compare the best validation accuracy that each searcher finds in the same wall time."""
     pythons = dict.fromkeys(PEERS, sys.executable) | {"syne_tune": syne_tune}
     found: dict[str, list[float]] = {name: [] for name, python in pythons.items() if python}
     for seed in range(seeds):
@@ -94,20 +94,22 @@ def accuracy(source: str, images: int, budget: float, seeds: int, syne_tune: str
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Run the chosen benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["trials", "accuracy"])
-    parser.add_argument("--sampler", default="tpe", help="of trials")
+    parser.add_argument("benchmark", choices=["trials", "accuracy"])
+    parser.add_argument("--sampler", default="tpe", help="sampler of `trials`")
     parser.add_argument("--data", default="digits")
-    parser.add_argument("--images", type=int, default=10_000, help="to train on")
-    parser.add_argument("--budget", type=float, default=300, help="seconds of each search")
+    parser.add_argument("--images", type=int, default=10_000, help="number of training images")
+    parser.add_argument(
+        "--budget", type=float, default=300, help="wall time of each search in seconds"
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--syne-tune-python", help="of an environment that has syne-tune")
+    parser.add_argument("--syne-tune-python", help="Python of an environment with syne-tune")
     options = parser.parse_args()
-    if options.part == "trials":
+    if options.benchmark == "trials":
         trials(options.sampler)
     else:
-        print(f"{options.budget:.0f} s each, trials of up to {EPOCHS} epochs")
+        print(f"{options.budget:.0f} s per search, trials of up to {EPOCHS} epochs")
         accuracy(
             options.data, options.images, options.budget, options.seeds, options.syne_tune_python
         )

@@ -1,21 +1,20 @@
-"""One search by one searcher, in a process of its own; prints its result as JSON.
+"""One search by one searcher, in its own process; prints the result as JSON.
 
     python -m benchmarks.search_peers NAME FOLDER --data digits --budget 60 --seed 0
 
-All train with our own `fit` over our default space, one core a trial, two trials at a time. What
-differs is who proposes settings and who stops trials:
+All searchers train with our `fit` over our default search space: two concurrent trials, one core
+each. They differ in the search algorithm and the scheduler:
 
-- bakeoff: our job, as a person runs it, start included;
-- optuna: two processes of `study.optimize` on one SQLite file, its default TPE sampler and median
-  pruner;
-- ray: `OptunaSearch` and `ASHAScheduler` as Ray's own example wires them;
-- syne_tune: its ASHA on its local backend, in an environment of its own.
+- bakeoff: optuna_search.py as a user runs it, startup included;
+- optuna: two processes of `study.optimize` on one SQLite file, with Optuna's default sampler (TPE)
+  and pruner (median);
+- ray: `OptunaSearch` and `ASHAScheduler` as in Ray's example;
+- syne_tune: Syne Tune's ASHA on its local backend, in its own environment.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import subprocess
 import sys
@@ -25,32 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import syne_tune_peer
-from trainables.config import RECIPES, TrialConfig
-from trainables.data import TrainingData, split
+from benchmarks.search_setup import BASE, EPOCHS, load
+from trainables.config import TrialConfig
+from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import suggest, to_config
 
-EPOCHS = 12
-BASE = dataclasses.replace(
-    TrialConfig(**dataclasses.asdict(RECIPES["standard"]), lr=1e-3), epochs=EPOCHS
-)
-
-
-def load(source: str, images: int) -> TrainingData:
-    """The images that every searcher trains on: every k-th of the training part."""
-    from trainables.sources import load_dataset
-
-    dataset = load_dataset(source)
-    data = TrainingData.of(dataset, split(dataset))
-    every = max(1, len(data.train_labels) // images)
-    return dataclasses.replace(
-        data, train_images=data.train_images[::every], train_labels=data.train_labels[::every]
-    )
-
 
 def optuna_worker(database: str, data: TrainingData, seed: int, deadline: float) -> None:
-    """One process of plain Optuna."""
+    """Run trials of plain Optuna in this process until the deadline."""
     import optuna
     import torch
 
@@ -83,7 +66,7 @@ def optuna_worker(database: str, data: TrainingData, seed: int, deadline: float)
 
 
 def plain_optuna(folder: Path, options: argparse.Namespace, start: float) -> dict[str, Any]:
-    """Two processes and one SQLite file."""
+    """Search with plain Optuna in two processes on one SQLite file."""
     import optuna
 
     database = f"sqlite:///{folder}/peer.db"
@@ -106,12 +89,12 @@ def plain_optuna(folder: Path, options: argparse.Namespace, start: float) -> dic
 
 
 def define(trial: Any) -> dict[str, Any]:
-    """Our space, define-by-run; Ray pickles it, so it stands here."""
+    """Sample our search space, define-by-run; at module level, as Ray pickles it."""
     return {"trial": to_config(suggest(default_space(), trial), BASE).to_dict()}
 
 
 def ray_example(folder: Path, options: argparse.Namespace, start: float) -> dict[str, Any]:
-    """OptunaSearch and ASHA with Ray's defaults."""
+    """Search with Ray's OptunaSearch and ASHA, with their defaults."""
     import ray
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
@@ -146,7 +129,7 @@ def ray_example(folder: Path, options: argparse.Namespace, start: float) -> dict
 
 
 def bakeoff(folder: Path, options: argparse.Namespace, start: float) -> dict[str, Any]:
-    """Our job on the same images, cut alike."""
+    """Search with optuna_search.py on the same images and split."""
     from tune_jobs.analysis.results import load_trials
 
     left = start + options.budget - time.time()
@@ -158,15 +141,15 @@ def bakeoff(folder: Path, options: argparse.Namespace, start: float) -> dict[str
     return {"best": float(trials["best/val_accuracy"].max()), "trials": len(trials)}
 
 
-# The job has no option to train on a part of the images.
+# The job has no option to train on a subset of the images.
 OURS = """
 import sys
-from benchmarks.search_peers import load
+from benchmarks.search_setup import load
 from trainables.data import TrainingData
 from tune_jobs import optuna_search
 data = load(sys.argv[1], int(sys.argv[2]))
 del sys.argv[1:3]
-TrainingData.of = staticmethod(lambda dataset, parts: data)
+TrainingData.of = staticmethod(lambda dataset, split: data)
 optuna_search.optuna_search()
 """
 
@@ -179,7 +162,7 @@ PEERS = {
 
 
 def main() -> None:
-    """Run one search, from the start of this process to the end of its budget."""
+    """Run one search, whose budget includes the startup of this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=PEERS)
     parser.add_argument("folder", type=Path)

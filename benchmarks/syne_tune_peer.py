@@ -1,4 +1,4 @@
-"""Syne Tune's ASHA on its local backend: the search, and, run as a script, one trial of it."""
+"""Search with Syne Tune's ASHA on its local backend; run as a script, one trial of that search."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.search_setup import BASE, EPOCHS, load
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from tune_jobs.search_space.defaults import default_space
@@ -19,13 +20,13 @@ from tune_jobs.search_space.space import Parameter, to_config
 
 ARRAYS = ("train_images", "train_labels", "val_images", "val_labels")
 POLL_S = 0.5
-"""Its default of 5 s is as long as some of the trials."""
+"""Polling interval in seconds; the default of 5 s is as long as some trials."""
 
 
 def domain(parameter: Parameter) -> Any:
-    """A parameter as Syne Tune has it; choices go as JSON, as some are lists.
+    """Return a parameter as a Syne Tune domain, with choices as JSON text, as some are lists.
 
-    Its spaces have no conditions: momentum is drawn always, and not used without SGD.
+    Syne Tune has no conditional parameters: momentum is always sampled, and unused without SGD.
     """
     from syne_tune import config_space
 
@@ -39,18 +40,16 @@ def domain(parameter: Parameter) -> Any:
 
 
 def search(folder: Path, options: Namespace, start: float) -> dict[str, Any]:
-    """Two workers, as its own example wires them; each trial is a process of its own."""
-    os.environ["SYNETUNE_FOLDER"] = str(folder)  # read when it is imported
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # its trials import benchmarks too
+    """Search with two workers, as in Syne Tune's example; each trial is a separate process."""
+    os.environ["SYNETUNE_FOLDER"] = str(folder)  # read when syne_tune is imported
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])  # the trials import benchmarks too
     from syne_tune import StoppingCriterion, Tuner
     from syne_tune.backend import LocalBackend
     from syne_tune.experiments import load_experiment
     from syne_tune.optimizer.baselines import ASHA
 
-    from benchmarks.search_peers import EPOCHS, load
-
     data = load(options.data, options.images)
-    os.chdir(folder)  # it leaves a file where it runs
+    os.chdir(folder)  # the tuner leaves a file in the working directory
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(data, name))
     rest = {"classes": data.classes, "mean": data.mean, "std": data.std}
@@ -78,18 +77,17 @@ def search(folder: Path, options: Namespace, start: float) -> dict[str, Any]:
 
 
 def train() -> None:
-    """One trial, with the settings in the file that the backend has written."""
+    """Run one trial with the settings in the file that the backend has written."""
     import torch
     from syne_tune import Reporter
     from syne_tune.utils import add_config_json_to_argparse, load_config_json
 
-    from benchmarks.search_peers import BASE
     from trainables.loop import fit
 
     parser = ArgumentParser()
     add_config_json_to_argparse(parser)
-    given = load_config_json(vars(parser.parse_known_args()[0]))
-    folder = Path(given["folder"])
+    settings = load_config_json(vars(parser.parse_known_args()[0]))
+    folder = Path(settings["folder"])
     arrays: dict[str, Any] = {
         name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
     }
@@ -98,7 +96,7 @@ def train() -> None:
     data = TrainingData(**arrays)
     space = default_space()
     values = {
-        name: json.loads(given[name]) if space[name].kind == "categorical" else given[name]
+        name: json.loads(settings[name]) if space[name].kind == "categorical" else settings[name]
         for name in space
     }
     torch.set_num_threads(1)
@@ -107,7 +105,7 @@ def train() -> None:
     def report(metrics: dict[str, float], _: Any) -> None:
         reporter(epoch=int(metrics["epoch"]), val_accuracy=metrics["val_accuracy"])
 
-    with contextlib.suppress(DivergedError):  # a trial that fails would end the search
+    with contextlib.suppress(DivergedError):  # a failed trial would end the search
         fit(to_config(values, BASE), data, report)
 
 

@@ -1,4 +1,4 @@
-"""Compare the best model of each kind on the sealed test images, and say which to use."""
+"""Compare the best model of each model family on the sealed test set, and recommend one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tune_jobs.test_set.options import CompareOptions, check_options
 
 
 def compare() -> int:
-    """The job. Returns the exit code."""
+    """Run the job, and return its exit code."""
     command = parse_plain(CompareOptions, description=__doc__)
     check_options(command.options)
-    # Torch takes seconds to import, and is not needed to refuse a bad option.
+    # Torch takes seconds to import, and bad options are reported without it.
     from tune_jobs.test_set.job import run
 
     return run(command)

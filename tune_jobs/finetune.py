@@ -1,4 +1,4 @@
-"""Fine-tune pretrained networks, at several rates and in several ways, and say which is best."""
+"""Fine-tune pretrained networks over a grid or an Optuna search, and report the best trial."""
 
 from __future__ import annotations
 
@@ -19,47 +19,64 @@ from tune_jobs.search_space.defaults import finetune_space
 
 EPOCHS = 10
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
+"""Networks that the student report fine-tunes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneOptions(StudyOptions):
     """Options of fine-tuning."""
 
+    # The help of an option breaks its lines where the docstring does.
+
     job = "finetune"
     models: tuple[str, ...] = REPORT_MODELS
-    """Networks of torchvision by name, timm:NAME, or your own as package.module:function; the
-    default ones are the report's."""
+    """Networks: torchvision names, timm:NAME, or package.module:function.
+    The default networks are those of the student report."""
     weights: tuple[str, ...] = ("default",)
-    """One for all networks, or one for each: default downloads those that a network comes with,
-    none starts from scratch, and everything else is a file of safetensors or of a state dict. One
-    file for several networks is of the one that is your own; the others take default."""
+    """Initial weights: one value for all networks, or one value per network.
+    default downloads the pretrained weights of the network.
+    none starts from random weights.
+    Any other value is a safetensors file or a PyTorch state dict.
+    One file for several networks is for your own one, which is given as
+    package.module:function; the other networks use default."""
     lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
-    """Learning rates of a grid; 1e-5 is the report's."""
+    """Learning rates of the grid (the student report uses 1e-5); with
+    --search optuna, one value fixes the learning rate."""
     mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
-    """full trains all layers, probe the head alone on features that are computed once, gradual the
-    head first and then all, the slower the further from the head."""
+    """Fine-tuning modes to try.
+    full trains all layers at the same learning rate.
+    probe trains only the head, on cached backbone features.
+    gradual (gradual unfreezing) trains the head first, then all layers
+    with layer-wise learning-rate decay."""
     seeds: int = 1
-    """Trainings of each, with consecutive seeds; of a grid."""
+    """Number of random seeds per grid point; consecutive seeds from --seed on are used."""
     search: Literal["grid", "optuna"] = "grid"
-    """grid trains every network at every rate, optuna searches rates and more of them."""
+    """grid trains every combination of --models, --mode, --lr and seed.
+    optuna searches over networks, modes, learning rate and other settings."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
-    """fifo trains each trial to its end, asha stops those that fall behind, hyperband pauses trials
-    to compare them after the same epochs, pbt (of optuna) has the worst go on as changed copies."""
+    """fifo trains every trial for all its epochs.
+    asha stops trials that fall behind (asynchronous successive halving).
+    hyperband pauses trials, and resumes the best of each bracket.
+    pbt (--search optuna only) is population-based training: the worst
+    trials exploit and explore (continue from a copy of one of the best,
+    with changed settings)."""
     aux_loss: bool = False
-    """Train GoogLeNet and Inception with their auxiliary heads too."""
+    """Add the loss of the auxiliary heads (GoogLeNet and Inception only)."""
     freeze_batch_norm: bool = False
-    """Keep the statistics of batch normalisation as the weights have them."""
+    """Keep the batch-normalisation statistics of the initial weights."""
     head_epochs: int = 1
-    """Of mode gradual, in which the head alone is trained."""
+    """Epochs in which only the head is trained (--mode gradual only)."""
     layer_decay: float = 0.7
-    """Of mode gradual: the rate of a stage of the network over that of the stage after it."""
+    """Learning rate of a stage of the network relative to the next stage,
+    above 0, at most 1 (--mode gradual only)."""
     data: DataOptions = field(default_factory=lambda: DataOptions(image_size=32))
+    """Dataset and split."""
 
     @classmethod
     def recipes(cls) -> dict[str, Recipe]:
-        """Presets for networks that have learnt already."""
+        """Return the presets for pretrained networks."""
         return {
-            # Cross-entropy of the logits, as the report fine-tunes.
+            # The student report fine-tunes with cross-entropy of the logits.
             "report": Recipe(epochs=EPOCHS, split=(0.6, 0.2, 0.2)),
             "standard": Recipe(epochs=EPOCHS, normalize="weights"),
             "fast": Recipe(
@@ -73,7 +90,7 @@ class FinetuneOptions(StudyOptions):
 
 
 def finetune() -> int:
-    """The job: options, then trials, then Ray Tune. Returns the exit code."""
+    """Run the job, and return its exit code."""
     command = parse(FinetuneOptions, description=__doc__)
     check_finetune(command)
     command = extended(command)
@@ -92,12 +109,12 @@ def finetune() -> int:
     if options.space_print:
         from tune_jobs.search_space.space_file import space_yaml
 
-        print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
+        print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
     from tune_jobs.search.optuna_strategy import OptunaStrategy
     from tune_jobs.tuning.job import run
 
-    # The first network, at the lowest rate, is no better guess than any other.
+    # The first network, mode and learning rate are no better guesses than any other.
     search = OptunaStrategy(options, space, base, undecided=("model", "mode", "lr"))
     if options.data.image_size == "native" and not options.run.resume:
         check_one_size((base.model, *search.models()))
@@ -105,27 +122,27 @@ def finetune() -> int:
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:
-    """What each network starts from.
+    """Return the initial weights of each network: default, none or a file.
 
     Raises:
-        InputError: it is not clear which weights are of which network.
+        InputError: the assignment of --weights to networks is ambiguous.
     """
-    given, models = options.weights, options.models
-    if len(given) == len(models):
-        return dict(zip(models, given, strict=True))
-    if len(given) == 1 and given[0] in ("default", "none"):
-        return dict.fromkeys(models, given[0])
+    weights, models = options.weights, options.models
+    if len(weights) == len(models):
+        return dict(zip(models, weights, strict=True))
+    if len(weights) == 1 and weights[0] in ("default", "none"):
+        return dict.fromkeys(models, weights[0])
     own = [model for model in models if ":" in model and not model.startswith("timm:")]
-    if len(given) == 1 and len(own) == 1:
-        return dict.fromkeys(models, "default") | {own[0]: given[0]}
+    if len(weights) == 1 and len(own) == 1:
+        return dict.fromkeys(models, "default") | {own[0]: weights[0]}
     raise InputError(
-        f"--weights {' '.join(given)} is for {len(models)} networks: give default or none for "
-        "all, or one entry for each, as a file is of one network"
+        f"--weights {' '.join(weights)} cannot be assigned to {len(models)} networks, as a file "
+        "fits only one: give default or none for all, or one entry for each"
     )
 
 
 def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConfig:
-    """What the trials of a network have in common."""
+    """Return the configuration that the trials of a network share."""
     return TrialConfig(
         **vars(options.training),
         lr=options.lr[0],
@@ -141,48 +158,48 @@ def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConf
 
 
 def native_size(model: str) -> int:
-    """Pixels that the network's weights were trained on.
+    """Return the image size that a network's pretrained weights were trained on, in pixels.
 
     Raises:
-        InputError: there is no such network, or it does not say.
+        InputError: the network does not exist, or does not define an image size.
     """
     from trainables.models import is_registered, pretrained  # imports torch
 
     size = None if is_registered(model) else pretrained.input_spec(model).size
     if size is None:
-        raise InputError(f"{model} has no image size of its own: give --image-size in pixels")
+        raise InputError(f"{model} does not define an image size: give --image-size in pixels")
     return size
 
 
 def check_one_size(models: Iterable[str]) -> None:
-    """Raise InputError unless the weights of all networks were trained on one size of images."""
+    """Raise InputError unless the weights of all networks were trained on the same image size."""
     sizes = {model: native_size(model) for model in models}
     if len(set(sizes.values())) > 1:
         own = ", ".join(f"{model} {size}" for model, size in sizes.items())
         raise InputError(
-            f"--image-size native is not one size for these networks ({own}), and --search optuna "
-            "trains all at one: give it in pixels, or networks of one size, or --search grid"
+            f"--image-size native differs between these networks ({own}), and --search optuna uses "
+            "one size for all: give the size in pixels, use networks of one size, or --search grid"
         )
 
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:
-    """The trials of a grid by name, in the order they start."""
+    """Return the configurations of the grid by trial name, in the order of their start."""
     trials, labels = {}, lr_labels(options.lr)
     for seed in range(options.seed, options.seed + options.seeds):
         for model, config in configs.items():
             for mode in options.mode:
                 for lr in options.lr:
-                    parts = [model.replace(":", ".").replace("/", "_"), f"lr={labels[lr]}"]
-                    parts += [mode] if len(options.mode) > 1 else []
-                    parts += [f"seed={seed}"] if options.seeds > 1 else []
-                    trials[",".join(parts)] = dataclasses.replace(
+                    name = [model.replace(":", ".").replace("/", "_"), f"lr={labels[lr]}"]
+                    name += [mode] if len(options.mode) > 1 else []
+                    name += [f"seed={seed}"] if options.seeds > 1 else []
+                    trials[",".join(name)] = dataclasses.replace(
                         config, mode=mode, lr=lr, seed=seed
                     )
     return trials
 
 
 def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
-    """Raise InputError where an option is out of its range, or has no effect."""
+    """Raise InputError if an option is out of range or has no effect."""
     options = command.options
     check_options(options)
     check_positive("--seeds", options.seeds)
@@ -192,34 +209,44 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
             raise InputError(f"--{name} is empty: give one or more")
         for value, times in Counter(values).items():
             if times > 1:
-                raise InputError(f"--{name} has {value} {times} times: once is enough")
+                raise InputError(
+                    f"--{name} has {value} {times} times, and values must be unique: give it once"
+                )
     for lr in options.lr:
         check_lr(lr)
     if options.search == "optuna" and len(set(weights_of(options).values())) > 1:
         raise InputError(
-            f"--weights {' '.join(options.weights)}: --search optuna starts all networks alike; "
-            "give one of them, or --search grid"
+            f"--weights {' '.join(options.weights)} differ, and --search optuna needs the same "
+            "value for all networks: give one value, or use --search grid"
         )
     if options.search == "grid":
         if options.extend:
             raise InputError(
-                f"--extend {options.extend} is of a search, and a grid has all its trials from the "
-                "start: leave it out, or start another run for more"
+                f"--extend {options.extend} applies to --search optuna only, as a grid has all its "
+                "trials from the start: leave it out, or start another run with more values"
             )
         defaults = StudyOptions()
         for f in dataclasses.fields(StudyOptions):
             own = f.name in ("seed", "scheduler", "recipe", "training", "data", "run", "force")
             if not own and getattr(options, f.name) != getattr(defaults, f.name):
                 raise InputError(
-                    f"--{f.name.strip('_').replace('_', '-')} is an option of a search: add "
+                    f"--{f.name.strip('_').replace('_', '-')} applies to --search optuna only: add "
                     "--search optuna, or leave it out"
                 )
         if options.scheduler == "pbt":
-            raise InputError("--scheduler pbt needs --search optuna, which draws the changes")
+            raise InputError(
+                "--scheduler pbt changes the settings that a search varies, and a grid has none: "
+                "add --search optuna, or use --scheduler asha"
+            )
     elif "lr" in command.given and len(options.lr) > 1:
-        raise InputError("--search optuna draws rates: give one --lr to fix it, or leave it out")
+        raise InputError(
+            f"--lr {' '.join(map(str, options.lr))} is a grid, and --search optuna samples the "
+            "learning rate: give one --lr to fix it, or leave it out"
+        )
     elif options.seeds > 1:
-        raise InputError("--seeds is an option of a grid: leave it out, or --search grid")
+        raise InputError(
+            f"--seeds {options.seeds} applies to --search grid only: add that, or leave --seeds out"
+        )
 
 
 if __name__ == "__main__":

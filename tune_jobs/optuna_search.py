@@ -1,4 +1,4 @@
-"""Search for the best settings with Optuna, stopping what falls behind."""
+"""Search for the best hyperparameters with Optuna, and stop trials that fall behind early."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space_file import space_yaml
 
 DEFAULT_LR = 1e-3
+"""Learning rate of the first trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(StudyOptions):
-    """Options of the search over one network."""
+    """Options of a search over one network."""
 
     job = "optuna-search"
     model: str = "cnn"
-    """The network: cnn, or one of torchvision, timm:NAME or package.module:function, which start
-    from scratch here, and from pretrained weights in finetune.py."""
+    """Network: cnn, a torchvision name, timm:NAME, package.module:function.
+    Its initial weights are random; finetune.py uses pretrained ones."""
 
 
 def optuna_search() -> int:
-    """The job: options, then a study, then Ray Tune. Returns the exit code."""
+    """Run the job, and return its exit code."""
     command = extended(parse(SearchOptions, description=__doc__))
     options = command.options
     check_options(options)
@@ -37,9 +38,9 @@ def optuna_search() -> int:
     )
     space = search_space(command, base, default_space(options.model))
     if options.space_print:
-        print(space_yaml(space), end="")  # noqa: T201  this is what was asked for
+        print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
-    # Ray and Optuna take seconds to import, and are not needed to refuse a bad option.
+    # Ray and Optuna take seconds to import, and bad options are reported without them.
     from tune_jobs.search.optuna_strategy import OptunaStrategy
     from tune_jobs.tuning.job import run
 

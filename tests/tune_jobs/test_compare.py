@@ -225,7 +225,7 @@ def other_split(runs):
     )
 
 
-def recut(runs):
+def changed_split(runs):
     record = json.loads((runs / "lr-grid/run.json").read_text())
     edit_record(runs / "lr-grid", split=record["split"] | {"fingerprint": "f00d"})
 
@@ -260,8 +260,8 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (nothing, [*BOTH, "--seeds", 1], ["--seeds is 1"]),
         (nothing, [*BOTH, "--seeds", -3], ["--seeds is -3"]),
         (nothing, [*BOTH, "--price-per-hour", -1], ["--price-per-hour -1"]),
-        (nothing, [*BOTH, "--output", "{runs}"], ["holds", "--output"]),
-        (nothing, [*BOTH, "--output", "{runs}/tiny.safetensors"], ["is no folder", "--output"]),
+        (nothing, [*BOTH, "--output", "{runs}"], ["holds", "but no comparison", "--output"]),
+        (nothing, [*BOTH, "--output", "{runs}/tiny.safetensors"], ["is not a folder", "--output"]),
         (lambda runs: edit_trials(runs / "lr-grid", status("failed")), BOTH,
          ["no finished trial", "--resume"]),
         (unfinished, BOTH, ["lr=0.003 (interrupted)", "--partial"]),
@@ -273,7 +273,7 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (damaged_table, BOTH, ["cannot be read"]),
         (other_images, BOTH, ["f00d", "the same images"]),
         (other_split, BOTH, ["a split with fingerprint", "--split-seed"]),
-        (recut, ["{runs}/lr-grid"], ["f00d", "--data"]),
+        (changed_split, ["{runs}/lr-grid"], ["f00d", "--data"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_and_the_test_set_stays_sealed(

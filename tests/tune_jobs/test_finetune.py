@@ -44,7 +44,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(local_ray, finetune, weights, tmp_path_factory):
-    """A grid of three modes and two rates, from a file."""
+    """A grid of three modes and two learning rates, with initial weights from a file."""
     storage = tmp_path_factory.mktemp("runs")
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
@@ -54,7 +54,7 @@ def run(local_ray, finetune, weights, tmp_path_factory):
     return storage / "finetune"
 
 
-def test_every_mode_and_rate_is_trained(run):
+def test_every_mode_and_learning_rate_is_trained(run):
     trials = load_trials(run).set_index("trial")
     assert list(trials.index) == [
         f"tests.nets.tiny,lr={lr},{mode}"
@@ -87,8 +87,8 @@ def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
         prepare = Preparation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), cpu)
         images = to_device(data.val_images, cpu)
         logits = predict(model, images, prepare, Autocast("fp32", cpu))
-        right = (logits.argmax(1).numpy() == data.val_labels).mean()
-        assert row["best/val_accuracy"] == pytest.approx(right)
+        accuracy = (logits.argmax(1).numpy() == data.val_labels).mean()
+        assert row["best/val_accuracy"] == pytest.approx(accuracy)
 
 
 def test_best_holds_a_whole_network(run):

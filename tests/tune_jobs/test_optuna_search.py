@@ -28,7 +28,7 @@ TRIALS = 9
 
 @pytest.fixture(scope="module")
 def spaces(tmp_path_factory):
-    """Files: one with rates that are good, too low, and high enough to diverge; one without."""
+    """Search-space files: learning rates that are good, too low, or high enough to diverge."""
     folder = tmp_path_factory.mktemp("spaces")
     (folder / "steps.yaml").write_text("lr: {choices: [1.0e-2, 1.0e-6, 1.0e+30]}\n" + WIDTHS)
     (folder / "range.yaml").write_text("lr: {low: 1e-4, high: 1e-2, log: true}\n" + WIDTHS)
@@ -61,7 +61,7 @@ def finished(local_ray, search, spaces, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def earlier(tiny, tmp_path_factory):
-    """A search to start others from."""
+    """A search that others warm-start from."""
     storage = tmp_path_factory.mktemp("earlier")
     assert tiny(storage, "--trials", 3, "--scheduler", "fifo") == 0
     return storage / "tiny"
@@ -69,13 +69,13 @@ def earlier(tiny, tmp_path_factory):
 
 @pytest.fixture
 def copied(finished, tmp_path):
-    """The finished search once more, to change; and what says which one it is."""
+    """A copy of the finished search to change, and the options that name it."""
     run = tmp_path / "copied" / "search"
     shutil.copytree(finished, run)
     return run, ["--name", "search", "--storage-path", run.parent]
 
 
-# What the study says
+# The study
 
 
 def test_the_study_says_of_every_trial_what_the_tables_say(finished, study_of):
@@ -131,7 +131,7 @@ def test_a_search_in_which_all_diverges_says_so(tiny, tmp_path, study_of, capfd)
     assert {t.state.name for t in study_of(tmp_path / "tiny").trials} == {"FAIL"}
 
 
-# What is searched
+# The search space
 
 
 def test_the_first_trial_has_what_the_recipe_has_where_the_space_has_it(earlier, study_of):
@@ -169,7 +169,7 @@ def test_an_option_goes_before_a_file_of_ones_own(search, capfd, tmp_path):
     assert "batch_size" not in capfd.readouterr().out
     file.write_text("batch_size: {choices: [32, 64]}\n")
     assert search("--space", file, "--batch-size", 16, "--space-print") == 2
-    assert "leave one open" in capfd.readouterr().err
+    assert "leave one option out" in capfd.readouterr().err
 
 
 def test_the_printed_space_is_a_file_to_start_from(search, capfd, tmp_path):
@@ -231,7 +231,9 @@ def test_the_front_is_that_of_optuna(costs, sampler, tiny, tmp_path, study_of, c
     table = load_trials(run)[["best/val_accuracy", *costs]].values.tolist()
     assert [trial.values for trial in study.trials] == table
     printed = capfd.readouterr().out
-    assert all(name in printed.split("No other trial beats these")[1] for name in front["trial"])
+    assert all(
+        name in printed.split("Pareto front of the objectives:")[1] for name in front["trial"]
+    )
     for cost in costs:
         assert (run / "figures" / f"pareto-accuracy-{cost}.png").exists()
 
@@ -255,7 +257,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_counts_once(
 
 
 class TrainingWorkers(threading.Thread):
-    """Looks at the processes of the local Ray, and counts those that train."""
+    """Thread that watches the processes of the local Ray, and counts those that train."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -282,14 +284,12 @@ class TrainingWorkers(threading.Thread):
 
 
 def most_at_a_time(study):
-    """Of the study's trials, how many were open together."""
+    """Return the highest number of trials of a study that were open at a time."""
     times = [(trial.datetime_start, trial.datetime_complete) for trial in study.trials]
     return max(sum(begin <= start < end for begin, end in times) for start, _ in times)
 
 
-def test_as_many_trials_are_alive_as_there_are_places(
-    local_ray, search, spaces, tmp_path, study_of
-):
+def test_as_many_trials_are_alive_as_there_are_slots(local_ray, search, spaces, tmp_path, study_of):
     options = ["--trials", 4, "--epochs", 20, "--scheduler", "fifo", "--name", "two"]
     space = ["--space", spaces / "range.yaml"]
     with TrainingWorkers() as counts:
@@ -302,11 +302,11 @@ def test_max_concurrent_limits_the_trials_alive(finished, study_of):
     assert most_at_a_time(study_of(finished)) == 1
 
 
-# Budgets, and going on
+# Budgets, and resuming
 
 
 def check_spent(run, option, printed, study_of):
-    assert f"{option} is spent" in printed
+    assert f"{option} reached" in printed
     assert load_run(run)["status"] == "finished"
     assert load_run(run)["search"]["ended_by"] == option
     study = study_of(run)  # compares the states: none is RUNNING
@@ -384,7 +384,7 @@ def test_trials_of_an_earlier_search_are_told_to_the_sampler(
     tiny, earlier, tmp_path, study_of, capfd
 ):
     assert tiny(tmp_path, "--from", earlier, "--trials", 2) == 0
-    assert "3 trials taken over, 0 settings to try first" in capfd.readouterr().out
+    assert "3 trials added to the study, 0 settings to try first" in capfd.readouterr().out
     study = study_of(tmp_path / "tiny")
     told = [trial for trial in study.trials if "source" in trial.user_attrs]
     before = study_of(earlier).trials
@@ -403,7 +403,7 @@ def test_a_search_starts_from_a_grid(tiny, command, tmp_path, study_of, capfd):
     capfd.readouterr()
     assert tiny(tmp_path, "--from", tmp_path / "grid", "--trials", 1, space="rates.yaml") == 0
     # The rate of 0.5 is outside of the space.
-    assert "2 trials taken over, 0 settings to try first" in capfd.readouterr().out
+    assert "2 trials added to the study, 0 settings to try first" in capfd.readouterr().out
     told = [t for t in study_of(tmp_path / "tiny").trials if "source" in t.user_attrs]
     assert {trial.params["lr"] for trial in told} == {1e-3, 3e-4}
     rates = load_trials(tmp_path / "grid").set_index("config/lr")["best/val_accuracy"]
@@ -436,7 +436,7 @@ def test_settings_are_taken_from_a_run_on_other_images_by_force(
 ):
     other = ["--from", earlier, "--data", other_images, "--force"]
     assert tiny(tmp_path, *other, "--trials", 3) == 0
-    assert "0 trials taken over, 3 settings to try first" in capfd.readouterr().out
+    assert "0 trials added to the study, 3 settings to try first" in capfd.readouterr().out
     trials = study_of(tmp_path / "tiny").trials
     assert not any("source" in trial.user_attrs for trial in trials)
     best_first = load_trials(earlier).sort_values("best/val_accuracy", ascending=False)
@@ -543,7 +543,7 @@ def test_a_password_of_an_earlier_version_can_be_left_out(finished, search, tmp_
     assert "has a password" in (printed := capfd.readouterr().err)
     assert "secret" not in printed
     assert search(*again, "--optuna-storage", "postgresql://me@127.0.0.1:1/x") == 2
-    assert "Optuna cannot keep a study" in (printed := capfd.readouterr().err)
+    assert "Optuna cannot store a study" in (printed := capfd.readouterr().err)
     assert "secret" not in printed
 
 

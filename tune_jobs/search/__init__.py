@@ -1,1 +1,1 @@
-"""Optuna as the strategy that proposes trials."""
+"""Hyperparameter search with Optuna: study, searcher, samplers, budget and warm start."""

@@ -1,4 +1,4 @@
-"""The options that every search by Optuna has. Imports nothing heavy."""
+"""Options of every Optuna search. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -24,61 +24,72 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(JobOptions):
-    """Options of every search by Optuna."""
+    """Options of every Optuna search."""
+
+    # The help of an option breaks its lines where the docstring does.
 
     trials: int = 20
-    """Trials in all; --max-time and --max-epochs-total may end the search before."""
+    """Number of trials; --max-time or --max-epochs-total may end the search earlier."""
     max_time: str | None = None
-    """Wall time in all, from the start of the job, e.g. 90s, 30m or 2h."""
+    """Limit of the search's wall time, e.g. 90s, 30m or 2h, added up over --resume."""
     max_epochs_total: int | None = None
-    """Epochs of all trials together."""
+    """Limit of the total number of epochs over all trials."""
     extend: int = 0
-    """Go on with the run --name for so many trials more, finished or not."""
+    """Resume the run --name with this many additional trials, even if it has finished."""
     sampler: Literal["tpe", "gp", "cmaes", "random", "qmc", "nsga2"] = "tpe"
-    """Of Optuna; nsga2 is for several objectives."""
+    """Optuna sampler that proposes the trials; nsga2 is for several objectives only."""
     objective: str = "accuracy"
-    """accuracy, or accuracy and a cost: accuracy,parameters or latency_ms or seconds."""
+    """accuracy, or accuracy and costs to minimise, e.g. accuracy,parameters
+    for their Pareto front. Costs: parameters, latency_ms, seconds."""
     space: str | None = None
-    """A YAML file of what is searched, instead of the default space."""
+    """YAML file with the search space; by default the search space of the job."""
     space_print: bool = False
-    """Write the space as YAML, to start one's own from, and do nothing else."""
+    """Print the search space as YAML, as a template for --space, and exit."""
     optuna_storage: str | None = None
-    """Database that Optuna keeps the study in, e.g. postgresql://user@host/name; SQLite in the run
-    folder without it."""
+    """Database URL of the Optuna study, e.g. postgresql://user@host/name;
+    by default SQLite in the run folder."""
     from_: Annotated[tuple[str, ...], tyro.conf.arg(name="from")] = ()
-    """Earlier runs to start from: their best settings are tried first, and the sampler learns from
-    their trials where these were trained alike."""
+    """Run folders to warm-start from. Trials trained under the same
+    conditions are added to the study; otherwise the best settings are
+    tried again first."""
     force: bool = False
-    """Start from runs on other images too."""
+    """With --from: accept runs on different images, and try their best settings."""
     seed: int = 0
-    """Of the sampler, and of every training."""
+    """Random seed of the sampler and of every trial."""
     scheduler: Literal["asha", "fifo", "hyperband", "pbt"] = "asha"
-    """asha stops trials that fall behind, fifo trains each to its end, hyperband pauses trials to
-    compare them after the same epochs, pbt has the worst go on as changed copies of the best."""
+    """asha stops trials that fall behind (asynchronous successive halving).
+    fifo trains every trial for all its epochs.
+    hyperband pauses trials, and resumes the best of each bracket.
+    pbt is population-based training: the worst trials exploit and explore
+    (continue from a copy of one of the best, with changed settings)."""
 
 
 Options = TypeVar("Options", bound=StudyOptions)
 
 
 def extended(command: CommandLine[Options]) -> CommandLine[Options]:
-    """Make --extend part of --trials; raises InputError if it is below zero."""
+    """Return the command line with --extend added to --trials.
+
+    Raises:
+        InputError: --extend is negative.
+    """
     options = command.options
     if options.extend < 0:
-        raise InputError(f"--extend {options.extend} must be 1 or more: trials are not taken back")
+        raise InputError(f"--extend {options.extend} must be 1 or more: trials cannot be removed")
     options = dataclasses.replace(options, trials=options.trials + options.extend, extend=0)
     return command.with_options(options)
 
 
 def search_space(command: CommandLine[StudyOptions], base: TrialConfig, default: Space) -> Space:
-    """What is searched: the space asked for, less the settings that the command line gives.
+    """Return the search space without the parameters that the command line fixes.
 
     Args:
         command: the command line.
-        base: what trials have in common.
-        default: the space where none is asked for.
+        base: configuration of the parameters that are not searched.
+        default: search space of the job, used without --space.
 
     Raises:
-        InputError: the space cannot be used.
+        InputError: the search space is invalid or has no free parameter.
     """
     options = command.options
     if options.run.resume:
@@ -91,20 +102,23 @@ def search_space(command: CommandLine[StudyOptions], base: TrialConfig, default:
             file.write_bytes(folder.read(SPACE_FILE))
             return load_space(file, base.model)
     space = default if options.space is None else load_space(options.space, base.model)
-    # --mode takes several, which are what is searched.
+    # Several values of --mode are choices of the search, and fix nothing.
     space = without(space, command.given - {"mode"}, base)
     if not space:
-        raise InputError("every parameter of the space is given by an option: leave one open")
+        raise InputError(
+            "every parameter of the search space is fixed by an option, and at least one must be "
+            "free: leave one option out"
+        )
     if options.scheduler == "pbt" and not set(CHANGEABLE) & set(space):
         raise InputError(
-            f"--scheduler pbt changes {', '.join(CHANGEABLE)} on the way, and the space has none "
-            "of them: add one, or take asha"
+            f"--scheduler pbt changes {', '.join(CHANGEABLE)} during training, and the search "
+            "space has none of them: add one to the space, or use --scheduler asha"
         )
     return space
 
 
 def check_options(options: StudyOptions) -> None:
-    """Raise InputError where an option is out of its range."""
+    """Raise InputError if an option is out of range."""
     check_positive("--trials", options.trials)
     max_seconds(options.max_time)
     if options.max_epochs_total is not None:
@@ -112,38 +126,40 @@ def check_options(options: StudyOptions) -> None:
     objectives(options.objective)
     if options.sampler == "nsga2" and "," not in options.objective:
         raise InputError(
-            "--sampler nsga2 is for several objectives: give two, e.g. --objective "
-            "accuracy,parameters, or take --sampler tpe"
+            "--sampler nsga2 is for several objectives: give two or more, e.g. --objective "
+            "accuracy,parameters, or use --sampler tpe"
         )
     if options.sampler == "cmaes" and "," in options.objective:
-        raise InputError("--sampler cmaes knows one objective: take tpe or nsga2 for several")
+        raise InputError(
+            "--sampler cmaes supports only one objective: use tpe or nsga2 for several"
+        )
 
 
 def objectives(text: str) -> dict[str, Literal["max", "min"]]:
-    """Names of objectives and which way each is better.
+    """Parse --objective into names of objectives and the direction of each.
 
     Raises:
-        InputError: a name is unknown or stands there twice, or accuracy is not the first.
+        InputError: a name is unknown or repeated, or accuracy is not the first.
     """
     names = text.split(",")
     unknown = [name for name in names if name not in OBJECTIVES]
     if unknown or names[0] != "accuracy" or len(set(names)) < len(names):
         raise InputError(
-            f"--objective {text} must be accuracy, or accuracy and costs out of "
+            f"--objective {text} must be accuracy, or accuracy followed by costs out of "
             f"{', '.join(OBJECTIVES[1:])}, e.g. accuracy,parameters"
         )
     return {name: "max" if name == "accuracy" else "min" for name in names}
 
 
 def max_seconds(text: str | None) -> float | None:
-    """A time such as 90s, 30m or 1.5h in seconds.
+    """Convert a duration such as 90s, 30m or 1.5h to seconds.
 
     Raises:
-        InputError: it is no such time, or not above zero.
+        InputError: the text is not a duration above zero.
     """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match or float(match[1]) == 0:
-        raise InputError(f"--max-time {text} must be a time above 0 such as 90s, 30m or 2h")
+        raise InputError(f"--max-time {text} must be a duration above 0, e.g. 90s, 30m or 2h")
     return float(match[1]) * SECONDS[match[2]]

@@ -1,4 +1,4 @@
-"""Optuna as the strategy that proposes the trials of a run."""
+"""Strategy that proposes the trials of a run with Optuna."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ from tune_jobs.tuning.strategy import Findings, Run, Strategy, TunerSettings
 
 @dataclass(frozen=True)
 class OpenSearch:
-    """What a search has from `open` on."""
+    """Study and budget of a search that has been opened."""
 
     study: Study
-    """The study."""
+    """Optuna study of the run."""
     budget: Budget
-    """Limits of time and epochs."""
+    """Limits of wall time and epochs."""
 
 
 class OptunaStrategy(Strategy):
-    """A search over a space; `Strategy` says when each method is called.
+    """Search over a space; `Strategy` documents when each method is called.
 
     Args:
-        options: of the job.
-        space: parameters that are searched.
-        base: configuration that trials have otherwise.
-        undecided: settings of the base that nobody decided on, so that no trial begins with them.
+        options: options of the job.
+        space: search space.
+        base: configuration of the parameters that are not searched.
+        undecided: settings whose value in `base` is arbitrary (neither a default nor an option),
+            so that it is not tried first.
     """
 
     def __init__(
@@ -60,21 +61,21 @@ class OptunaStrategy(Strategy):
 
     @property
     def search(self) -> OpenSearch:
-        """What `open` opened."""
+        """Study and budget that `open` has created."""
         assert self._search is not None
         return self._search
 
     def examples(self, count: int) -> list[TrialConfig]:
-        """Return trials drawn at random from the space."""
+        """Return trial configurations drawn at random from the space."""
         return list(random_configs(self.space, self.base, count, self.options.seed))
 
     def models(self) -> dict[str, str]:
-        """Return the network of the base, or those that are searched."""
+        """Return the networks that are searched, or that of the base, with their weights."""
         searched = self.space["model"].choices if "model" in self.space else (self.base.model,)
         return dict.fromkeys(searched, self.base.weights)
 
     def check(self, folder: RunFolder, record: RunRecord) -> None:
-        """Check the database and the earlier runs."""
+        """Check the database of the study and the runs of --from."""
         url, resume = self.options.optuna_storage, self.options.run.resume
         if resume or url is not None:
             check_study(folder, url, resume)
@@ -83,11 +84,11 @@ class OptunaStrategy(Strategy):
                 same_images(path, record, self.options.force)
 
     def prepare(self, folder: RunFolder) -> None:
-        """Write the space, which --resume reads."""
+        """Write the search space, which --resume reads."""
         folder.write(SPACE_FILE, space_yaml(self.space).encode())
 
     def open(self, run: Run, record: RunRecord) -> dict[str, TrialConfig]:
-        """Create or resume the study, and return its trials."""
+        """Create or resume the study, and return the configurations of its trials by name."""
         options = self.options
         study = Study(
             run, options.optuna_storage, self.space, self.base, self.objectives, options.sampler,
@@ -96,7 +97,7 @@ class OptunaStrategy(Strategy):
         seconds = max_seconds(options.max_time)
         budget = Budget(run.recorder, seconds, options.max_epochs_total, study.started)
         self._search = OpenSearch(study, budget)
-        if not study.begun():  # an earlier driver may have been killed before it was through
+        if not study.begun():  # also where an earlier driver was killed half-way through this
             if not options.from_:
                 study.enqueue(options.recipes().values(), self.trials, self.undecided)
             for line in warm_start(study, options.from_, record, options.force):
@@ -104,7 +105,7 @@ class OptunaStrategy(Strategy):
         return study.resume()
 
     def describe(self) -> dict[str, Any]:
-        """Return the search and its budget, for run.json."""
+        """Return the search and its budget for run.json."""
         return {
             "search": {
                 "algorithm": "optuna",
@@ -121,10 +122,13 @@ class OptunaStrategy(Strategy):
         }
 
     def remaining(self, unfinished: dict[str, str | None]) -> tuple[dict[str, str | None], int]:
-        """Bring study and tables together where a kill came between them."""
+        """Make the study agree with the tables, where a driver was killed between both writes.
+
+        The arguments and results are those of `Strategy.remaining`.
+        """
         study, budget = self.search.study, self.search.budget
         rows, epochs = study.run.recorder.rows, study.run.recorder.epochs
-        budget.stop_all()  # what earlier drivers used may be all there is
+        budget.stop_all()  # earlier drivers may have used up the budget
         for frozen in study.begun():
             name = number_name(frozen.number)
             if not frozen.state.is_finished() and name not in unfinished:
@@ -144,12 +148,13 @@ class OptunaStrategy(Strategy):
     def tuner_settings(
         self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
     ) -> TunerSettings:
-        """Return the searcher, and how often it may be asked."""
+        """Return the searcher, the scheduler and the number of trials for tune.Tuner."""
         study = self.search.study
         count = len(unfinished) + max(0, self.trials - len(study.begun()))
         scheduler: TrialScheduler
         if self.changes_settings:
-            # The trials of a population are all compared with each other, so they take turns.
+            # The trials of a population are compared with each other, so all are proposed at
+            # once; where slots are fewer, the scheduler has them take turns.
             searcher = StudySearcher(study, unfinished, lambda: count)
             scheduler = PopulationBasedSearch(
                 run.recorder, self.space, self.base.epochs, self.options.seed
@@ -167,18 +172,18 @@ class OptunaStrategy(Strategy):
         )
 
     def settle(self) -> None:
-        """Stop the trials that still run when the budget is spent; after Ctrl-C they stay open."""
+        """Mark trials that a used-up budget interrupted as stopped; after Ctrl-C they stay open."""
         study, reason = self.search.study, self.search.budget.reason
         if reason:
             for name in list(study.open_trials):
                 row = study.run.recorder.rows[name]
-                row["status"], row["error"] = TrialStatus.STOPPED, f"{reason} is spent"
+                row["status"], row["error"] = TrialStatus.STOPPED, f"{reason} reached"
                 study.tell(name)
 
     def conclude(self) -> Findings:
-        """Write figures, and return what was found."""
+        """Write the figures, and return the findings."""
         return conclude_search(self.search.study, self.search.budget.reason)
 
     def close(self) -> None:
-        """Give the database back."""
+        """Close the database of the study."""
         self.search.study.close()

@@ -1,4 +1,4 @@
-"""Population-based training (Jaderberg et al. 2017) over the trials of a search."""
+"""Population-based training (Jaderberg et al. 2017) of the trials of a search."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.recorder import Recorder
 
 STEPS = 5
-"""So many times, at most, a trial is compared with the others."""
+"""Highest number of comparisons of a trial with the others."""
 FACTORS = (0.8, 1.2)
+"""Factors of which one multiplies a setting that is perturbed."""
 RESAMPLE = 0.25
-"""Chance that a setting is drawn anew, instead of multiplied by one of the factors."""
+"""Probability that a setting is resampled instead of multiplied by one of the factors."""
 COPY = "checkpoint_copy"
+"""Name of the folder of the checkpoint that a trial takes from another."""
 
 
 class PopulationBasedSearch(ExploitScheduler):
     """Population-based training over the trials of a study.
 
     At each comparison the trials of the worst quarter exploit (continue from a copy of one of the
-    best) and explore (with changed settings). The copy gets a checkpoint of its own with the
-    changed settings in it, so that a killed driver resumes it right.
+    best) and explore (with changed settings). The copy gets a checkpoint of its own that holds the
+    changed settings, so that it also resumes correctly after the driver was killed.
 
     Args:
-        recorder: the tables of the run.
-        space: ranges that settings are changed within.
+        recorder: tables of the run.
+        space: search space, within which settings are changed.
         epochs: number of epochs of every trial.
-        seed: random seed of the draws.
+        seed: random seed of the choice of donors and of the changes.
     """
 
     def __init__(self, recorder: Recorder, space: Space, epochs: int, seed: int):
@@ -51,7 +53,7 @@ class PopulationBasedSearch(ExploitScheduler):
             metric=TARGET,
             mode="max",
             perturbation_interval=max(1, epochs // STEPS),
-            custom_explore_fn=lambda config: config,  # not used, but asked for
+            custom_explore_fn=lambda config: config,  # unused, but required
             log_config=False,
         )
         self.recorder, self.epochs = recorder, epochs
@@ -59,18 +61,18 @@ class PopulationBasedSearch(ExploitScheduler):
         self.random = random.Random(seed)
 
     def __reduce__(self) -> tuple[type[TrialScheduler], tuple[()]]:
-        # Ray pickles it into a file to restore it from, which we never do.
+        # Ray pickles it for its own restore, which we never use.
         return TrialScheduler, ()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Continue, make room for trials that wait, or exploit and explore."""
+        """Continue the trial, pause it for waiting ones, or let it exploit and explore."""
         if not 0 < result.get("epoch", 0) < self.epochs:
-            return TrialScheduler.CONTINUE  # it reports its end, or is about to
+            return TrialScheduler.CONTINUE  # a final result, or one of a trial about to end
         action: str = super().on_trial_result(tune_controller, trial, result)
         return action
 
     def exploit(self, trial: Trial, best: list[Trial], tune_controller: Any) -> None:
-        """Make a trial a changed copy of one of the best, from the newest checkpoint of that."""
+        """Continue a trial from the newest checkpoint of one of the best, with changed settings."""
         donor = self.random.choice(best)
         name, donor_name = trial_name(trial), trial_name(donor)
         config = self.recorder.configs[donor_name]
@@ -86,8 +88,8 @@ class PopulationBasedSearch(ExploitScheduler):
         with tempfile.TemporaryDirectory() as local:
             save_checkpoint(Path(local), changed(state, config))
             copy_files(local, own.path, destination_filesystem=own.fs)
-        given_to_ray = {**trial.config["trial"], "config": json.dumps(config.to_dict())}
-        trial.set_config({"trial": given_to_ray})
+        trial_argument = {**trial.config["trial"], "config": json.dumps(config.to_dict())}
+        trial.set_config({"trial": trial_argument})
         last = dict(state["history"][-1])
         set_latest_checkpoint(trial, tune.Checkpoint(own.path, own.fs), last)
         self.take_schedule(trial, donor)
@@ -95,22 +97,23 @@ class PopulationBasedSearch(ExploitScheduler):
 
 
 def explore(config: TrialConfig, searched: list[Parameter], rng: random.Random) -> TrialConfig:
-    """A config with each of the searched settings changed a little, within its range.
+    """Return a configuration with every searched setting perturbed or resampled in its range.
 
-    A setting that the config has not, such as dropout where the model's own is taken, stays so.
+    A setting that is None in `config` (dropout, where the model's default is used) stays None
+    unless it is resampled.
     """
     values: dict[str, Any] = {}
     for parameter in searched:
         name, low, high = parameter.name, parameter.low, parameter.high
         value = getattr(config, name)
-        anew = rng.random() < RESAMPLE
+        resample = rng.random() < RESAMPLE
         if parameter.kind == "categorical":
-            if anew:
+            if resample:
                 values[name] = rng.choice(parameter.choices)
             continue
         assert low is not None
         assert high is not None
-        if anew:
+        if resample:
             value = low * (high / low) ** rng.random() if parameter.log else rng.uniform(low, high)
         elif value is not None:
             value = min(max(value * rng.choice(FACTORS), low), high)

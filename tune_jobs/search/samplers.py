@@ -1,4 +1,4 @@
-"""Optuna's samplers by their names on the command line."""
+"""Optuna samplers by the name of --sampler."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from optuna.samplers import BaseSampler
 
 
 def build_sampler(name: str, seed: int) -> BaseSampler:
-    """Optuna's sampler of the name asked for."""
+    """Return the Optuna sampler with this name.
+
+    Args:
+        name: value of --sampler.
+        seed: random seed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "tpe":
-            # Conditional parameters are drawn jointly within the group that has them; a trial
-            # that runs counts as a bad one, so that those beside it go elsewhere.
+            # group: conditional parameters are sampled jointly with those of the same condition.
+            # constant_liar: running trials count as bad ones, so that concurrent trials differ.
             return optuna.samplers.TPESampler(
                 seed=seed, multivariate=True, group=True, constant_liar=True
             )

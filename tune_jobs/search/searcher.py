@@ -1,4 +1,4 @@
-"""Ray Tune's side of a study: proposals go in, results come out."""
+"""Adapters between Ray Tune and a study: proposed trials to Ray, results to Optuna."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from tune_jobs.tuning.tuner import ray_config
 
 
 class StudySearcher(Searcher):
-    """Asks the study for a trial where one may run.
+    """Ray Tune searcher that asks the study for a trial when a slot is free.
 
-    Ray's OptunaSearch tells Optuna that a trial ended well when a scheduler stopped it, and asks
-    for one trial at a time. Here `StudyCallback` tells, and as many trials are asked for as there
-    are slots.
+    It replaces Ray's OptunaSearch, which tells Optuna that a trial is complete when a scheduler
+    has stopped it, and which proposes one trial at a time. Here `StudyCallback` tells the outcome,
+    and as many trials are proposed as there are slots.
 
     Args:
-        study: of the run.
-        unfinished: trials to resume before any is asked for, with their checkpoints or None.
+        study: study of the run.
+        unfinished: trials to resume before new ones are asked for, each with the checkpoint that
+            it resumes from, or None.
         slots: returns the number of trials that may run at a time.
     """
 
@@ -33,11 +34,11 @@ class StudySearcher(Searcher):
         self.running: set[str] = set()
 
     def __reduce__(self) -> tuple[type[Searcher], tuple[()]]:
-        # Ray pickles its arguments into a file to restore them from, which we never do.
+        # Ray pickles it for its own restore, which we never use.
         return Searcher, ()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next trial; None while every slot is taken."""
+        """Return the Ray configuration of the next trial; None while every slot is taken."""
         if len(self.running) >= self.slots():
             return None
         self.running.add(trial_id)
@@ -54,14 +55,14 @@ class StudySearcher(Searcher):
         self.running.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Leave nothing for Ray to restore: the study is in its database."""
+        """Save nothing: the study is in its database."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Never called, as runs are resumed without Ray's state."""
+        """Restore nothing: runs are resumed without Ray's state."""
 
 
 class StudyCallback(DriverCallback):
-    """Passes results and ends on to the study; it comes after the recorder."""
+    """Callback that passes results to the study, after the recorder has stored them."""
 
     def __init__(self, study: Study):
         self.study = study
@@ -69,14 +70,14 @@ class StudyCallback(DriverCallback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Report an epoch."""
+        """Report the validation accuracy of an epoch to Optuna."""
         if "epoch" in result:
             self.study.report(trial_name(trial), result["epoch"], result[TARGET])
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        """Tell how a trial ended."""
+        """Tell Optuna how a trial ended."""
         self.study.tell(trial_name(trial))
 
     on_trial_error = on_trial_complete

@@ -1,4 +1,4 @@
-"""The Optuna study of a run: asked for trials, told how they ended, resumed."""
+"""The Optuna study of a run: ask, report, tell and resume."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
 class Study:
-    """The study of a run, over a space.
+    """Optuna study of a run.
 
-    It is told how a trial ended after the tables have been, by what they say: they alone know a
-    trial that was stopped from one that ran through, and one that diverged.
+    The outcome of a trial is read from the tables of the run, which are written first: only they
+    distinguish trials that finished, were stopped by a scheduler, or diverged.
 
     Args:
         run: the run; its study is created, or resumed with --resume.
-        storage_url: URL of a database; None for SQLite in the run folder.
-        space: parameters that are searched.
-        base: configuration that trials have otherwise.
-        objectives: objectives, and which way each is better.
+        storage_url: URL of the database; None for SQLite in the run folder.
+        space: search space.
+        base: configuration of the parameters that are not searched.
+        objectives: names of the objectives, and the direction of each.
         sampler: name of the sampler.
-        seed: random seed of the sampler, of a new study.
+        seed: random seed of the sampler; a resumed study continues with another seed.
 
     Raises:
-        InputError: the database does not answer, or holds what is not Optuna's.
+        InputError: the database cannot be used.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Study:
     ):
         self.run, self.space, self.base, self.objectives = run, space, base, objectives
         self.open_trials: dict[str, optuna.Trial] = {}
-        """Optuna's trials that have not ended, by name."""
+        """Trials that have not ended, by name."""
         self.reported: dict[str, int] = {}
-        """The last epoch of each open trial that Optuna knows."""
+        """Last epoch reported to Optuna, by the name of the open trial."""
         self.storage = StudyStorage(run.folder, storage_url)
         self.optuna = optuna.create_study(
             study_name=run.folder.name,
@@ -69,29 +69,29 @@ class Study:
             directions=[DIRECTIONS[mode] for mode in objectives.values()],
             load_if_exists=run.options.run.resume,
         )
-        # A sampler seeded as before would propose again what it proposed first.
+        # With its first seed, a resumed sampler would repeat its first proposals.
         self.optuna.sampler = build_sampler(sampler, (seed + len(self.begun())) % SEEDS)
         self.started = run.command.started - self.optuna.user_attrs.get("seconds", 0.0)
-        """When it began, on the clock of time.monotonic, less what earlier drivers took."""
+        """Start on the clock of time.monotonic, moved back by the time earlier drivers used."""
 
     def begun(self) -> list[FrozenTrial]:
-        """Return the trials of this run that have begun."""
+        """Return the trials that this run has started, without those added by --from."""
         trials = self.optuna.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
 
     def resume(self) -> dict[str, TrialConfig]:
-        """Return the trials that have begun, by name; those that have not ended are open again."""
+        """Return the configurations of the started trials by name; reopen the unfinished ones."""
         return {number_name(t.number): to_config(self._values(t), self.base) for t in self.begun()}
 
     def enqueue(self, recipes: Iterable[Recipe], count: int, undecided: Collection[str]) -> None:
-        """Have the settings of the recipes tried first, those of the base before all.
+        """Enqueue the settings of the base, and then of the recipes, to be tried first.
 
-        They are good guesses, and few searches are long enough to find better by chance.
+        They are good guesses, and few searches are long enough to find better ones by chance.
 
         Args:
-            recipes: presets.
-            count: number of settings at most.
-            undecided: settings of the base that nobody decided on, which are left to the sampler.
+            recipes: presets of the training settings.
+            count: highest number of configurations to enqueue.
+            undecided: settings whose value in the base is arbitrary, which the sampler chooses.
         """
         others = [dataclasses.replace(self.base, **vars(recipe)) for recipe in recipes]
         for config in [self.base, *others][:count]:
@@ -100,7 +100,7 @@ class Study:
                 self.optuna.enqueue_trial(decided, skip_if_exists=True)
 
     def ask(self) -> str:
-        """Enter a new trial into the tables, and return its name."""
+        """Ask Optuna for a trial, add it to the tables, and return its name."""
         trial = self.optuna.ask()
         name = number_name(trial.number)
         self.open_trials[name] = trial
@@ -109,9 +109,9 @@ class Study:
         return name
 
     def report(self, name: str, epoch: int, value: float) -> None:
-        """Report the value that a trial has after an epoch, once."""
-        # Optuna keeps intermediate values for one objective alone. Those of a copy come from other
-        # settings than it was proposed with.
+        """Report the objective of a trial after an epoch to Optuna, unless it was reported."""
+        # Optuna stores intermediate values of single-objective studies only. Those of a copied
+        # trial (population-based training) result from other settings than the proposed ones.
         copied = self.run.recorder.rows[name].get("copied")
         if len(self.objectives) == 1 and not copied and epoch > self.reported.get(name, 0):
             self.open_trials[name].report(value, epoch)
@@ -127,7 +127,7 @@ class Study:
                 trial.set_user_attr(key, str(row[key]))
         state = STATES.get(TrialStatus(row["status"]), TrialState.FAIL)
         if row.get("copied") and state is TrialState.COMPLETE:
-            state = TrialState.PRUNED  # what it was proposed with ended when it became a copy
+            state = TrialState.PRUNED  # the proposed settings were dropped at the copy
         values = None
         if state is TrialState.COMPLETE:
             values = [float(row[objective_column(name)]) for name in self.objectives]
@@ -136,16 +136,16 @@ class Study:
         self.storage.sync()
 
     def save_time(self) -> None:
-        """Keep the wall time used so far, for drivers that resume the study."""
+        """Store the wall time used so far, for drivers that resume the study."""
         self.optuna.set_user_attr("seconds", time.monotonic() - self.started)
 
     def close(self) -> None:
-        """Give the database back."""
+        """Store the wall time used, and close the database."""
         self.save_time()
         self.storage.close()
 
     def _values(self, frozen: FrozenTrial) -> dict[str, Any]:
-        """Return the settings of a trial; those that a kill kept it from getting are drawn now."""
+        """Return the settings of a trial; those missing because of a kill are sampled now."""
         if frozen.state.is_finished():
             return suggest(self.space, FixedTrial(frozen.params))
         trial = optuna.Trial(self.optuna, frozen._trial_id)
@@ -155,36 +155,36 @@ class Study:
 
 
 def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
-    """Raise InputError if a new run's study exists, or a resumed run's has lost trials.
+    """Raise InputError if a new run's study exists, or a resumed run's study lacks trials.
 
     Args:
-        folder: of the run.
-        url: of the database; None for SQLite in the run folder.
+        folder: the run folder.
+        url: URL of the database; None for SQLite in the run folder.
         resume: whether the run is resumed.
     """
     numbers = study_trials(folder, url)
     where = folder.child(STUDY_FILE).uri if url is None else url
     if not resume and numbers is not None:
         raise InputError(
-            f"{where} holds a study {folder.name!r} already: choose another --name, or resume "
-            "that run with --resume"
+            f"{where} already holds a study {folder.name!r}, and a new run needs a new study: "
+            "choose another --name, or resume that run with --resume"
         )
     if resume and folder.has(TRIALS_FILE):
         names = set(map(number_name, numbers or ()))
         lost = [r["trial"] for r in folder.read_rows(TRIALS_FILE) if r["trial"] not in names]
         if lost:
             raise InputError(
-                f"{where} has lost {len(lost)} of the run's trials, {lost[0]} first: put it "
-                f"back as it was, or start another run with --from {folder.uri}"
+                f"{where} lacks {len(lost)} trials that the run's tables have, {lost[0]} first: "
+                f"restore it from a backup, or start another run with --from {folder.uri}"
             )
 
 
 def random_configs(space: Space, base: TrialConfig, count: int, seed: int) -> Sequence[TrialConfig]:
-    """Return configurations drawn at random from a space."""
+    """Return `count` configurations drawn at random from a space."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     return [to_config(suggest(space, study.ask()), base) for _ in range(count)]
 
 
 def number_name(number: int) -> str:
-    """Return the name of a trial by its number in the study."""
+    """Return the name of the trial with this number in the study."""
     return f"trial-{number:03d}"

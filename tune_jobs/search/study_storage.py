@@ -1,4 +1,4 @@
-"""Where Optuna keeps a study: SQLite in the run folder, or a database that is shared."""
+"""Storage of an Optuna study: SQLite in the run folder, or a shared database."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
 
 SQLITE_TIMEOUT_S = 60
+"""Time to wait for a lock of the SQLite file, in seconds."""
 STATES = {
     TrialStatus.FINISHED: TrialState.COMPLETE,
     TrialStatus.STOPPED: TrialState.PRUNED,
 }
-"""Of Optuna, for statuses of trials that have ended; the others are FAIL."""
+"""Optuna state of each status of an ended trial; the other statuses are FAIL."""
 SOURCE = "source"
-"""User attribute of a trial that this run has not trained: where it is from."""
+"""User attribute of a trial added by --from: the run and trial that it comes from."""
 
 
 class StudyStorage:
-    """Optuna's storage of one run.
+    """Optuna storage of one run.
 
-    SQLite needs a disk. For a run folder in an object store the file is worked on beside, and
-    copied there by `sync`.
+    SQLite needs a local file. For a run folder in an object store, the file is kept in a temporary
+    folder, and `sync` uploads a copy.
 
     Args:
-        folder: of the run.
-        url: of a database; None for SQLite in the run folder.
+        folder: the run folder.
+        url: URL of the database; None for SQLite in the run folder.
 
     Raises:
-        InputError: the database does not answer, or holds what is not Optuna's.
+        InputError: the URL has a password, or the database cannot be used.
     """
 
     def __init__(self, folder: RunFolder, url: str | None):
@@ -56,15 +57,15 @@ class StudyStorage:
             url = URL.create("sqlite", database=str(self.file)).render_as_string()
         _check_password(url)
         self.url = url
-        self.rdb = _opened(url, _sqlite if self.file else RDBStorage)
+        self.rdb = _open_storage(url, _sqlite if self.file else RDBStorage)
 
     def sync(self) -> None:
-        """Copy the file to the object store that the run folder is in."""
+        """Upload the SQLite file to the run folder, if that is in an object store."""
         if not (self.file and self.remote):
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, STUDY_FILE)
-            # SQLite's own copy is complete at any moment, which the file alone is not.
+            # A backup by SQLite is consistent at any time; a copy of the bare file is not.
             source, target = sqlite3.connect(self.file), sqlite3.connect(copy)
             with source, target:
                 source.backup(target)
@@ -73,19 +74,19 @@ class StudyStorage:
             self.folder.write(STUDY_FILE, copy.read_bytes())
 
     def close(self) -> None:
-        """Copy for the last time, and give the connections back."""
+        """Upload a last time, and close the connections."""
         self.sync()
         self.rdb.remove_session()
         self.rdb.engine.dispose()
 
 
 def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
-    """Numbers of the trials in the study of a run; None where there is no such study.
+    """Return the numbers of the trials in the study of a run; None if there is no such study.
 
-    Args and errors are those of StudyStorage.
+    The arguments and errors are those of StudyStorage.
     """
     storage = StudyStorage(folder, url)
-    with _explained(storage.url):
+    with _database_errors(storage.url):
         studies = {study.study_name: study._study_id for study in storage.rdb.get_all_studies()}
         numbers = None
         if folder.name in studies:
@@ -96,55 +97,54 @@ def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
     return numbers
 
 
-def _opened(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
-    with _explained(url):
+def _open_storage(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
+    with _database_errors(url):
         address = make_url(url)
-        if address.drivername == "postgresql":  # whose driver depends on SQLAlchemy's version
+        if address.drivername == "postgresql":  # default driver: by SQLAlchemy version
             address = address.set(drivername="postgresql+psycopg")
         return open_(address.render_as_string())
 
 
 def _check_password(url: str) -> None:
-    """Raise InputError where a URL has one; it would be read in run.json and in the report."""
-    with contextlib.suppress(ArgumentError):  # is explained when it is opened
+    """Raise InputError if a URL has a password, which run.json and the report would show."""
+    with contextlib.suppress(ArgumentError):  # reported when the database is opened
         address = make_url(url)
         if address.password is not None or any("passw" in key for key in address.query):
             raise InputError(
-                f"--optuna-storage {address.set(query={})} has a password, which would stand in "
-                "run.json and in the report: leave it out, and give it by PGPASSWORD or in "
-                "~/.pgpass"
+                f"--optuna-storage {address.set(query={})} has a password, which run.json and "
+                "the report would show: leave it out, and set it in PGPASSWORD or ~/.pgpass"
             )
 
 
 @contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
-    """Raise InputError where a database cannot be used."""
+def _database_errors(url: str) -> Iterator[None]:
+    """Raise InputError in place of the errors of a database that cannot be used."""
     try:
         yield
-    # A driver that is missing, an address without an answer, a file that is no database, tables
-    # of another version of Optuna.
+    # A missing driver, an unreachable server, a file that is no database, or tables of another
+    # version of Optuna.
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"Optuna cannot keep a study in {url} ({reason}): check that the database is "
-            "there, is whole and is Optuna's, or take another --optuna-storage"
+            f"Optuna cannot store a study in {url} ({reason}): check that the database exists, is "
+            "intact and is not used by another program, or give another --optuna-storage"
         ) from error
 
 
 def _sqlite(url: str) -> RDBStorage:
-    """SQLite with a write-ahead log: the dashboard reads while we write, and commits are cheap."""
+    """Open SQLite with a write-ahead log: readers do not block us, and commits are cheap."""
     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_TIMEOUT_S}})
 
     @event.listens_for(storage.engine, "connect")
     def pragmas(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        # A log that is not flushed at every commit survives a kill of the process all the same.
+        # Without a flush at every commit the log still survives a kill of the process.
         connection.execute("PRAGMA synchronous=NORMAL")
 
     with storage.engine.connect() as connection:
         found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if found != "ok":
-        raise ValueError(f"it is damaged: {found}")
+        raise ValueError(f"the file is damaged: {found}")
     storage.remove_session()
-    storage.engine.dispose()  # connections made from now on are so
+    storage.engine.dispose()  # so that all later connections have these settings
     return storage

@@ -1,4 +1,4 @@
-"""What a search says and draws when it has ended."""
+"""Summary and figures of a search that has ended."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tune_jobs.tuning.summary import resume_command
 
 
 def conclude_search(study: Study, ended_by: str | None) -> Findings:
-    """Write the figures, and return what was found.
+    """Write the figures, and return the findings.
 
     Args:
-        study: of the run, whose tables are complete.
-        ended_by: option whose budget ended the search; None where all trials were run.
+        study: study of the run, whose tables are complete.
+        ended_by: option whose limit ended the search; None if all trials were run.
     """
     draw_figures(study)
     return Findings(notes(study, ended_by), commands(study))
@@ -40,18 +40,18 @@ def draw_figures(study: Study) -> None:
 
 
 def notes(study: Study, ended_by: str | None) -> list[str]:
-    """Return the settings of the best trial, how trials ended, and the front of objectives."""
+    """Return lines on the best settings, the statuses of the trials, and the Pareto front."""
     recorder = study.run.recorder
-    ends = Counter(str(row["status"]) for row in recorder.rows.values())
-    counts = ", ".join(f"{count} {status}" for status, count in ends.items())
-    by = f"; {ended_by} is spent" if ended_by else ""
-    lines = [f"{len(recorder.rows)} trials: {counts}{by}"]
+    statuses = Counter(str(row["status"]) for row in recorder.rows.values())
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    limit = f"; {ended_by} reached" if ended_by else ""
+    lines = [f"{len(recorder.rows)} trials: {counts}{limit}"]
     if best := best_row(recorder):
         params = params_of(recorder.configs[best["trial"]], study.space)
         words = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
         lines.insert(0, "  " + "  ".join(words))
     if len(study.objectives) > 1:
-        lines.append("No other trial beats these in every objective:")
+        lines.append("Pareto front of the objectives:")
         columns = ["trial", *map(objective_column, study.objectives)]
         front = load_front(study.run.folder.uri)[columns]
         lines += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
@@ -59,7 +59,7 @@ def notes(study: Study, ended_by: str | None) -> list[str]:
 
 
 def commands(study: Study) -> list[str]:
-    """Return the commands for the dashboard, where it can open the study, and for more trials."""
+    """Return the commands that extend the run, and that open the dashboard if possible."""
     more = resume_command(study.run, "--extend", "20")
     if study.storage.file and study.storage.remote:
         return [more]

@@ -1,4 +1,4 @@
-"""What a new search takes over from earlier runs: their trials, and their best settings."""
+"""Warm start of a search from the trials and the best settings of earlier runs."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from tune_jobs.search.study_storage import SOURCE, STATES
 from tune_jobs.search_space.space import Space, distributions, params_of, suggest, to_config
 
 BEST = 3
-"""Settings of each run that are tried again where the study cannot be told how they went."""
+"""Highest number of settings of each run that are enqueued to be tried again."""
 
 
 def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: bool) -> list[str]:
-    """Tell a study of the trials of earlier runs, or put their best settings first in line.
+    """Add comparable trials of earlier runs to a study, and enqueue the best of the other settings.
 
-    It is told of trials that were trained as its own will be, from their first epoch on, on the
-    same images cut alike.
+    A trial is comparable if it was trained as the study's own trials will be, from the first epoch
+    on, on the same images with the same split.
 
     Args:
-        study: of which no trial has begun; what it was told already it is not told again.
-        paths: of the runs' folders.
+        study: study without started trials; trials that it has already are not added again.
+        paths: folders of the earlier runs.
         record: run.json of the new run.
-        force: take settings from runs on other images too.
+        force: accept runs on different images, and enqueue their best settings.
 
     Returns:
-        A line on each run, on what was taken.
+        One line per run with the numbers of added trials and enqueued settings.
 
     Raises:
-        InputError: there is no run at a path, or it is on other images and `force` is not set.
+        InputError: there is no run at a path, or it used other images and `force` is not set.
     """
     lines = []
     known = {trial.user_attrs.get(SOURCE) for trial in study.optuna.get_trials(deepcopy=False)}
     for path in paths:
-        alike = same_images(path, record, force)
+        same_data = same_images(path, record, force)
         folder = RunFolder.at(path)
         curves: dict[str, dict[int, float]] = {}
         for row in folder.read_rows(EPOCHS_FILE):
             curves.setdefault(row["trial"], {})[row["epoch"]] = row[TARGET]
         rows = [row for row in folder.read_rows(TRIALS_FILE) if row["epochs"]]
-        told = queued = 0
+        added = enqueued = 0
         for row in sorted(rows, key=lambda row: -row[SCORE]):
             config = config_of(row)
             params = params_of(config, study.space)
             values = [row[objective_column(objective)] for objective in study.objectives]
             if (
-                alike
-                # The settings of a copy did not earn its score alone.
+                same_data
+                # A copied trial (population-based training) has had several settings.
                 and row.get("copied") is None
                 and row["status"] in STATES
                 and None not in values
@@ -70,36 +70,48 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
                 trial.set_user_attr(SOURCE, source)
                 if source not in known:
                     study.optuna.add_trial(trial)
-                told += 1
-            elif queued < BEST and params:
+                added += 1
+            elif enqueued < BEST and params:
                 study.optuna.enqueue_trial(params, skip_if_exists=True)
-                queued += 1
-        lines.append(f"{path}: {told} trials taken over, {queued} settings to try first")
+                enqueued += 1
+        lines.append(f"{path}: {added} trials added to the study, {enqueued} settings to try first")
     return lines
 
 
 def same_images(path: str, record: RunRecord, force: bool) -> bool:
-    """Whether a run is on the images of this one, cut alike.
+    """Return whether an earlier run used the same images and the same split as this one.
+
+    Args:
+        path: folder of the earlier run.
+        record: run.json of this run.
+        force: accept different images.
 
     Raises:
-        InputError: it is on others, and `force` is not set.
+        InputError: the images differ, and `force` is not set.
     """
     run = load_run(path)
-    before, now = run["dataset"]["fingerprint"], record["dataset"]["fingerprint"]
-    if before != now and not force:
+    theirs, ours = run["dataset"]["fingerprint"], record["dataset"]["fingerprint"]
+    if theirs != ours and not force:
         raise InputError(
-            f"{path} is on {run['dataset']['name']} with fingerprint {before}, and this run on "
-            f"{record['dataset']['name']} with {now}: take a run on the same images, or its best "
-            "settings alone with --force"
+            f"{path} used {run['dataset']['name']} with fingerprint {theirs}, and this run uses "
+            f"{record['dataset']['name']} with {ours}: give a run on the same images, or use only "
+            "its best settings with --force"
         )
-    cuts = run["split"].get("fingerprint"), record["split"]["fingerprint"]
-    return bool(before == now and cuts[0] == cuts[1])
+    splits = run["split"].get("fingerprint"), record["split"]["fingerprint"]
+    return bool(theirs == ours and splits[0] == splits[1])
 
 
 def same_training(
     config: TrialConfig, params: dict[str, Any], space: Space, base: TrialConfig
 ) -> bool:
-    """Whether a search would train those parameters as the trial was, but for the seed."""
+    """Return whether a search would train a trial's settings the same way, random seed aside.
+
+    Args:
+        config: configuration of the trial.
+        params: its values of the searched parameters, as Optuna stores them.
+        space: search space.
+        base: configuration of the parameters that are not searched.
+    """
     try:
         proposed = to_config(suggest(space, FixedTrial(params)), base)
     except ValueError:  # a setting of the trial is outside the space
@@ -108,7 +120,7 @@ def same_training(
 
 
 def in_full(config: TrialConfig) -> TrialConfig:
-    """A config with every argument of its model spelt out, and no seed."""
+    """Return a configuration with all model arguments spelt out and the seed set to 0."""
     arguments = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in {**model_arguments(config.model), **config.build_args}.items()
@@ -123,9 +135,17 @@ def as_trial(
     values: list[float],
     curve: dict[int, float],
 ) -> FrozenTrial:
-    """A trial of an earlier run as Optuna keeps it."""
+    """Return a trial of an earlier run as a finished Optuna trial.
+
+    Args:
+        row: the trial's row of trials.parquet.
+        params: values of the searched parameters, as Optuna stores them.
+        space: search space.
+        values: value of each objective.
+        curve: validation accuracy by epoch.
+    """
     state, single = STATES[row["status"]], len(values) == 1
-    pruned_at = [curve[max(curve)]] if single else None  # as Optuna's own have it
+    pruned_at = [curve[max(curve)]] if single else None  # as Optuna does when it prunes
     return optuna.trial.create_trial(
         state=state,
         values=pruned_at if state is TrialState.PRUNED else values,

@@ -1,1 +1,1 @@
-"""What a search varies: parameters, their ranges and conditions, and the files they stand in."""
+"""Search spaces: parameters with ranges, choices and conditions, and their YAML files."""

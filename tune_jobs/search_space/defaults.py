@@ -1,4 +1,4 @@
-"""The search spaces of the jobs where a person gives none."""
+"""Default search spaces of the jobs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from tune_jobs.search_space.space import Parameter, Space, searchable
 
 
 def default_space(model: str = "cnn") -> Space:
-    """The space of a search that is given none.
+    """Return the default search space of optuna_search.py.
+
+    Args:
+        model: name of the network; the parameters that it does not support are left out.
 
     Raises:
-        InputError: no model has that name.
+        InputError: the model is unknown.
     """
     parameters = [
         Parameter(name="lr", kind="float", low=1e-4, high=1e-1, log=True),
@@ -37,7 +40,12 @@ def default_space(model: str = "cnn") -> Space:
 
 
 def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
-    """The space of a search over pretrained networks that is given none."""
+    """Return the default search space of finetune.py.
+
+    Args:
+        models: networks; searched if there are several.
+        modes: fine-tuning modes; searched if there are several.
+    """
     parameters = [Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True)]
     if len(models) > 1:
         parameters.append(_choice("model", *models))
@@ -49,9 +57,9 @@ def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
         _choice("schedule", "constant", "cosine", "one_cycle"),
         Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
     ]
-    moving = tuple(mode for mode in modes if mode != "probe")
-    if moving:
-        when = {"mode": moving} if len(modes) > 1 else {}
+    trained = tuple(mode for mode in modes if mode != "probe")
+    if trained:  # augmentation is useless on cached features
+        when = {"mode": trained} if len(modes) > 1 else {}
         parameters.append(dataclasses.replace(_choice("augment", "none", "flip_crop"), when=when))
     if "gradual" in modes:
         when = {"mode": ("gradual",)} if len(modes) > 1 else {}

@@ -1,4 +1,4 @@
-"""Search spaces in YAML as entries with the lines they stand in."""
+"""Reader of search spaces in YAML that keeps the line number of every parameter."""
 
 from __future__ import annotations
 
@@ -20,36 +20,38 @@ SUFFIXES = (".yaml", ".yml")
 
 
 class Entry(NamedTuple):
-    """A parameter as it stands in a file."""
+    """A parameter as written in a file."""
 
     name: str
     """Name of the parameter."""
     line: int
-    """Line that it begins in, from 1."""
+    """Line number of its first line, from 1."""
     value: Any
-    """Its value in plain Python types, unchecked."""
+    """Its value in plain Python types, not validated."""
 
 
 class _Constructor(RoundTripConstructor):
-    """Leaves dates as text, as no parameter has a date for a value."""
+    """YAML constructor that reads dates as text, as no parameter is a date."""
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
 
 
 def at_line(path: str | Path, line: int, message: object) -> InputError:
-    """Return an error that names the line."""
+    """Return an InputError that names the file and the line."""
     return InputError(f"{path} line {line}: {message}")
 
 
 def read_entries(path: Path) -> list[Entry]:
-    """Read the parameters of a file with their lines, in order, unchecked.
+    """Read the parameters of a file in order, with their line numbers, without validation.
 
     Raises:
-        InputError: the file is not there, is not YAML, or has no parameter.
+        InputError: the file does not exist, is not YAML, or has no parameters.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"search space {path} must be a file that ends in {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"search space {path} must be a file with suffix {' or '.join(SUFFIXES)}: rename it"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -57,12 +59,12 @@ def read_entries(path: Path) -> list[Entry]:
             f"search space {path} cannot be read ({error.strerror}): check its name"
         ) from None
     except UnicodeDecodeError:
-        raise InputError(f"search space {path} must be text in UTF-8: save it as that") from None
+        raise InputError(f"search space {path} must be UTF-8 text: save it as UTF-8") from None
     entries = _read_yaml(path, text)
     if not entries:
         raise InputError(
-            f"search space {path} is empty: it must have one parameter or more, e.g. "
-            "lr with low 0.0001 and high 0.1"
+            f"search space {path} is empty and must have at least one parameter: add one, e.g. "
+            "lr: {low: 0.0001, high: 0.1}"
         )
     return entries
 
@@ -70,10 +72,10 @@ def read_entries(path: Path) -> list[Entry]:
 def _read_yaml(path: Path, text: str) -> list[Entry]:
     yaml = YAML()
     yaml.Constructor = _Constructor
-    yaml.version = (1, 1)  # type: ignore[assignment]  # `log: yes`, as most YAML is written
+    yaml.version = (1, 1)  # type: ignore[assignment]  # so that `log: yes` is a boolean
     try:
         with warnings.catch_warnings():
-            # Of 1e-5, which is a number to every person.
+            # YAML 1.1 warns of 1e-5, which people mean as a number.
             warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
             root = yaml.load(text)
     except MarkedYAMLError as error:
@@ -82,12 +84,12 @@ def _read_yaml(path: Path, text: str) -> list[Entry]:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise at_line(path, line, f"not YAML: {error.reason}; remove the character") from None
-    except ValueError as error:  # of a number such as 0x_
+    except ValueError as error:  # a malformed number, e.g. 0x_
         raise InputError(f"{path} is not YAML: {error}; correct it") from None
     if root is None:
         return []
     if not isinstance(root, CommentedMap):
-        rule = "must be parameters by name, e.g. lr: {low: 0.0001, high: 0.1}"
+        rule = "must map names to parameters: write it by name, e.g. lr: {low: 0.0001, high: 0.1}"
         raise at_line(path, root.lc.line + 1 if hasattr(root, "lc") else 1, rule)
     return [Entry(str(name), root.lc.key(name)[0] + 1, _plain(root[name])) for name in root]
 

@@ -1,4 +1,4 @@
-"""What a search varies: parameters, the conditions they exist under, and their way to a trial."""
+"""Search spaces: parameters, their conditions, sampling, and conversion to trial configs."""
 
 from __future__ import annotations
 
@@ -16,65 +16,69 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One setting that is searched: a range, both ends included, or a set of choices."""
+    """A searched setting: a range, both ends included, or a set of choices."""
 
     name: str
-    """A field of TrialConfig, or `model.ARG` for an argument of the model."""
+    """Field of TrialConfig, or `model.ARG` for an argument of the model."""
     kind: Literal["float", "int", "categorical"]
+    """Type of the parameter: a range of floats or integers, or categorical choices."""
     low: float | int | None = None
+    """Lowest value of the range; None for choices."""
     high: float | int | None = None
+    """Highest value of the range; None for choices."""
     log: bool = False
-    """Search the range on a logarithmic scale."""
+    """Whether the range is sampled on a logarithmic scale."""
     step: float | int | None = None
-    """Only low, low + step, low + 2·step…"""
+    """Step of the values low, low + step, low + 2·step…; None for every value of the range."""
     choices: tuple[Any, ...] = ()
+    """Values of a categorical parameter; empty for a range."""
     when: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    """It exists only where these parameters, all before it, have one of these values."""
+    """Condition: allowed values by the name of an earlier parameter; empty for none."""
 
 
 Space: TypeAlias = dict[str, Parameter]
-"""Parameters by name, in the order they are drawn."""
+"""Parameters by name, in the order of sampling."""
 
 
 class Suggester(Protocol):
-    """The part of an Optuna trial that draws values."""
+    """Protocol of the sampling methods of an Optuna trial."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        """Draw a number."""
+        """Sample a float from a range."""
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        """Draw a whole number."""
+        """Sample an integer from a range."""
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
-        """Draw one of the choices."""
+        """Sample one of the choices."""
 
 
-# The same for all trials: the budget, what is measured with, and what would only be luck.
+# Shared by all trials: otherwise their scores would not be comparable, or would differ by luck.
 NOT_SEARCHED = (
     "epochs", "precision", "split", "seed", "model_args", "weights", "input_size",
 )  # fmt: skip
-# What a network of our own has no use for.
-OF_PRETRAINED = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")
+# Settings without effect on the networks of this package, which have no pretrained weights.
+PRETRAINED_ONLY = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")
 
 
 def searchable(model: str) -> dict[str, Any]:
-    """What can be searched with a model, by name, with the value it has where it is not.
+    """Return the names of the parameters that can be searched with a model, and their defaults.
 
     Raises:
-        InputError: no model has that name.
+        InputError: the model is unknown.
     """
     from trainables.models import is_registered, model_arguments  # imports torch
 
     arguments = model_arguments(model)
     config = TrialConfig(lr=1e-3, model=model)
-    left_out = NOT_SEARCHED + (OF_PRETRAINED if is_registered(model) else ())
-    names = [f.name for f in dataclasses.fields(config) if f.name not in left_out]
+    excluded = NOT_SEARCHED + (PRETRAINED_ONLY if is_registered(model) else ())
+    names = [f.name for f in dataclasses.fields(config) if f.name not in excluded]
     values = {"lr": config.lr} | {name: getattr(config, name) for name in names}
-    # Dropout is a setting of its own, for the models that have it.
+    # Dropout is a setting of the trial, for the models that have it.
     del values["dropout"]
     if "dropout" in arguments and is_registered(model):
         values["dropout"] = arguments.pop("dropout")
@@ -82,22 +86,30 @@ def searchable(model: str) -> dict[str, Any]:
 
 
 def without(space: Space, names: Iterable[str], config: TrialConfig) -> Space:
-    """The space less the parameters of those names, which have the value that `config` has."""
-    given = {name: getattr(config, name) for name in names if name in space}
+    """Return the space without the parameters fixed to their values in `config`.
+
+    Parameters whose condition does not hold for the fixed values are removed as well.
+
+    Args:
+        space: search space.
+        names: names of the fixed parameters.
+        config: configuration with their values.
+    """
+    fixed = {name: getattr(config, name) for name in names if name in space}
     left: Space = {}
     for parameter in space.values():
         decided = {name: allowed for name, allowed in parameter.when.items() if name not in left}
         holds = all(
-            name in given and is_among(given[name], allowed) for name, allowed in decided.items()
+            name in fixed and is_among(fixed[name], allowed) for name, allowed in decided.items()
         )
-        if parameter.name not in given and holds:
+        if parameter.name not in fixed and holds:
             open_ = {name: v for name, v in parameter.when.items() if name in left}
             left[parameter.name] = dataclasses.replace(parameter, when=open_)
     return left
 
 
 def suggest(space: Space, trial: Suggester) -> dict[str, Any]:
-    """Draw a value for each parameter whose condition holds, by name."""
+    """Sample a value for every parameter whose condition holds, and return the values by name."""
     values: dict[str, Any] = {}
     for parameter in space.values():
         if _exists(parameter, values):
@@ -107,14 +119,14 @@ def suggest(space: Space, trial: Suggester) -> dict[str, Any]:
 
 def _draw(parameter: Parameter, trial: Suggester) -> Any:
     if parameter.kind == "categorical":
-        choices = {stored(choice): choice for choice in parameter.choices}
+        choices = {optuna_value(choice): choice for choice in parameter.choices}
         return choices[trial.suggest_categorical(parameter.name, list(choices))]
     draw = trial.suggest_int if parameter.kind == "int" else trial.suggest_float
     return draw(parameter.name, **_range(parameter))
 
 
 def _range(parameter: Parameter) -> dict[str, Any]:
-    """A range as Optuna's arguments, which are the same for a trial and a distribution."""
+    """Return a range as arguments of Optuna's suggest methods and distributions."""
     step = 1 if parameter.kind == "int" and parameter.step is None else parameter.step
     return {"low": parameter.low, "high": parameter.high, "log": parameter.log, "step": step}
 
@@ -126,18 +138,18 @@ def _exists(parameter: Parameter, values: dict[str, Any]) -> bool:
     )
 
 
-def stored(value: Any) -> Any:
-    """A value as Optuna stores it, which knows no lists: those are JSON text."""
+def optuna_value(value: Any) -> Any:
+    """Return a value as Optuna stores it: lists, which it does not support, as JSON text."""
     return json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
 def is_among(value: Any, values: Iterable[Any]) -> bool:
-    """Whether a value is one of several; a tuple is the list of the same elements."""
-    return stored(value) in map(stored, values)
+    """Return whether a value is one of `values`; a tuple equals the list of its elements."""
+    return optuna_value(value) in map(optuna_value, values)
 
 
 def contains(parameter: Parameter, value: Any) -> bool:
-    """Whether a parameter can have a value."""
+    """Return whether a value is within a parameter's range or choices."""
     if parameter.kind == "categorical":
         return is_among(value, parameter.choices)
     whole = parameter.kind == "int"
@@ -146,29 +158,34 @@ def contains(parameter: Parameter, value: Any) -> bool:
     assert parameter.low is not None
     assert parameter.high is not None
     steps = (value - parameter.low) / (parameter.step or 1)
-    on_step = parameter.step is None or abs(steps - round(steps)) < 1e-8  # as Optuna has it
+    on_step = parameter.step is None or abs(steps - round(steps)) < 1e-8  # the tolerance of Optuna
     return on_step and parameter.low <= value <= parameter.high
 
 
 def to_config(values: dict[str, Any], base: TrialConfig) -> TrialConfig:
-    """The trial that has the values by parameter name, and is `base` in everything else.
+    """Return `base` with the values of the searched parameters.
+
+    Args:
+        values: values by parameter name.
+        base: configuration of the parameters that are not searched.
 
     Raises:
-        InputError: the values do not go together with the base.
+        InputError: the values are not valid together with the base.
     """
     settings = {name: value for name, value in values.items() if not name.startswith("model.")}
     arguments = {
         name.removeprefix("model."): value for name, value in values.items() if name not in settings
     }
-    # An argument of the model would win over the setting of that name, which is dropout.
+    # A model argument takes precedence over the setting of the same name (dropout).
     kept = {name: value for name, value in base.model_args.items() if name not in settings}
     return dataclasses.replace(base, **settings, model_args=kept | arguments)
 
 
 def params_of(config: TrialConfig, space: Space) -> dict[str, Any]:
-    """The inverse of `suggest` and `to_config`, with the values as Optuna stores them.
+    """Return the parameter values of a configuration by name, as Optuna stores them.
 
-    A parameter that does not exist for the trial, or cannot have its value, is left out.
+    This is the inverse of `suggest` and `to_config`. Parameters whose condition does not hold, or
+    whose value is outside the space, are left out.
     """
     defaults = searchable(config.model)
     values: dict[str, Any] = {}
@@ -176,18 +193,18 @@ def params_of(config: TrialConfig, space: Space) -> dict[str, Any]:
         value = _value(config, parameter.name, defaults)
         if _exists(parameter, values) and contains(parameter, value):
             values[parameter.name] = value
-    return {name: stored(value) for name, value in values.items()}
+    return {name: optuna_value(value) for name, value in values.items()}
 
 
 def _value(config: TrialConfig, name: str, defaults: dict[str, Any]) -> Any:
-    """What a trial has for a parameter; the model's default where nothing else is given."""
+    """Return a parameter's value in a configuration, or the model's default."""
     if name == "dropout" or name.startswith("model."):
         return config.build_args.get(name.removeprefix("model."), defaults.get(name))
     return getattr(config, name)
 
 
 def distributions(space: Space, params: Iterable[str]) -> dict[str, BaseDistribution]:
-    """Optuna's distributions of the parameters of those names."""
+    """Return the Optuna distributions of the parameters with these names."""
     return {name: _distribution(space[name]) for name in params}
 
 
@@ -199,6 +216,6 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
     )
 
     if parameter.kind == "categorical":
-        return CategoricalDistribution([stored(choice) for choice in parameter.choices])
+        return CategoricalDistribution([optuna_value(choice) for choice in parameter.choices])
     distribution = IntDistribution if parameter.kind == "int" else FloatDistribution
     return distribution(**_range(parameter))

@@ -1,4 +1,4 @@
-"""Search spaces as files that people write. Every error names its line."""
+"""YAML files of search spaces: writing, and reading with errors that name the line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.errors import InputError
 from tune_jobs.search_space.line_reader import at_line, read_entries
 from tune_jobs.search_space.space import (
     NOT_SEARCHED,
-    OF_PRETRAINED,
+    PRETRAINED_ONLY,
     Parameter,
     Space,
     contains,
@@ -26,18 +26,18 @@ from tune_jobs.search_space.space import (
 )
 
 HEADER = """\
-# What is searched. Give your own as a file like this one, in YAML.
-#   low, high  a range, both ends included
-#   log: true  search the range on a logarithmic scale
-#   step       only low, low + step, low + 2 * step, ...
-#   choices    instead of a range
-#   when       it exists only where these parameters above it have one of these values
-#   model.ARG  an argument of the model
+# Search space, one parameter per line. Edit it, and pass the file with --space.
+#   low, high  range, both ends included
+#   log: true  sample the range on a logarithmic scale
+#   step       only the values low, low + step, low + 2 * step, ...
+#   choices    list of values, instead of a range
+#   when       condition: the parameters named here, all above, have one of these values
+#   model.ARG  argument ARG of the model
 """
 
 
 def space_yaml(space: Space) -> str:
-    """A space as YAML that `load_space` reads, a parameter a line."""
+    """Return a search space as YAML for `load_space`, with one parameter per line."""
     text = HEADER
     for parameter in space.values():
         blank = Parameter(name=parameter.name, kind=parameter.kind)
@@ -48,12 +48,15 @@ def space_yaml(space: Space) -> str:
 
 
 def load_space(path: str | Path, model: str = "cnn") -> Space:
-    """The space that a .yaml or .yml file describes.
+    """Load a search space from a .yaml or .yml file.
 
-    The line that an error names is the one where the parameter begins.
+    Args:
+        path: the file.
+        model: name of the network that is searched.
 
     Raises:
-        InputError: it cannot be read, or something in it cannot be searched with the model.
+        InputError: the file cannot be read, or a parameter is invalid for the model; the message
+            names the line where the parameter begins.
     """
     entries = read_entries(Path(path))
     defaults = searchable(model)
@@ -71,19 +74,21 @@ def load_space(path: str | Path, model: str = "cnn") -> Space:
 def _check_name(name: str, model: str, known: Iterable[str]) -> None:
     if name in known:
         return
-    if name in (*NOT_SEARCHED, *OF_PRETRAINED):
+    if name in (*NOT_SEARCHED, *PRETRAINED_ONLY):
         raise InputError(
-            f"{name} is the same for every trial and cannot be searched: leave it out, and give "
-            "it as an option"
+            f"{name} is the same for every trial and cannot be searched: leave it out, and set it "
+            "by its command-line option"
         )
     if name == "dropout":
-        raise InputError(f"the model {model} has no dropout: leave it out")
+        raise InputError(f"the model {model} has no dropout: remove the parameter")
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     if name.startswith("model."):
-        taken = ", ".join(k for k in known if k.startswith("model.")) or "no arguments"
-        raise InputError(f"{name} is not something the model {model} takes, which is {taken}{hint}")
-    raise InputError(f"{name} is not a parameter, which is one of {', '.join(known)}{hint}")
+        accepted = ", ".join(k for k in known if k.startswith("model.")) or "no arguments"
+        raise InputError(
+            f"{name} is not an argument of the model {model}, which accepts {accepted}{hint}"
+        )
+    raise InputError(f"{name} is not a parameter; must be one of {', '.join(known)}{hint}")
 
 
 def _parameter(name: str, entry: Any, default: Any, before: Space) -> Parameter:
@@ -95,26 +100,32 @@ def _parameter(name: str, entry: Any, default: Any, before: Space) -> Parameter:
     for key in entry:
         if key not in ("low", "high", "log", "step", "choices", "when"):
             raise InputError(
-                f"{name} has {key}, and a parameter has only low, high, log, step, choices and when"
+                f"{name} has key {key}, which must be one of low, high, log, step, choices and when"
             )
     when = _conditions(name, entry.get("when", {}), before)
     if "choices" not in entry:
         return _range(name, entry, default, when)
     for key in ("low", "high", "log", "step"):
         if key in entry:
-            raise InputError(f"{name} has both choices and {key}: leave one of them out")
+            raise InputError(
+                f"{name} has both choices and {key}, which exclude each other: leave one out"
+            )
     choices = _choices(name, entry["choices"], default)
     return Parameter(name=name, kind="categorical", choices=choices, when=when)
 
 
 def _choices(name: str, choices: Any, default: Any) -> tuple[Any, ...]:
     if not isinstance(choices, list) or not choices:
-        raise InputError(f"{name} has choices {choices!r}, which must be a list of one or more")
+        raise InputError(
+            f"{name} has choices {choices!r}, which must be a list of one or more values"
+        )
     checked: list[Any] = []
     for choice in choices:
         value = _allowed(name, choice, default)
         if is_among(value, checked):
-            raise InputError(f"{name} has the choice {choice!r} twice: once is enough")
+            raise InputError(
+                f"{name} has the choice {choice!r} twice, and choices must be unique: remove one"
+            )
         checked.append(value)
     return tuple(checked)
 
@@ -122,19 +133,23 @@ def _choices(name: str, choices: Any, default: Any) -> tuple[Any, ...]:
 def _range(name: str, entry: dict[str, Any], default: Any, when: dict[str, Any]) -> Parameter:
     for key in ("low", "high"):
         if key not in entry:
-            raise InputError(f"{name} has no {key}: give it low and high, or choices")
-    if default is None:  # the range says which numbers it takes
+            raise InputError(f"{name} has no {key}: give both low and high, or choices")
+    if default is None:  # the range determines the type
         default = 0 if type(entry["low"]) is type(entry["high"]) is int else 0.0
     if type(default) not in (int, float):
-        raise InputError(f"{name} is no number, e.g. {default!r}, and has no range: give choices")
+        raise InputError(
+            f"{name} is not numeric (e.g. {default!r}) and cannot have a range: give choices"
+        )
     low, high = (_allowed(name, entry[key], default) for key in ("low", "high"))
     log, step = entry.get("log", False), entry.get("step")
     if not low < high:
-        raise InputError(f"{name} has low {low} and high {high}; low must be below high")
+        raise InputError(f"{name} has low {low} and high {high}: low must be below high")
     if not isinstance(log, bool):
         raise InputError(f"{name} has log {log!r}, which must be true or false")
     if log and low <= 0:
-        raise InputError(f"{name} has log and low {low}, which must be above 0 for a logarithm")
+        raise InputError(
+            f"{name} has log and low {low}, which must be above 0 on a logarithmic scale"
+        )
     if step is not None:
         step = _typed(f"step of {name}", step, default)
         _check_step(name, low, high, log, step)
@@ -144,36 +159,44 @@ def _range(name: str, entry: dict[str, Any], default: Any, when: dict[str, Any])
 
 def _check_step(name: str, low: float, high: float, log: bool, step: float) -> None:
     if log:
-        raise InputError(f"{name} has both log and step {step}: leave one of them out")
+        raise InputError(
+            f"{name} has both log and step {step}, which exclude each other: leave one out"
+        )
     if step <= 0:
         raise InputError(f"{name} has step {step}, which must be above 0")
-    # As written: 0.1 in binary is no tenth of 1.
+    # In decimal, as written: 0.1 has no exact binary representation.
     start, end, stride = (Decimal(str(number)) for number in (low, high, step))
     if (end - start) % stride:
         last = end - (end - start) % stride
         raise InputError(
-            f"{name} has step {step}, which does not lead from low {low} to high {high}: "
-            + (f"try high {last}" if last > start else "make it smaller")
+            f"{name} has step {step}, which must divide the range from low {low} to high "
+            f"{high}: " + (f"try high {last}" if last > start else "make the step smaller")
         )
 
 
 def _conditions(name: str, when: Any, before: Space) -> dict[str, tuple[Any, ...]]:
     if not isinstance(when, dict):
-        raise InputError(f"{name} has when {when!r}, which must be like {{optimizer: [sgd]}}")
+        raise InputError(
+            f"{name} has when {when!r}, which must be a mapping, e.g. {{optimizer: [sgd]}}"
+        )
     conditions = {}
     for other, values in when.items():
         if other not in before:
             raise InputError(
-                f"{name} depends on {other}, which must be a parameter above it: put {other} "
-                "first, or leave the condition out"
+                f"{name} depends on {other}, which must be a parameter above it: move {other} "
+                "up, or remove the condition"
             )
         if before[other].kind == "float":
             raise InputError(
-                f"{name} depends on {other}, which must have choices or whole numbers for that"
+                f"{name} depends on {other}, and conditions need choices or whole numbers: give "
+                f"{other} choices, or remove the condition"
             )
         values = values if isinstance(values, list) else [values]
         if not values:
-            raise InputError(f"{name} depends on {other} being one of [], so it is never there")
+            raise InputError(
+                f"{name} depends on {other} being one of [], which never holds: list a value, or "
+                "remove the condition"
+            )
         for value in values:
             if not contains(before[other], value):
                 raise InputError(
@@ -201,16 +224,16 @@ _ANY = ((bool, int, float, str, list, type(None)), "a finite number, text, true,
 
 
 def _allowed(name: str, value: Any, default: Any) -> Any:
-    """A value that the trial, or the type of the model's argument, allows."""
+    """Return a value that is valid for its setting or its model argument."""
     value = _typed(name, value, default)
     if not name.startswith("model."):
-        # SGD asks more of a momentum than the others.
+        # With SGD, as its rule for momentum is the strictest.
         replace(TrialConfig(lr=1e-3, optimizer="sgd"), **{name: value})
     return value
 
 
 def _typed(name: str, value: Any, like: Any) -> Any:
-    """A value of the type of another; of any type that a file knows where that is None."""
+    """Return a value of the same type as `like`; of any YAML type if `like` is None."""
     like = list(like) if isinstance(like, tuple) else like
     types, words = _TYPES.get(type(like), _ANY)
     if type(value) not in types or (isinstance(value, float) and not math.isfinite(value)):

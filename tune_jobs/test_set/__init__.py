@@ -1,1 +1,1 @@
-"""The sealed test set: the only room that reads its images."""
+"""Comparison on the sealed test set. No other package reads the test images."""

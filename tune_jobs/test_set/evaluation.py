@@ -1,4 +1,4 @@
-"""Trained models on the sealed test images: rebuilt, scored, timed and priced."""
+"""Evaluation of trained models on the sealed test set: rebuild, predict, and measure costs."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from tune_jobs.run_folder.schema import config_of
 from tune_jobs.tuning.data import RunData
 
 LAYER_DEPTH = 2
-"""Of the names of modules that parameters are counted by: a block of a large network is one."""
+"""Number of leading parts of a module name that identify a layer: one block of a large network."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A candidate's model, ready to be scored and written."""
+    """Model of a candidate, ready for prediction and for saving."""
 
     candidate: Candidate
-    """The trial that trained it."""
+    """Trial that trained the model."""
     about: dict[str, Any]
     """Content of model.json."""
     weights: bytes
     """Content of model.safetensors."""
     classifier: Classifier
-    """The model on its device."""
+    """Model on its device."""
 
 
 def load_trained(candidate: Candidate, data: RunData, device: torch.device) -> TrainedModel:
-    """Read a candidate's weights and build its model.
+    """Load the weights of a candidate and rebuild its model.
 
     Args:
         candidate: a trial of a run.
         data: images of the run.
-        device: that the model is to be on.
+        device: device of the model.
 
     Raises:
-        InputError: its weights are missing or altered, or do not fit its network.
+        InputError: the weights are missing or altered, or do not fit the network.
     """
-    with _explained(candidate):
+    with _rebuild_errors(candidate):
         weights = save({n: t.contiguous() for n, t in _read_weights(candidate, data).items()})
         about = describe_model(candidate.config, data.training, weights)
         return TrainedModel(candidate, about, weights, rebuild(about, weights, device))
@@ -61,9 +61,9 @@ def load_trained(candidate: Candidate, data: RunData, device: torch.device) -> T
 def check_model(candidate: Candidate, data: RunData) -> None:
     """Raise InputError if a candidate's weights are missing or altered, or do not fit its network.
 
-    Nothing is kept, as a comparison of every trial may have hundreds.
+    The model is not kept in memory, as --every-trial may check hundreds.
     """
-    with _explained(candidate):
+    with _rebuild_errors(candidate):
         weights = _read_weights(candidate, data)
         with torch.device("meta"):
             model = build_for(candidate.config, data.training)
@@ -71,7 +71,7 @@ def check_model(candidate: Candidate, data: RunData) -> None:
 
 
 def _read_weights(candidate: Candidate, data: RunData) -> dict[str, Tensor]:
-    """Read the state dict of a candidate's best epoch."""
+    """Return the state dict of a candidate's best epoch."""
     folder, row, config = candidate.run.folder, candidate.row, candidate.config
     sha256 = row.get("weights_sha256")
     check_weights(folder, row["checkpoint"], sha256 if isinstance(sha256, str) else None)
@@ -86,41 +86,47 @@ def _read_weights(candidate: Candidate, data: RunData) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def _explained(candidate: Candidate) -> Iterator[None]:
-    """Raise InputError where a model cannot be rebuilt."""
+def _rebuild_errors(candidate: Candidate) -> Iterator[None]:
+    """Raise InputError in place of the errors of a model that cannot be rebuilt."""
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"the model of {candidate.trial} in {candidate.run.folder.uri} cannot be rebuilt "
-            f"({reason}): take its files from a backup, or train it again"
+            f"({reason}): restore its files from a backup, or train it again"
         ) from error
 
 
 def open_test_set(datasets: Sequence[RunData]) -> TestSet:
-    """The sealed images.
+    """Return the sealed test set, with its images in the largest size that a run used.
 
     Args:
-        datasets: the same images, cut alike, in one size or more.
+        datasets: data of the runs: the same images with the same split, in one or more sizes.
     """
     data = max(datasets, key=lambda each: each.dataset.images.shape[1])
-    dataset, parts = data.dataset, data.split
-    seen = {digest.tobytes() for part in (parts.train, parts.validation)
-            for digest in dataset.digests[part]}  # fmt: skip
+    dataset, split = data.dataset, data.split
+    seen = {digest.tobytes() for indices in (split.train, split.validation)
+            for digest in dataset.digests[indices]}  # fmt: skip
     return TestSet(
-        images=dataset.images[parts.test],
-        labels=dataset.labels[parts.test],
-        indices=parts.test,
+        images=dataset.images[split.test],
+        labels=dataset.labels[split.test],
+        indices=split.test,
         classes=dataset.classes,
         source_fingerprint=dataset.source_fingerprint,
-        split_fingerprint=parts.fingerprint,
-        duplicates=sum(digest.tobytes() in seen for digest in dataset.digests[parts.test]),
+        split_fingerprint=split.fingerprint,
+        duplicates=sum(digest.tobytes() in seen for digest in dataset.digests[split.test]),
     )
 
 
 def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
-    """Have a model classify the test images of its run."""
+    """Return a model's logits on the test images of its run.
+
+    Args:
+        model: the model.
+        role: role of the model in the comparison.
+        data: images of the model's run.
+    """
     test = data.split.test
     logits = model.classifier.logits(data.dataset.images[test]).numpy()
     return Scored(role, model.candidate, data.dataset.labels[test], logits)
@@ -133,14 +139,14 @@ def contestant(
     classifier: Classifier,
     price_per_hour: float | None,
 ) -> Contestant:
-    """The winner of a family with what it costs.
+    """Return the winner of a model family with its costs.
 
     Args:
-        winner: on the test images.
-        seeds: its retrainings.
-        runs: that are compared.
+        winner: the winner's predictions on the test set.
+        seeds: predictions of the winner's runs with different random seeds.
+        runs: compared runs.
         classifier: the winner's model, on the device to measure on.
-        price_per_hour: dollars of one machine.
+        price_per_hour: price of one node in dollars per hour; None if unknown.
     """
     searched = [
         (run, row)
@@ -148,9 +154,9 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
-    with exact_convolutions():  # as it predicts
+    with exact_convolutions():  # as in prediction
         costs = measure(classifier.model, classifier.input_size, classifier.device)
-    hours = sum(machine_hours(run, row["seconds"]) for run, row in searched)
+    hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(
         winner=winner,
         costs=costs,
@@ -163,7 +169,7 @@ def contestant(
 
 
 def layer_parameters(model: nn.Module) -> dict[str, int]:
-    """Learnable parameters by layer, or by block of layers in a large network, in their order."""
+    """Return the trainable parameters by layer, or by block in large networks, in order."""
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -172,17 +178,22 @@ def layer_parameters(model: nn.Module) -> dict[str, int]:
     return counts
 
 
-def machine_hours(run: LoadedRun, seconds: float) -> float:
-    """Hours that a trial had a machine of the run to itself, or its share of one."""
+def node_hours(run: LoadedRun, seconds: float) -> float:
+    """Return the node hours of a trial: its hours times the fraction of a node that it occupied.
+
+    Args:
+        run: run of the trial.
+        seconds: training time of the trial in seconds.
+    """
     hardware, options = run.record["hardware"], run.record["options"]["run"]
-    # A run of an earlier version has no list of its machines.
+    # Runs of earlier versions do not list their nodes.
     average = {"CPU": hardware["cpus"], "GPU": hardware["gpus"]}
-    machines = hardware.get("machines") or [
+    nodes = hardware.get("machines") or [
         {name: count / max(1, hardware["nodes"]) for name, count in average.items()}
     ]
     cpus, gpus = options["cpus_per_trial"], options["gpus_per_trial"]
     if gpus is None:
-        gpus = 1 if any(machine["GPU"] for machine in machines) else 0
-    fit = [m for m in machines if m["CPU"] >= cpus and (m["GPU"] >= gpus or not gpus)]
-    shares = [max(cpus / m["CPU"], gpus / m["GPU"] if gpus else 0) for m in fit]
-    return float(min(shares, default=1)) * seconds / 3600
+        gpus = 1 if any(node["GPU"] for node in nodes) else 0
+    suitable = [n for n in nodes if n["CPU"] >= cpus and (n["GPU"] >= gpus or not gpus)]
+    fractions = [max(cpus / n["CPU"], gpus / n["GPU"] if gpus else 0) for n in suitable]
+    return float(min(fractions, default=1)) * seconds / 3600

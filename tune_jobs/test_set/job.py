@@ -1,4 +1,4 @@
-"""A comparison: winners chosen on validation images, then scored once on the sealed test set."""
+"""The comparison job: choose winners by validation accuracy, then score them on the test set."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
 
 RunImages: TypeAlias = dict[str, RunData]
-"""The images of each run, by the URI of its folder."""
+"""Images of each run, by the URI of its run folder."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """The winner of a model family, and its runs with other random seeds, ready to be scored."""
+    """Winner of a model family and its runs with different random seeds, ready for scoring."""
 
     winner: TrainedModel
-    """The winner."""
+    """Model of the winning trial."""
     seeds: list[TrainedModel]
-    """The same settings trained with other random seeds; none without --seeds."""
+    """Models of the same settings with different random seeds; empty without --seeds."""
 
 
 def run(command: CommandLine[CompareOptions]) -> int:
-    """Compare runs, write the report, tables and model, and print the answer.
+    """Compare runs, write the report, tables and model, and print the recommendation.
 
     Args:
         command: the command line.
@@ -65,7 +65,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
         The exit code.
 
     Raises:
-        InputError: bad input; the test set is still sealed then.
+        InputError: the input is invalid; the test set then stays sealed.
     """
     options = command.options
     console = Console(width=None if sys.stdout.isatty() else 100)
@@ -88,7 +88,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
             )
             for model, retrained in zip(models, seeds, strict=True)
         ]
-        # Up to here nothing has looked at a test image.
+        # Up to here no test image has been read.
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
     print_answer(comparison, folder, console)
@@ -96,41 +96,45 @@ def run(command: CommandLine[CompareOptions]) -> int:
 
 
 def output_folder(path: str) -> RunFolder:
-    """Return the folder that is written to.
+    """Return the output folder.
 
     Raises:
-        InputError: it holds something else than a comparison.
+        InputError: it is not a folder, or holds other files than those of a comparison.
     """
     folder = RunFolder.at(path)
     try:
         others = set(folder.names()) - {".lock", SEEDS_FOLDER}
     except OSError as error:
         raise InputError(
-            f"{folder.uri} is no folder ({error}): give one with --output, which need not be there"
+            f"{folder.uri} is not a folder ({error}): give a new or existing folder with --output"
         ) from error
     if others and not folder.has(COMPARISON_FILE):
         raise InputError(
-            f"{folder.uri} holds {sorted(others)[0]} and no comparison: give another folder with "
-            "--output"
+            f"{folder.uri} holds {sorted(others)[0]} but no comparison, and is not overwritten: "
+            "give another folder with --output"
         )
     return folder
 
 
 def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
-    """Read the images of each run, once for all runs that read them alike.
+    """Read the images of each run, once for all runs with the same data options.
+
+    Args:
+        runs: compared runs.
+        source: value of --data, if the images have moved.
 
     Raises:
-        InputError: they cannot be read, or are not the same images with the same split.
+        InputError: the images cannot be read, or the runs differ in their images or split.
     """
     images: RunImages = {}
     read: RunImages = {}
     for run in runs:
-        asked = run.record["options"]
-        same = str((asked["data"], asked["training"]["split"], asked["run"]["smoke_test"]))
-        if same not in read:
-            read[same] = load_data_again(run.record, source)
-        images[run.folder.uri] = read[same]
-        both = images[runs[0].folder.uri], read[same]
+        options = run.record["options"]
+        key = str((options["data"], options["training"]["split"], options["run"]["smoke_test"]))
+        if key not in read:
+            read[key] = load_data_again(run.record, source)
+        images[run.folder.uri] = read[key]
+        both = images[runs[0].folder.uri], read[key]
         check_same(
             runs[0].name,
             run.name,
@@ -138,8 +142,10 @@ def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
             [data.split.fingerprint for data in both],
         )
     for name in images[runs[0].folder.uri].dataset.classes:
-        if any("\udc80" <= letter <= "\udcff" for letter in name):  # bytes that are no text
-            raise InputError(f"class {name!r} is not UTF-8: rename its folder, and train again")
+        if any("\udc80" <= letter <= "\udcff" for letter in name):  # undecodable bytes
+            raise InputError(
+                f"class name {name!r} is not UTF-8: rename its folder, and train again"
+            )
     return images
 
 
@@ -149,7 +155,7 @@ def data_of(candidate: Candidate, images: RunImages) -> RunData:
 
 
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
-    """Return the candidates that won nothing, in the order of runs and trials."""
+    """Return the candidates that are not winners, in the order of runs and trials."""
     won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
     everyone = [candidate for run in runs for candidate in candidates(run)]
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
@@ -162,7 +168,7 @@ def retrain_all(
     command: CommandLine[CompareOptions],
     console: Console,
 ) -> list[list[Candidate]]:
-    """Train each winner with other random seeds; returns none for each without --seeds."""
+    """Train each winner with different random seeds, and return the candidates of each."""
     options = command.options
     if not options.seeds:
         return [[] for _ in chosen]
@@ -170,7 +176,9 @@ def retrain_all(
     with ray_session(options.address):
         for candidate in chosen:
             console.print(
-                f"\n{candidate.family}, {options.seeds} seeds", markup=False, style="bold"
+                f"\n{candidate.family}: training with {options.seeds} random seeds",
+                markup=False,
+                style="bold",
             )
             retrained.append(
                 retrain(
@@ -190,7 +198,7 @@ def open_test(
     device: torch.device,
     console: Console,
 ) -> Comparison:
-    """Enter the opening into the ledger, score every model, and measure the winners."""
+    """Log the opening of the test set, score every model on it, and measure the winners' costs."""
     facts = facts_of(device, command.text)
     storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
     data = data_of(contenders[0].winner.candidate, images)
@@ -214,15 +222,15 @@ def open_test(
     for each in contenders:
         candidate = each.winner.candidate
         console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
-        seen = data_of(candidate, images)
-        seeds = [evaluation.score(seed, "seed", seen) for seed in each.seeds]
-        winner = evaluation.score(each.winner, "winner", seen)
+        run_data = data_of(candidate, images)
+        seeds = [evaluation.score(seed, "seed", run_data) for seed in each.seeds]
+        winner = evaluation.score(each.winner, "winner", run_data)
         price = command.options.price_per_hour
         contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price))
     scored = []
     for trial in trials:
-        seen = data_of(trial, images)
-        scored.append(evaluation.score(load_trained(trial, seen, device), "trial", seen))
+        run_data = data_of(trial, images)
+        scored.append(evaluation.score(load_trained(trial, run_data, device), "trial", run_data))
     return Comparison(
         runs=runs,
         test_set=evaluation.open_test_set(list(images.values())),
@@ -234,8 +242,8 @@ def open_test(
 
 
 def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> None:
-    """Write the tables, both reports and the chosen model."""
-    write_frames(comparison, folder)  # first: by them the folder is known again as ours
+    """Write the tables, both reports and the chosen model into the output folder."""
+    write_frames(comparison, folder)  # first, as they mark the folder as a comparison
     folder.clear("figures", MODEL_FOLDER)
     saved = folder.child(MODEL_FOLDER)
     saved.make()
@@ -253,7 +261,7 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
 
 
 def print_answer(comparison: Comparison, folder: RunFolder, console: Console) -> None:
-    """Print the answer, the table, and what to type next."""
+    """Print the recommendation, the table of winners, and the next command."""
     console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
     console.print(verdict(comparison), markup=False, highlight=False)
     rows = answers(comparison)

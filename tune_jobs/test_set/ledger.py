@@ -1,7 +1,7 @@
-"""How often the sealed test part of a dataset was opened, and for what.
+"""Ledger of the openings of a dataset's sealed test set: when, by which command, for which models.
 
-Every opening is written before an image is looked at, beside the runs that were compared: as
-`.test-openings/FINGERPRINT.json` in their storage, FINGERPRINT of the dataset.
+An opening is logged before any test image is read, in the storage path of the compared runs:
+`.test-openings/FINGERPRINT.json`, where FINGERPRINT is that of the dataset.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ FORMAT = 1
 
 
 def openings(storages: Iterable[RunFolder], fingerprint: str) -> list[dict[str, Any]]:
-    """All openings of a dataset's test part that these storages know of, the oldest first."""
+    """Return all openings of a dataset's test set that the storage paths have, oldest first.
+
+    Args:
+        storages: folders that hold the run folders.
+        fingerprint: fingerprint of the dataset.
+    """
     found: dict[str, dict[str, Any]] = {}
     for storage in storages:
         ledger = storage.child(LEDGER_FOLDER)
@@ -36,10 +41,18 @@ def log_opening(
     models: Sequence[dict[str, Any]],
     images: int,
 ) -> None:
-    """Enter an opening into the ledger of every storage.
+    """Log an opening in the ledger of every storage path.
+
+    Args:
+        storages: folders that hold the run folders.
+        fingerprint: fingerprint of the dataset.
+        when: time of the opening, in ISO 8601.
+        command: command line of the comparison.
+        models: run, trial and role of every model that is scored.
+        images: number of test images.
 
     Raises:
-        InputError: one cannot be written, or another process is writing it.
+        InputError: a ledger cannot be written, or another process is writing it.
     """
     entry = {
         "id": uuid.uuid4().hex,

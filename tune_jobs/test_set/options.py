@@ -1,4 +1,4 @@
-"""The options of a comparison. Imports nothing heavy."""
+"""Options of a comparison. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,35 @@ from tune_jobs.command_line.options import check_price
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """Options of the job."""
+    """Options of a comparison."""
+
+    # The help of an option breaks its lines where the docstring does.
 
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Folders of runs, local or s3://… or gs://…; the best model of each kind in them, on
-    validation images, takes part."""
+    """Run folders to compare: local paths, s3://… or gs://…. The best trial of each
+    model family, by validation accuracy, is scored on the test set."""
     seeds: int = 0
-    """Train each winner again with so many other seeds first, through Ray Tune."""
+    """Number of additional runs of each winner with different random seeds,
+    to measure the spread of its test accuracy; 0 or at least 2."""
     every_trial: bool = False
-    """Score every trial on the test images, for the report's tables; nothing is chosen by that."""
+    """Also score every other trial on the test set, for the report's tables only;
+    the choice of the winners does not depend on it."""
     partial: bool = False
-    """Compare what is there of runs that are not finished."""
+    """Accept unfinished runs, and compare their trials that have ended."""
     output: str = "comparison"
-    """Folder or URI that the report, tables and model are written to."""
+    """Output folder or URI for the report, the tables and the chosen model."""
     data: str | None = None
-    """Where the images are now, if not where the runs had them."""
+    """Path of the images, if they have moved since the runs."""
     address: str | None = None
-    """Of a Ray cluster that trains the seeds: auto, HOST or HOST:PORT; a local Ray without it."""
+    """Ray cluster for the runs of --seeds: auto, HOST or HOST:PORT;
+    by default a local Ray is started."""
     price_per_hour: float | None = None
-    """Dollars of one machine."""
+    """Price of one node in dollars per hour, for the costs in the report."""
 
 
 def check_options(options: CompareOptions) -> None:
-    """Raise InputError where an option is out of its range."""
+    """Raise InputError if an option is out of range."""
     check_range("--seeds", options.seeds, 0, 1000)
     if options.seeds == 1:
-        raise InputError("--seeds is 1, and one training shows no spread: give 2 or more, or none")
+        raise InputError("--seeds is 1, and one run has no spread: give 2 or more, or leave it out")
     check_price(options.price_per_hour)

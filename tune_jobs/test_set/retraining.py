@@ -1,4 +1,4 @@
-"""Winners trained again with other seeds, through Ray Tune, in run folders of their own."""
+"""Runs of the winners with different random seeds, through Ray Tune, in their own run folders."""
 
 from __future__ import annotations
 
@@ -32,30 +32,35 @@ from tune_jobs.tuning.grid import Grid
 
 
 class RetrainingOptions(JobOptions):
-    """Options of the run folder that a winner is trained again in."""
+    """Options of the run that trains a winner with different random seeds."""
 
     job = "retraining"
 
 
 class Retraining(Grid):
-    """Trials that must begin from the weights that the winner began from."""
+    """Grid whose trials must start from the same initial weights as the winner.
+
+    Args:
+        known: configurations of the trials by name.
+        winner: trial whose settings are trained.
+    """
 
     def __init__(self, known: dict[str, TrialConfig], winner: Candidate):
         super().__init__(known)
         self.winner = winner
 
     def check(self, folder: RunFolder, record: RunRecord) -> None:
-        """Raise InputError if the weights are others by now."""
+        """Raise InputError if the initial weights have changed since the winner was trained."""
         model, before = self.winner.config.model, self.winner.run.record["weights"]
         if self.winner.config.weights != "none" and record["weights"][model] != before[model]:
             raise InputError(
-                f"the weights {self.winner.config.weights} of {model} are not those that "
-                f"{self.winner.run.name} began from: put them back, or leave --seeds out"
+                f"the weights {self.winner.config.weights} of {model} have changed since "
+                f"{self.winner.run.name} started from them: restore them, or leave --seeds out"
             )
 
 
 def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:
-    """The lowest seed above those of all trials of the winner's family."""
+    """Return the lowest random seed above those of all trials of the winner's model family."""
     configs = [config_of(row) for run in runs for row in run.rows]
     return 1 + max(config.seed for config in configs if family(config) == winner.family)
 
@@ -68,19 +73,22 @@ def retrain(
     command: CommandLine[CompareOptions],
     console: Console,
 ) -> list[Candidate]:
-    """Train a winner's settings with consecutive seeds, or go on with what an earlier call began.
+    """Train a winner's settings with consecutive random seeds, or resume an earlier such run.
 
     Args:
-        winner: of a family.
-        count: of seeds.
-        start: the first of them.
-        storage: that the run folder is in.
+        winner: winner of a model family.
+        count: number of seeds.
+        start: first seed.
+        storage: folder that holds the run folder.
         command: command line of the comparison.
-        console: that shows how it goes.
+        console: terminal for the progress display.
+
+    Returns:
+        The trained candidates, in the order of their seeds.
 
     Raises:
-        InputError: the images or weights are no longer those of the winner, or a training failed.
-        KeyboardInterrupt: it was interrupted.
+        InputError: the images or weights have changed since the winner's run, or a trial failed.
+        KeyboardInterrupt: training was interrupted.
     """
     record = winner.run.record
     wanted = {
@@ -91,9 +99,9 @@ def retrain(
     folder = storage.child(name)
     known: dict[str, TrialConfig] = {}
     if folder.has(RUN_FILE):
-        kept = folder.read_json(RUN_FILE)["trials"]
-        known = {trial: TrialConfig.from_dict(config) for trial, config in kept.items()}
-    had = record["options"]["run"]
+        earlier = folder.read_json(RUN_FILE)["trials"]
+        known = {trial: TrialConfig.from_dict(config) for trial, config in earlier.items()}
+    run_options = record["options"]["run"]
     split = winner.config.split
     options = RetrainingOptions(
         training=dataclasses.replace(JobOptions().training, split=split),
@@ -103,31 +111,31 @@ def retrain(
             storage_path=storage.uri,
             resume=bool(known),
             address=command.options.address,
-            cpus_per_trial=had["cpus_per_trial"],
-            gpus_per_trial=had["gpus_per_trial"] if has_gpus() else None,
-            smoke_test=had["smoke_test"],
+            cpus_per_trial=run_options["cpus_per_trial"],
+            gpus_per_trial=run_options["gpus_per_trial"] if has_gpus() else None,
+            smoke_test=run_options["smoke_test"],
         ),
     )
     trained = job.train(command.with_options(options), Retraining(known | wanted, winner), console)
-    assert trained is not None  # it is no plan
+    assert trained is not None  # as --plan is not set
     if trained.record["status"] == "interrupted":
         raise KeyboardInterrupt
     found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}
     status = {trial: trained.run.recorder.rows[trial]["status"] for trial in wanted}
-    # One that diverged may have left weights before it did.
-    lacking = {trial: how for trial, how in status.items() if how != TrialStatus.FINISHED}
-    if lacking:
-        told = ", ".join(f"{trial} {how}" for trial, how in lacking.items())
+    # A diverged trial may have left weights of earlier epochs.
+    unfinished = {trial: end for trial, end in status.items() if end != TrialStatus.FINISHED}
+    if unfinished:
+        trials = ", ".join(f"{trial} {end}" for trial, end in unfinished.items())
         raise InputError(
-            f"{winner.family} did not train to an end with every seed ({told}), and a mean over "
-            f"the others would flatter it: {folder.uri} says why. What failed is tried again by "
-            "the same command; what diverged stays so: leave --seeds out"
+            f"{winner.family} did not finish with every seed ({trials}), and a mean over the other "
+            f"seeds would be too optimistic (see {folder.uri}). Run the same command again to "
+            "retry failed seeds; for diverged ones, leave --seeds out"
         )
     return [found[trial] for trial in wanted]
 
 
 def run_name(winner: Candidate) -> str:
-    """Of the run folder: the same for the same settings on the same cut, whatever the seed."""
+    """Return the run folder's name, which has a hash of settings without seed, images and split."""
     settings = winner.config.to_dict() | {"seed": None}
     record = winner.run.record
     images = record["dataset"]["fingerprint"], record["split"].get("fingerprint")

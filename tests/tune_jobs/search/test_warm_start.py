@@ -21,7 +21,7 @@ def earlier(runs):
 
 @pytest.fixture
 def take_over(earlier):
-    """Start a study from the earlier run, which has three rates; returns it and what is said."""
+    """Warm-start a study from the earlier run of three learning rates; return trials and line."""
 
     def start(record):
         study = optuna.create_study(direction="maximize")
@@ -34,24 +34,24 @@ def take_over(earlier):
     return start
 
 
-def test_a_run_under_shares_of_ones_own_is_taken_over(earlier, take_over):
+def test_trials_of_a_run_with_custom_split_fractions_are_added(earlier, take_over):
     shares, split = (0.6, 0.2, 0.2), load_run(earlier)["split"]
     edit_record(earlier, split=split | {"shares": shares})  # a list from now on
     trials, line = take_over(load_run(earlier) | {"split": split | {"shares": shares}})
-    assert "3 trials taken over, 0 settings" in line
+    assert "3 trials added to the study, 0 settings" in line
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
 
 
-def test_the_scores_of_another_cut_are_not(earlier, take_over):
+def test_trials_of_another_split_are_not_added(earlier, take_over):
     record = load_run(earlier)
     _, line = take_over(record | {"split": record["split"] | {"fingerprint": "another"}})
-    assert "0 trials taken over, 3 settings" in line
+    assert "0 trials added to the study, 3 settings" in line
 
 
 def test_a_copy_did_not_earn_its_score_and_its_settings_are_tried(earlier, take_over):
     edit_trials(earlier, lambda row: row | (
         {"copied": "lr=0.003 after epoch 2"} if row["trial"] == "lr=0.001" else {}))  # fmt: skip
     trials, line = take_over(load_run(earlier))
-    assert "2 trials taken over, 1 settings" in line
+    assert "2 trials added to the study, 1 settings" in line
     (waiting,) = [trial for trial in trials if trial.state.name == "WAITING"]
     assert waiting.system_attrs["fixed_params"] == {"lr": 0.001}

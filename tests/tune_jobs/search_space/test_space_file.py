@@ -119,7 +119,7 @@ RANGE = "{low: 1, high: 2}"
         (2, "lr: 0.1", ["lr is 0.1", "choices"]),
         (2, "lr:", ["lr", "choices"]),
         (2, "lr: [0.1, 0.2]", ["[0.1, 0.2]", "choices"]),
-        (2, "lr: {min: 0.1, max: 1}", ["lr has min", "low, high"]),
+        (2, "lr: {min: 0.1, max: 1}", ["lr has key min", "low, high"]),
         (2, "lr: {}", ["lr has no low"]),
         (2, "lr: {low: 0.1}", ["lr has no high"]),
         (2, "lr: {low: 0.1, choices: [0.1]}", ["both choices and low"]),
@@ -204,8 +204,8 @@ def test_an_error_names_the_line(line, entry, words, written):
         ("s.yaml", "# nothing\n", ["empty"]),
         ("s.yaml", "{}", ["empty"]),
         ("s.yaml", "model.kernel_size: {choices: [0x_]}", ["not YAML", "correct it"]),
-        ("s.json", "{}", [".yaml, .yml"]),
-        ("s", "lr: 1", [".yaml, .yml"]),
+        ("s.json", "{}", [".yaml or .yml"]),
+        ("s", "lr: 1", [".yaml or .yml"]),
     ],
 )
 def test_an_error_in_the_whole_file_names_it(name, text, words, written):

@@ -134,10 +134,10 @@ def test_the_folder_is_of_the_settings(runs):
     assert run_name(other) != run_name(candidate)
 
 
-def test_models_of_another_cut_are_in_another_folder(runs):
-    """What one cut trains on another may score on."""
+def test_models_of_another_split_are_in_another_folder(runs):
+    """The training images of one split may be test images of another."""
     candidate = chosen(runs)[0]
     record = candidate.run.record
-    cut = record | {"split": record["split"] | {"seed": 1, "fingerprint": "another"}}
-    other = dataclasses.replace(candidate, run=dataclasses.replace(candidate.run, record=cut))
+    changed = record | {"split": record["split"] | {"seed": 1, "fingerprint": "another"}}
+    other = dataclasses.replace(candidate, run=dataclasses.replace(candidate.run, record=changed))
     assert run_name(other) != run_name(candidate)
