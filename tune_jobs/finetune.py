@@ -14,6 +14,7 @@ from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.trial_names import lr_labels
+from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, check_options, extended, search_space
 from tune_jobs.search_space.defaults import finetune_space
 
@@ -100,10 +101,11 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
-        from tune_jobs.tuning.grid import Grid
-        from tune_jobs.tuning.job import run
+        with ray_while_importing(options.run.address):
+            from tune_jobs.tuning.grid import Grid
+            from tune_jobs.tuning.job import run
 
-        return run(command, Grid(trials))
+            return run(command, Grid(trials))
     base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
     space = search_space(command, base, finetune_space(options.models, options.mode))
     if options.space_print:
@@ -111,14 +113,15 @@ def finetune() -> int:
 
         print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
-    from tune_jobs.search.optuna_strategy import OptunaStrategy
-    from tune_jobs.tuning.job import run
-
-    # The first network, mode and learning rate are no better guesses than any other.
-    search = OptunaStrategy(options, space, base, undecided=("model", "mode", "lr"))
     if options.data.image_size == "native" and not options.run.resume:
-        check_one_size((base.model, *search.models()))
-    return run(command, search)
+        check_one_size((base.model, *(space["model"].choices if "model" in space else ())))
+    with ray_while_importing(options.run.address, "tune_jobs.search.optuna_strategy"):
+        from tune_jobs.search.optuna_strategy import OptunaStrategy
+        from tune_jobs.tuning.job import run
+
+        # The first network, mode and learning rate are no better guesses than any other.
+        search = OptunaStrategy(options, space, base, undecided=("model", "mode", "lr"))
+        return run(command, search)
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:

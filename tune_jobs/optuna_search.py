@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trainables.config import TrialConfig
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import parse
+from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, check_options, extended, search_space
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space_file import space_yaml
@@ -40,11 +41,11 @@ def optuna_search() -> int:
     if options.space_print:
         print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
-    # Ray and Optuna take seconds to import, and bad options are reported without them.
-    from tune_jobs.search.optuna_strategy import OptunaStrategy
-    from tune_jobs.tuning.job import run
+    with ray_while_importing(options.run.address, "tune_jobs.search.optuna_strategy"):
+        from tune_jobs.search.optuna_strategy import OptunaStrategy
+        from tune_jobs.tuning.job import run
 
-    return run(command, OptunaStrategy(options, space, base))
+        return run(command, OptunaStrategy(options, space, base))
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def torchvision_models() -> ModuleType:
     """Import torchvision.models, which takes 1.6 s that trials of the CNN need not wait for."""
     from torchvision import models
 
-    return models
+    return models  # type: ignore[no-any-return]
 
 
 def check_torchvision(name: str) -> None:

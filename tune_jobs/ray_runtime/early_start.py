@@ -12,18 +12,19 @@ JOB_MODULES = ("tune_jobs.tuning.job", "sklearn.datasets", "sklearn.model_select
 
 
 @contextlib.contextmanager
-def ray_while_importing(address: str | None) -> Iterator[None]:
-    """Enter `ray_session` while another thread imports JOB_MODULES.
+def ray_while_importing(address: str | None, *modules: str) -> Iterator[None]:
+    """Enter `ray_session` while another thread imports JOB_MODULES and other modules.
 
     Ray is started by the main thread: its processes end with the thread that started them.
 
     Args:
         address: address of a cluster; None starts a local Ray.
+        modules: names of the other modules.
 
     Raises:
         InputError: no cluster answers at the address.
     """
-    importing = threading.Thread(target=_import_all, name="imports")
+    importing = threading.Thread(target=_import_all, args=(*JOB_MODULES, *modules))
     importing.start()
     from tune_jobs.ray_runtime.session import ray_session  # imports ray
 
@@ -32,8 +33,8 @@ def ray_while_importing(address: str | None) -> Iterator[None]:
         yield
 
 
-def _import_all() -> None:
-    for module in JOB_MODULES:
+def _import_all(*modules: str) -> None:
+    for module in modules:
         # An error is raised again where the job imports the module, in the main thread.
         with contextlib.suppress(Exception):
             importlib.import_module(module)

@@ -6,19 +6,25 @@ import contextlib
 import logging
 import os
 import socket
+import tempfile
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from trainables.errors import InputError
 from tune_jobs.ray_runtime.capacity import autoscaled
+from tune_jobs.ray_runtime.ray_internals import lean_node
 from tune_jobs.ray_runtime.ray_up import remind
 
-PRELOAD_VARIABLE = "RAY_preload_python_modules"
-"""Ray's setting of modules that its workers import before they take work."""
 MOST_PRELOADED = 8
 """Cores up to which the workers of a local Ray import the modules of trials at their start."""
+READY_S = 20
+"""Longest time in seconds that workers are waited for; trials start without them too."""
+READY_VARIABLE = "BAKEOFF_READY_WORKERS"
+"""Folder in which each worker leaves a file, named by its process, once it has imported them."""
 HEAD_PORT = "6379"
 """Default port of `ray start --head`."""
 
@@ -44,8 +50,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
-            with preloaded_workers():
-                ray.init("local", include_dashboard=False, **quiet)
+            with lean_node():
+                start_local_ray(include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -62,21 +68,33 @@ def ray_session(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-@contextlib.contextmanager
-def preloaded_workers() -> Iterator[None]:
-    """Have the worker processes of a Ray that is started import what trials need at once.
+def start_local_ray(**options: Any) -> None:
+    """Start a local Ray whose workers have imported what trials need.
 
-    Ray starts a worker for each core with itself, which are idle until the first trial. Each takes
-    a few hundred MB then, so on a machine of many cores only those that are used import it.
+    Ray starts a worker per core with itself. They are waited for: Ray would start others for trials
+    that come before they are ready. Each takes a few hundred MB, so they import nothing on machines
+    of many cores, where most may stay idle.
     """
     if (os.cpu_count() or 1) > MOST_PRELOADED:
-        yield
+        ray.init("local", **options)
         return
-    os.environ[PRELOAD_VARIABLE] = "trainables.trainable,torch._dynamo"  # by the first optimiser
-    try:
-        yield
-    finally:
-        del os.environ[PRELOAD_VARIABLE]
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {
+            "RAY_preload_python_modules": "trainables.preload",
+            # Ray ends idle workers when placement groups reserve their cores, before trials have
+            # them.
+            "RAY_idle_worker_killing_time_threshold_ms": str(1000 * READY_S),
+            READY_VARIABLE: folder,
+        }
+        os.environ.update(variables)
+        try:
+            ray.init("local", **options)
+        finally:
+            for name in variables:
+                del os.environ[name]
+        workers, end = int(ray.cluster_resources().get("CPU", 0)), time.monotonic() + READY_S
+        while len(list(Path(folder).iterdir())) < workers and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def answering(address: str) -> str:

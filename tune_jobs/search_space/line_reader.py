@@ -72,7 +72,7 @@ def read_entries(path: Path) -> list[Entry]:
 def _read_yaml(path: Path, text: str) -> list[Entry]:
     yaml = YAML()
     yaml.Constructor = _Constructor
-    yaml.version = (1, 1)  # type: ignore[assignment]  # so that `log: yes` is a boolean
+    yaml.version = (1, 1)  # so that `log: yes` is a boolean
     try:
         with warnings.catch_warnings():
             # YAML 1.1 warns of 1e-5, which people mean as a number.

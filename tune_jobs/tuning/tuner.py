@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -16,6 +17,7 @@ from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
+from tune_jobs.ray_runtime.ray_internals import actors_in_idle_workers
 from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.node_failures import NodeFailures
 from tune_jobs.tuning.progress import TerminalProgress
@@ -100,7 +102,8 @@ def tune_trials(
     )
     # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    with progress.live:
+    is_local = run.options.run.address is None
+    with progress.live, actors_in_idle_workers() if is_local else contextlib.nullcontext():
         tuner.fit()
 
 
