@@ -30,7 +30,7 @@ import torch
 from benchmarks import report_pipeline
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, part_of, split
+from trainables.data import TrainingData, split, subsample
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
@@ -126,7 +126,7 @@ def probe(source: str) -> None:
 def pretrained(source: str, rounds: int) -> None:
     """Compare the validation accuracy from ImageNet weights and from random weights."""
     dataset = load_dataset(source)
-    data, _ = part_of(TrainingData.of(dataset, split(dataset)), 2000)
+    data, _ = subsample(TrainingData.of(dataset, split(dataset)), 2000)
     torch.set_num_threads(os.cpu_count() or 1)
     warnings.simplefilter("ignore")
     weights = read_weights(PRETRAINED, "default")

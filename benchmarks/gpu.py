@@ -23,7 +23,7 @@ from benchmarks import report_pipeline
 from benchmarks.compare import untrained
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, part_of, split
+from trainables.data import TrainingData, split, subsample
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
@@ -131,7 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}, {os.cpu_count()} cores")
     dataset = load_dataset(options.data)
-    data, _ = part_of(TrainingData.of(dataset, split(dataset)), options.images)
+    data, _ = subsample(TrainingData.of(dataset, split(dataset)), options.images)
     for benchmark in options.benchmarks:
         print(f"\n{benchmark}", flush=True)
         if benchmark == "throughput":

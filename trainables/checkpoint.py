@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from trainables.config import CHANGEABLE, TrialConfig
+from trainables.config import MUTABLE_SETTINGS, TrialConfig
 
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
@@ -83,10 +83,10 @@ def changed(state: TrainingState, config: TrialConfig) -> TrainingState:
 
     Args:
         state: Training state; it is not modified.
-        config: New configuration, which may differ from that of `state` in CHANGEABLE only.
+        config: New configuration, which may differ from that of `state` in MUTABLE_SETTINGS only.
     """
     before, after = state["config"], config.to_dict()
-    wrong = [key for key in after if after[key] != before[key] and key not in CHANGEABLE]
+    wrong = [key for key in after if after[key] != before[key] and key not in MUTABLE_SETTINGS]
     assert not wrong, wrong
     state = copy.deepcopy(state)
     factor = after["lr"] / before["lr"]

@@ -119,7 +119,7 @@ RECIPES: dict[str, Recipe] = {
 """Presets of the training settings, by the name that --recipe takes."""
 
 
-CHANGEABLE = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
+MUTABLE_SETTINGS = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
 """Settings that may change between epochs of a trial, as in population-based training: neither the
 tensors of the training state nor the number of steps per epoch depend on them."""
 

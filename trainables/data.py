@@ -250,7 +250,7 @@ def pixel_statistics(
     return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
 
 
-def part_of(data: TrainingData, images: int) -> tuple[TrainingData, float]:
+def subsample(data: TrainingData, images: int) -> tuple[TrainingData, float]:
     """Subsample training data to every k-th image.
 
     Args:

@@ -52,7 +52,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> ResolvedPre
 
 
 @contextlib.contextmanager
-def exact_convolutions() -> Iterator[None]:
+def tf32_disabled() -> Iterator[None]:
     """Disable TF32 in fp32 convolutions on a GPU, so that they are as precise as on a CPU.
 
     TF32 has only 10 bits of mantissa.

@@ -22,7 +22,7 @@ from trainables.config import TrialConfig
 from trainables.data import Images, TrainingData
 from trainables.errors import InputError
 from trainables.models import build_model
-from trainables.precision import Autocast, exact_convolutions
+from trainables.precision import Autocast, tf32_disabled
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation, input_statistics
 
@@ -61,7 +61,7 @@ class Classifier:
         Returns:
             Logits, N×C, float32, on the CPU.
         """
-        with exact_convolutions():
+        with tf32_disabled():
             return predict(
                 self.model,
                 to_device(images, self.device),

@@ -15,7 +15,7 @@ from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.trial_names import lr_labels
 from tune_jobs.ray_runtime.early_start import ray_while_importing
-from tune_jobs.search.options import StudyOptions, check_options, extended, search_space
+from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
 
 EPOCHS = 10
@@ -94,7 +94,7 @@ def finetune() -> int:
     """Run the job, and return its exit code."""
     command = parse(FinetuneOptions, description=__doc__)
     check_finetune(command)
-    command = extended(command)
+    command = apply_extend(command)
     options = command.options
     configs = {
         model: base_config(options, model, source) for model, source in weights_of(options).items()
@@ -241,7 +241,7 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
                 "--scheduler pbt changes the settings that a search varies, and a grid has none: "
                 "add --search optuna, or use --scheduler asha"
             )
-    elif "lr" in command.given and len(options.lr) > 1:
+    elif "lr" in command.given_options and len(options.lr) > 1:
         raise InputError(
             f"--lr {' '.join(map(str, options.lr))} is a grid, and --search optuna samples the "
             "learning rate: give one --lr to fix it, or leave it out"

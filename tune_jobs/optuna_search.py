@@ -8,7 +8,7 @@ from trainables.config import TrialConfig
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import parse
 from tune_jobs.ray_runtime.early_start import ray_while_importing
-from tune_jobs.search.options import StudyOptions, check_options, extended, search_space
+from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space_file import space_yaml
 
@@ -28,7 +28,7 @@ class SearchOptions(StudyOptions):
 
 def optuna_search() -> int:
     """Run the job, and return its exit code."""
-    command = extended(parse(SearchOptions, description=__doc__))
+    command = apply_extend(parse(SearchOptions, description=__doc__))
     options = command.options
     check_options(options)
     base = TrialConfig(

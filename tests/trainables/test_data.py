@@ -13,9 +13,9 @@ from trainables.data import (
     Split,
     TrainingData,
     image_digests,
-    part_of,
     pixel_statistics,
     split,
+    subsample,
 )
 from trainables.errors import InputError
 
@@ -256,7 +256,7 @@ def test_statistics_are_those_of_the_training_images_alone():
 @pytest.mark.parametrize("images", [100, 300, 10_000])
 def test_a_subset_is_the_same_fraction_of_training_and_validation(images, digits):
     data = TrainingData.of(digits, split(digits))
-    subset, fraction = part_of(data, images)
+    subset, fraction = subsample(data, images)
     assert fraction == len(subset.train_labels) / len(data.train_labels)
     assert len(subset.val_labels) / len(data.val_labels) == pytest.approx(fraction, abs=0.01)
     assert len(subset.train_labels) >= min(images, len(data.train_labels))

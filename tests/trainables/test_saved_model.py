@@ -7,7 +7,7 @@ import torch
 from tests.conftest import write_model
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.precision import exact_convolutions
+from trainables.precision import tf32_disabled
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, load_model
 
 
@@ -44,7 +44,7 @@ def test_predictions_do_not_depend_on_the_batch(name, digits, tiny_data, tmp_pat
 
 def test_the_precision_of_convolutions_is_given_back():
     before = torch.backends.cudnn.conv.fp32_precision
-    with exact_convolutions():
+    with tf32_disabled():
         assert torch.backends.cudnn.conv.fp32_precision == "ieee"
     assert torch.backends.cudnn.conv.fp32_precision == before
 

@@ -18,6 +18,7 @@ from tune_jobs import lr_grid, optuna_search
 from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
+from tune_jobs.ray_runtime.ray_internals import lean_node
 from tune_jobs.tuning.tracking import TensorBoard
 
 
@@ -25,7 +26,8 @@ from tune_jobs.tuning.tracking import TensorBoard
 def local_ray():
     """One local Ray for a test module, which its jobs share."""
     torch.set_num_threads(1)
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with lean_node():
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

@@ -14,7 +14,7 @@ from trainables.models.weights import read_weights
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime import capacity
-from tune_jobs.run_folder.checkpoints import keep_weights
+from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 from tune_jobs.tuning import run_json
@@ -47,7 +47,7 @@ def write_run(
         for config in configs.values()
         if config.weights != "none"
     }
-    keep_weights(folder, weights, list(configs.values()))
+    write_initial_weights(folder, weights, list(configs.values()))
     rows, epoch_rows = [], []
     for name, config in configs.items():
         checkpoint = path / name / "checkpoint_000000"

@@ -105,7 +105,7 @@ def test_runs_are_compared_with_the_same_scores(runs, tmp_path, monkeypatch):
     after = load_comparison(tmp_path / "comparison").iloc[0]
     for column in ("trial", "accuracy", "precision", "recall", "f1", "validation_accuracy"):
         assert after[column] == pytest.approx(before[column]), column
-    ledger = json.loads(next((runs / ".test-openings").iterdir()).read_text())
+    ledger = json.loads(next((runs / ".test-openings").glob("*.json")).read_text())
     assert len(ledger["openings"]) == 2  # that one, and this
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from trainables.errors import InputError
 from tune_jobs.ray_runtime.environment import configure_ray
-from tune_jobs.ray_runtime.ray_up import launched, remind
+from tune_jobs.ray_runtime.ray_up import cluster_config, remind
 
 
 def main(job: Callable[[], int]) -> None:
@@ -20,11 +20,11 @@ def main(job: Callable[[], int]) -> None:
         code = job()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        remind(launched())
+        remind(cluster_config())
         code = 2
     except SystemExit as ended:  # from the parser
         if ended.code:
-            remind(launched())
+            remind(cluster_config())
         raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201

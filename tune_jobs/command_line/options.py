@@ -111,12 +111,8 @@ def check_price(price: float | None) -> None:
         )
 
 
-def checked_run(run: RunOptions) -> RunOptions:
-    """Return the options of a run unchanged.
-
-    Raises:
-        InputError: an option is out of its range.
-    """
+def check_run(run: RunOptions) -> None:
+    """Raise InputError where an option of a run is out of its range."""
     if run.name is not None:
         checked_name(run.name)
     for key in ("cpus_per_trial", "max_concurrent"):
@@ -133,4 +129,3 @@ def checked_run(run: RunOptions) -> RunOptions:
                 f"--gpus-per-trial {gpus} must be 0 or 1/k, so that k trials share a GPU: "
                 f"try {nearest:.3g}"
             )
-    return run

@@ -15,7 +15,7 @@ import tyro
 
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
-from tune_jobs.command_line.options import SEEDS, JobOptions, RunOptions, checked_name
+from tune_jobs.command_line.options import SEEDS, JobOptions, RunOptions, check_run, checked_name
 
 FREE_ON_RESUME = frozenset(
     {
@@ -55,7 +55,7 @@ class CommandLine(Generic[OptionsOf]):
         return shlex.join(["python", *self.words])
 
     @property
-    def given(self) -> frozenset[str]:
+    def given_options(self) -> frozenset[str]:
         """Names of the options that were given, e.g. batch_size for --batch-size."""
         words = [word.split("=")[0] for word in self.words[1:] if word.startswith("--")]
         return frozenset(word.removeprefix("--").replace("-", "_") for word in words)
@@ -105,6 +105,7 @@ def parse(
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    check_run(options.run)
     for name, value in flatten(options).items():
         if name in ("seed", "split_seed") and not stored:
             check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)

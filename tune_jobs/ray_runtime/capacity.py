@@ -11,7 +11,7 @@ import ray
 import yaml
 
 from trainables.errors import InputError
-from tune_jobs.ray_runtime.ray_up import dollars_by_type, launched
+from tune_jobs.ray_runtime.ray_up import cluster_config, dollars_by_type
 
 AUTOSCALER_VARIABLE = "BAKEOFF_NODE_TYPES"
 """Environment variable with the cluster configuration on Kubernetes, where `ray up` is unused."""
@@ -35,7 +35,7 @@ class NodeType:
 
     resources: dict[str, float]
     """Resources of one node, such as CPU and GPU."""
-    most: int
+    max_nodes: int
     """Maximum number of nodes of this type."""
     dollars: float | None = None
     """Price of one node in US dollars per hour, by the file's metadata; None if unknown."""
@@ -60,7 +60,7 @@ def autoscaled() -> dict[str, Any]:
     if ray.util.get_node_ip_address() != head:
         return {}
     text = os.environ.get(AUTOSCALER_VARIABLE)
-    config: dict[str, Any] = yaml.safe_load(text) if text else launched()
+    config: dict[str, Any] = yaml.safe_load(text) if text else cluster_config()
     return config
 
 
@@ -86,7 +86,7 @@ def running_nodes() -> list[dict[str, float]]:
 
 def known_nodes() -> list[dict[str, float]]:
     """Return the resources of each running node, and of each node type that may be started."""
-    return running_nodes() + [kind.resources for kind in node_types()[0] if kind.most]
+    return running_nodes() + [kind.resources for kind in node_types()[0] if kind.max_nodes]
 
 
 def nodes_with_cores() -> list[dict[str, float]]:
@@ -112,7 +112,7 @@ def nodes_with_cores() -> list[dict[str, float]]:
 
 def planned_node(trial: TrialResources) -> NodeType:
     """Return the node type that the autoscaler starts for a trial, else the largest node."""
-    kinds = [kind for kind in node_types()[0] if kind.most and kind.slots(trial)]
+    kinds = [kind for kind in node_types()[0] if kind.max_nodes and kind.slots(trial)]
     if kinds:
         # Prefer the type with the fewest GPUs: trials without a GPU should not pay for one.
         return min(kinds, key=lambda kind: kind.resources.get("GPU", 0))
@@ -213,7 +213,7 @@ class TrialSlots:
         types, left = node_types()
         slots = 0
         for kind in sorted(types, key=lambda kind: -kind.slots(self.trial)):
-            count = min(left, kind.most)
+            count = min(left, kind.max_nodes)
             slots += count * kind.slots(self.trial)
             left -= count
         return slots

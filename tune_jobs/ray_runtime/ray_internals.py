@@ -83,11 +83,11 @@ class _LeanNode(Node):
 @contextlib.contextmanager
 def lean_node() -> Iterator[None]:
     """Have ray.init() start a local Ray of few processes."""
-    node.Node = _LeanNode
+    node.Node = _LeanNode  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        node.Node = Node
+        node.Node = Node  # type: ignore[misc]
 
 
 @contextlib.contextmanager

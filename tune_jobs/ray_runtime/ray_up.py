@@ -13,7 +13,7 @@ AUTOSCALER_FILE = Path("~/ray_bootstrap_config.yaml")
 """Cluster configuration that `ray up` writes on the head node."""
 
 
-def launched() -> dict[str, Any]:
+def cluster_config() -> dict[str, Any]:
     """Return the configuration of the cluster if this is its head node, else {}."""
     file = AUTOSCALER_FILE.expanduser()
     config: dict[str, Any] = yaml.safe_load(file.read_text()) if file.exists() else {}

@@ -48,7 +48,7 @@ def newest_checkpoint(
     return newest
 
 
-def keep_weights(
+def write_initial_weights(
     folder: RunFolder, weights: dict[str, Weights], examples: Iterable[TrialConfig]
 ) -> None:
     """Write the backbone weights of the linear probes of a run, whose checkpoints lack them.

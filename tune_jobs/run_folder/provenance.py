@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def facts_of(device: torch.device, command: str) -> dict[str, str]:
+def provenance_of(device: torch.device, command: str) -> dict[str, str]:
     """Return command, time, device, commit and versions of a measurement.
 
     Args:

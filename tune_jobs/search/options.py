@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from trainables.config import CHANGEABLE, TrialConfig, check_positive
+from trainables.config import MUTABLE_SETTINGS, TrialConfig, check_positive
 from trainables.errors import InputError
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
@@ -67,7 +67,7 @@ class StudyOptions(JobOptions):
 Options = TypeVar("Options", bound=StudyOptions)
 
 
-def extended(command: CommandLine[Options]) -> CommandLine[Options]:
+def apply_extend(command: CommandLine[Options]) -> CommandLine[Options]:
     """Return the command line with --extend added to --trials.
 
     Raises:
@@ -103,16 +103,16 @@ def search_space(command: CommandLine[StudyOptions], base: TrialConfig, default:
             return load_space(file, base.model)
     space = default if options.space is None else load_space(options.space, base.model)
     # Several values of --mode are choices of the search, and fix nothing.
-    space = without(space, command.given - {"mode"}, base)
+    space = without(space, command.given_options - {"mode"}, base)
     if not space:
         raise InputError(
             "every parameter of the search space is fixed by an option, and at least one must be "
             "free: leave one option out"
         )
-    if options.scheduler == "pbt" and not set(CHANGEABLE) & set(space):
+    if options.scheduler == "pbt" and not set(MUTABLE_SETTINGS) & set(space):
         raise InputError(
-            f"--scheduler pbt changes {', '.join(CHANGEABLE)} during training, and the search "
-            "space has none of them: add one to the space, or use --scheduler asha"
+            f"--scheduler pbt changes {', '.join(MUTABLE_SETTINGS)} during training, and the "
+            "search space has none of them: add one to the space, or use --scheduler asha"
         )
     return space
 

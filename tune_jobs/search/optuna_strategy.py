@@ -16,7 +16,7 @@ from tune_jobs.search.budget import Budget
 from tune_jobs.search.options import StudyOptions, max_seconds, objectives
 from tune_jobs.search.pbt import PopulationBasedSearch
 from tune_jobs.search.searcher import StudyCallback, StudySearcher
-from tune_jobs.search.study import Study, check_study, number_name, random_configs
+from tune_jobs.search.study import Study, check_study, random_configs, trial_name_of
 from tune_jobs.search.summary import conclude_search
 from tune_jobs.search.warm_start import same_images, warm_start
 from tune_jobs.search_space.space import Space
@@ -56,7 +56,7 @@ class OptunaStrategy(Strategy):
         self.options, self.space, self.base, self.undecided = options, space, base, undecided
         self.trials = options.trials
         self.objectives = objectives(options.objective)
-        self.changes_settings = options.scheduler == "pbt"
+        self.mutates_trials = options.scheduler == "pbt"
         self._search: OpenSearch | None = None
 
     @property
@@ -97,7 +97,9 @@ class OptunaStrategy(Strategy):
         seconds = max_seconds(options.max_time)
         budget = Budget(run.recorder, seconds, options.max_epochs_total, study.started)
         self._search = OpenSearch(study, budget)
-        if not study.begun():  # also where an earlier driver was killed half-way through this
+        if (
+            not study.started_trials()
+        ):  # also where an earlier driver was killed half-way through this
             if not options.from_:
                 study.enqueue(options.recipes().values(), self.trials, self.undecided)
             for line in warm_start(study, options.from_, record, options.force):
@@ -129,8 +131,8 @@ class OptunaStrategy(Strategy):
         study, budget = self.search.study, self.search.budget
         rows, epochs = study.run.recorder.rows, study.run.recorder.epochs
         budget.stop_all()  # earlier drivers may have used up the budget
-        for frozen in study.begun():
-            name = number_name(frozen.number)
+        for frozen in study.started_trials():
+            name = trial_name_of(frozen.number)
             if not frozen.state.is_finished() and name not in unfinished:
                 study.tell(name)
             elif frozen.state.is_finished() and name in unfinished:
@@ -143,16 +145,16 @@ class OptunaStrategy(Strategy):
             self.settle()
             return {}, 0
         left = {n: c for n, c in unfinished.items() if rows[n]["status"] == TrialStatus.PENDING}
-        return left, max(0, self.trials - len(study.begun()))
+        return left, max(0, self.trials - len(study.started_trials()))
 
     def tuner_settings(
         self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
     ) -> TunerSettings:
         """Return the searcher, the scheduler and the number of trials for tune.Tuner."""
         study = self.search.study
-        count = len(unfinished) + max(0, self.trials - len(study.begun()))
+        count = len(unfinished) + max(0, self.trials - len(study.started_trials()))
         scheduler: TrialScheduler
-        if self.changes_settings:
+        if self.mutates_trials:
             # The trials of a population are compared with each other, so all are proposed at
             # once; where slots are fewer, the scheduler has them take turns.
             searcher = StudySearcher(study, unfinished, lambda: count)

@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from trainables.checkpoint import changed, save_checkpoint
-from trainables.config import CHANGEABLE, TrialConfig
+from trainables.config import MUTABLE_SETTINGS, TrialConfig
 from trainables.metrics import TARGET
 from tune_jobs.ray_runtime.ray_internals import ExploitScheduler, set_latest_checkpoint
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
@@ -57,7 +57,7 @@ class PopulationBasedSearch(ExploitScheduler):
             log_config=False,
         )
         self.recorder, self.epochs = recorder, epochs
-        self.searched = [space[name] for name in CHANGEABLE if name in space]
+        self.searched = [space[name] for name in MUTABLE_SETTINGS if name in space]
         self.random = random.Random(seed)
 
     def __reduce__(self) -> tuple[type[TrialScheduler], tuple[()]]:

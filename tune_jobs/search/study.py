@@ -70,18 +70,21 @@ class Study:
             load_if_exists=run.options.run.resume,
         )
         # With its first seed, a resumed sampler would repeat its first proposals.
-        self.optuna.sampler = build_sampler(sampler, (seed + len(self.begun())) % SEEDS)
+        self.optuna.sampler = build_sampler(sampler, (seed + len(self.started_trials())) % SEEDS)
         self.started = run.command.started - self.optuna.user_attrs.get("seconds", 0.0)
         """Start on the clock of time.monotonic, moved back by the time earlier drivers used."""
 
-    def begun(self) -> list[FrozenTrial]:
+    def started_trials(self) -> list[FrozenTrial]:
         """Return the trials that this run has started, without those added by --from."""
         trials = self.optuna.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
 
     def resume(self) -> dict[str, TrialConfig]:
         """Return the configurations of the started trials by name; reopen the unfinished ones."""
-        return {number_name(t.number): to_config(self._values(t), self.base) for t in self.begun()}
+        return {
+            trial_name_of(t.number): to_config(self._values(t), self.base)
+            for t in self.started_trials()
+        }
 
     def enqueue(self, recipes: Iterable[Recipe], count: int, undecided: Collection[str]) -> None:
         """Enqueue the settings of the base, and then of the recipes, to be tried first.
@@ -102,7 +105,7 @@ class Study:
     def ask(self) -> str:
         """Ask Optuna for a trial, add it to the tables, and return its name."""
         trial = self.optuna.ask()
-        name = number_name(trial.number)
+        name = trial_name_of(trial.number)
         self.open_trials[name] = trial
         add_trials(self.run, {name: to_config(suggest(self.space, trial), self.base)})
         self.storage.sync()
@@ -149,7 +152,7 @@ class Study:
         if frozen.state.is_finished():
             return suggest(self.space, FixedTrial(frozen.params))
         trial = optuna.Trial(self.optuna, frozen._trial_id)
-        name = number_name(frozen.number)
+        name = trial_name_of(frozen.number)
         self.open_trials[name], self.reported[name] = trial, frozen.last_step or 0
         return suggest(self.space, trial)
 
@@ -170,7 +173,7 @@ def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
             "choose another --name, or resume that run with --resume"
         )
     if resume and folder.has(TRIALS_FILE):
-        names = set(map(number_name, numbers or ()))
+        names = set(map(trial_name_of, numbers or ()))
         lost = [r["trial"] for r in folder.read_rows(TRIALS_FILE) if r["trial"] not in names]
         if lost:
             raise InputError(
@@ -185,6 +188,6 @@ def random_configs(space: Space, base: TrialConfig, count: int, seed: int) -> Se
     return [to_config(suggest(space, study.ask()), base) for _ in range(count)]
 
 
-def number_name(number: int) -> str:
+def trial_name_of(number: int) -> str:
     """Return the name of the trial with this number in the study."""
     return f"trial-{number:03d}"

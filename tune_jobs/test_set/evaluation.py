@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainables.costs import measure
 from trainables.errors import InputError
 from trainables.models import build_for
-from trainables.precision import exact_convolutions
+from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
@@ -154,7 +154,7 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
-    with exact_convolutions():  # as in prediction
+    with tf32_disabled():  # as in prediction
         costs = measure(classifier.model, classifier.input_size, classifier.device)
     hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(

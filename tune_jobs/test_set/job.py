@@ -31,12 +31,12 @@ from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.provenance import facts_of
+from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import first_seed, retrain
-from tune_jobs.tuning.data import RunData, load_data_again
+from tune_jobs.tuning.data import RunData, load_data_of_run
 
 MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
@@ -132,7 +132,7 @@ def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
         options = run.record["options"]
         key = str((options["data"], options["training"]["split"], options["run"]["smoke_test"]))
         if key not in read:
-            read[key] = load_data_again(run.record, source)
+            read[key] = load_data_of_run(run.record, source)
         images[run.folder.uri] = read[key]
         both = images[runs[0].folder.uri], read[key]
         check_same(
@@ -199,7 +199,7 @@ def open_test(
     console: Console,
 ) -> Comparison:
     """Log the opening of the test set, score every model on it, and measure the winners' costs."""
-    facts = facts_of(device, command.text)
+    facts = provenance_of(device, command.text)
     storages = list({run.folder.parent.uri: run.folder.parent for run in runs}.values())
     data = data_of(contenders[0].winner.candidate, images)
     everyone: list[tuple[Candidate, Role]] = [

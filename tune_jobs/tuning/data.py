@@ -65,7 +65,7 @@ def data_options(record: dict[str, Any], source: str | None = None) -> DataOptio
     return options if source is None else dataclasses.replace(options, data=source)
 
 
-def load_data_again(record: dict[str, Any], source: str | None = None) -> RunData:
+def load_data_of_run(record: dict[str, Any], source: str | None = None) -> RunData:
     """Load the images of an existing run with the split it used.
 
     Args:

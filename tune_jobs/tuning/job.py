@@ -15,12 +15,12 @@ from trainables.features import linear_head
 from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
-from tune_jobs.command_line.options import JobOptions, RunOptions, checked_run
+from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import check_storage
-from tune_jobs.run_folder.checkpoints import keep_weights
+from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.best_model import finish
@@ -80,7 +80,6 @@ def train(
     Arguments and errors are those of `run`.
     """
     options = command.options
-    checked_run(options.run)
     folder = find_folder(options.job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     images = load_data(options.data, options.training.split, options.run.smoke_test)
@@ -111,7 +110,7 @@ def train(
             )
         else:
             strategy.prepare(folder)
-            keep_weights(folder, weights, examples)
+            write_initial_weights(folder, weights, examples)
         folder.write_json(RUN_FILE, record)
         known = strategy.open(run, record)
         stack.callback(strategy.close)
@@ -120,7 +119,7 @@ def train(
         folder.write_json(RUN_FILE, record)
         unfinished: dict[str, str | None] = dict.fromkeys(known)
         if options.run.resume:
-            unfinished = run.recorder.restore(strategy.changes_settings)
+            unfinished = run.recorder.restore(strategy.mutates_trials)
         unfinished, proposals = strategy.remaining(unfinished)
         run.recorder.write(force=True)
         if unfinished or proposals:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from ray.tune.experiment import Trial
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, part_of
+from trainables.data import TrainingData, subsample
 from trainables.errors import InputError
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
@@ -119,7 +119,7 @@ def make_plan(
         InputError: no example completed two epochs.
     """
     options = command.options
-    subset, fraction = part_of(data, PROBE_IMAGES)
+    subset, fraction = subsample(data, PROBE_IMAGES)
     probed = {
         f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
         for i, config in enumerate(to_probe(examples, slots, trials))

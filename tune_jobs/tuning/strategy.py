@@ -93,7 +93,7 @@ class Strategy:
 
     trials: int
     """Number of trials of the run."""
-    changes_settings: bool = False
+    mutates_trials: bool = False
     """Whether the scheduler changes the settings of trials while they run."""
 
     def examples(self, count: int) -> list[TrialConfig]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tune_jobs.conftest import on_each_result
 from trainables.checkpoint import load_checkpoint
-from trainables.config import CHANGEABLE, TrialConfig
+from trainables.config import MUTABLE_SETTINGS, TrialConfig
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.search.pbt import FACTORS, explore
@@ -83,7 +83,7 @@ def test_a_copy_has_the_past_of_its_donor_and_settings_that_may_change(populatio
             ours, theirs = config_of(rows[name]).to_dict(), config_of(rows[donor]).to_dict()
             differing = {key for key in ours if ours[key] != theirs[key]}
             assert differing
-            assert differing <= set(CHANGEABLE)
+            assert differing <= set(MUTABLE_SETTINGS)
 
 
 def test_a_copy_that_is_interrupted_goes_on_where_it_was(population):
