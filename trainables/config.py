@@ -11,6 +11,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from trainables.errors import InputError
 
 
+def file_stem(model: str) -> str:
+    """Return the name of a model as part of a file name."""
+    return model.replace(":", ".").replace("/", "_")
+
+
 def check_lr(lr: float) -> None:
     """Raise InputError unless `lr` is a finite number above zero."""
     if not 0 < lr < float("inf"):  # NaN compares false
@@ -176,6 +181,10 @@ class TrialConfig(Recipe):
         """Keyword arguments for `build_model` other than `num_classes` and `image_size`."""
         dropout = {} if self.dropout is None else {"dropout": self.dropout}
         return {**dropout, **self.model_args}
+
+    def network_size(self, image_size: int) -> int:
+        """Return the height and width in pixels of network inputs, from those of the images."""
+        return self.input_size or image_size
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialConfig:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.data import Images
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from trainables.saved_model import Classifier
 
 Format: TypeAlias = Literal["onnx", "torchscript"]
@@ -152,5 +152,5 @@ def _torchscript_runtime(content: bytes) -> Callable[[Images], np.ndarray]:
 
 
 def _export_error(kind: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0]
+    reason = first_line(error)
     return InputError(f"the model cannot be exported as {kind} ({reason}): try the other format")

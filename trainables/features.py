@@ -133,7 +133,7 @@ def compute_features(
         Features, N×F, float32, by split: `train` and `val`.
     """
     model = build_for(config, data)
-    size = config.input_size or data.image_size
+    size = config.network_size(data.image_size)
     load_weights(model, config.model, size, weights)
     model.set_submodule(linear_head(model, config.model, size), nn.Identity())
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -181,7 +181,7 @@ def whole_model(
         weights: Weights of the backbone.
         head: State dict of the head.
     """
-    size = config.input_size or image_size
+    size = config.network_size(image_size)
     model = build_model(config.model, num_classes, size, **config.build_args)
     load_weights(model, config.model, size, weights)
     model.get_submodule(linear_head(model, config.model, size)).load_state_dict(head)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -25,6 +24,7 @@ from trainables.models import build_model
 from trainables.precision import Autocast, tf32_disabled
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation, input_statistics
+from trainables.storage import open_folder
 
 MODEL_FILE = "model.json"
 MODEL_WEIGHTS = "model.safetensors"
@@ -148,9 +148,8 @@ def load_model(folder: str | Path, device: torch.device | None = None) -> Classi
 
 
 def _read(folder: str, name: str) -> bytes:
-    address = folder if "://" in folder else str(Path(folder).expanduser().absolute())
     try:
-        fs, path = pyarrow.fs.FileSystem.from_uri(address)
+        fs, path = open_folder(folder)
         with fs.open_input_file(f"{path}/{name}") as file:
             content: bytes = file.read()
     except (pa.ArrowException, OSError) as error:

@@ -70,7 +70,7 @@ def build_task(
             nn.Identity(),
         )
     model = models.build_for(config, data)
-    size = config.input_size or data.image_size
+    size = config.network_size(data.image_size)
     if weights is not None:
         load_weights(model, config.model, size, weights)
     head = find_head(model, config.model, size) if config.mode == "gradual" else None

@@ -15,7 +15,7 @@ from trainables.checkpoint import TrainingState, load_checkpoint, save_checkpoin
 from trainables.config import TrialConfig
 from trainables.costs import latency_ms
 from trainables.data import TrainingData
-from trainables.errors import DivergedError
+from trainables.errors import DivergedError, first_line
 from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights
@@ -64,7 +64,7 @@ def train_trial(
     try:
         config = TrialConfig.from_dict(json.loads(trial["config"]))
         if trial["latency"]:
-            size = config.input_size or data.image_size
+            size = config.network_size(data.image_size)
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)
         resume = state_to_resume(trial["resume"])
         if resume is not None:
@@ -76,12 +76,11 @@ def train_trial(
     except DivergedError as error:
         tune.report({**facts, "status": TrialStatus.DIVERGED.value, "error": str(error)})
     except Exception as error:
-        first_line = next(iter(str(error).strip().splitlines()), "")
         tune.report(
             {
                 **facts,
                 "status": TrialStatus.FAILED.value,
-                "error": f"{type(error).__name__}: {first_line}",
+                "error": f"{type(error).__name__}: {first_line(error)}",
                 "traceback": traceback.format_exc(),
             }
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trainables.config import Recipe, TrialConfig, check_lr, check_positive
+from trainables.config import Recipe, TrialConfig, check_lr, check_positive, file_stem
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import DataOptions
@@ -101,7 +101,7 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
-        with ray_while_importing(options.run.address):
+        with ray_while_importing(options.run.address, preload=options.run.fills_machine):
             from tune_jobs.tuning.grid import Grid
             from tune_jobs.tuning.job import run
 
@@ -115,7 +115,9 @@ def finetune() -> int:
         return 0
     if options.data.image_size == "native" and not options.run.resume:
         check_one_size((base.model, *(space["model"].choices if "model" in space else ())))
-    with ray_while_importing(options.run.address, "tune_jobs.search.optuna_strategy"):
+    with ray_while_importing(
+        options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
+    ):
         from tune_jobs.search.optuna_strategy import OptunaStrategy
         from tune_jobs.tuning.job import run
 
@@ -192,7 +194,7 @@ def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str,
         for model, config in configs.items():
             for mode in options.mode:
                 for lr in options.lr:
-                    name = [model.replace(":", ".").replace("/", "_"), f"lr={labels[lr]}"]
+                    name = [file_stem(model), f"lr={labels[lr]}"]
                     name += [mode] if len(options.mode) > 1 else []
                     name += [f"seed={seed}"] if options.seeds > 1 else []
                     trials[",".join(name)] = dataclasses.replace(

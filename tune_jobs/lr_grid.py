@@ -60,7 +60,9 @@ def lr_grid() -> int:
     """Run the job: parse options, make the trials, and train them. Return the exit code."""
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
-    with ray_while_importing(command.options.run.address):
+    with ray_while_importing(
+        command.options.run.address, preload=command.options.run.fills_machine
+    ):
         from tune_jobs.tuning.grid import Grid
         from tune_jobs.tuning.job import run
 

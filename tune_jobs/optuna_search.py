@@ -41,7 +41,9 @@ def optuna_search() -> int:
     if options.space_print:
         print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
-    with ray_while_importing(options.run.address, "tune_jobs.search.optuna_strategy"):
+    with ray_while_importing(
+        options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
+    ):
         from tune_jobs.search.optuna_strategy import OptunaStrategy
         from tune_jobs.tuning.job import run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +11,7 @@ import tyro
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import parse_plain
+from tune_jobs.command_line.terminal import open_console, plain_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,13 +47,12 @@ def predict() -> int:
             "no images are given: give image files or folders of images, or --export onnx"
         )
     # Torch takes seconds to import and is not needed to reject bad options.
-    from rich.console import Console
 
     from trainables.saved_model import load_model
     from trainables.sources import image_files
     from tune_jobs.run_folder.folder import RunFolder
 
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = open_console()
     files = image_files(options.images)
     classifier = load_model(options.model)
     if options.export:
@@ -108,9 +107,8 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
 def print_frame(frame: pd.DataFrame, console: Console) -> None:
     """Print file, predicted class and probability of every image."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = plain_table()
     table.add_column("file", overflow="fold")
     table.add_column("predicted")
     table.add_column("probability", justify="right")

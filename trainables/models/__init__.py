@@ -51,7 +51,7 @@ def build_for(config: TrialConfig, data: TrainingData) -> nn.Module:
     Raises:
         InputError: There is no such model, or it cannot be built for that image size.
     """
-    size = config.input_size or data.image_size
+    size = config.network_size(data.image_size)
     return build_model(config.model, len(data.classes), size, **config.build_args)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import platform
 import shutil
 import socket
-import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from typing import Any
 
 import ray
 import torch
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.sources import load_dataset
 from tune_jobs.command_line.options import DataOptions
+from tune_jobs.command_line.terminal import open_console, plain_table
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import on_node
 from tune_jobs.run_folder.folder import RunFolder
@@ -71,7 +70,7 @@ def doctor(
     Returns:
         2 if there are findings, else 0.
     """
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = open_console(130)
     about = facts(storage) | {"data": read(data) if data else NOT_CHECKED}
     here = [Machine(f"this machine ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
@@ -236,7 +235,7 @@ def fails(machine: Machine, what: str) -> bool:
 
 def table(machines: list[Machine], wrong: list[tuple[str, str]]) -> Table:
     """Return a table with one row per machine, in red if it has a problem."""
-    made = Table(box=None, header_style="bold", pad_edge=False)
+    made = plain_table()
     for heading in ("machine", "python", "ray", "torch", "CUDA", "sources", "clock", "disk", "shm",
                     "storage", "data"):  # fmt: skip
         made.add_column(heading, overflow="fold")

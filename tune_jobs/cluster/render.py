@@ -111,7 +111,7 @@ def local(config: Config, head: str, workers: list[str], user: str, key: str | N
 
 
 def kuberay(config: Config, image: str, entrypoint: str) -> Config:
-    """Return a RayJob for the KubeRay operator, with autoscaled workers.
+    """Return a RayJob for the KubeRay operator, with autoscaler_config workers.
 
     Args:
         config: cluster.yaml.

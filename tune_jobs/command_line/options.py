@@ -54,12 +54,17 @@ class RunOptions:
     track: Literal["mlflow", "wandb"] | None = None
     """Also log to this tracker (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
     plan: bool = False
-    """Estimate time, memory, disk space and cost by a short probe of the run, then exit."""
+    """Estimate time, memory, disk space and cost from a short pilot run, then exit."""
     price_per_hour: float | None = None
     """Price of one node in US dollars per hour, for --plan. None takes the
     prices in cluster.yaml if the cluster was started from it."""
     smoke_test: bool = False
     """Train for two epochs on a few images, to check that everything works."""
+
+    @property
+    def fills_machine(self) -> bool:
+        """Whether trials run on every core of the machine, each on one."""
+        return self.max_concurrent is None and self.cpus_per_trial == 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def trials_on(resources: dict[str, float], trial: TrialResources) -> int:
     return min(slots, int(resources.get("GPU", 0) / trial.gpus + 1e-9)) if trial.gpus else slots
 
 
-def autoscaled() -> dict[str, Any]:
+def autoscaler_config() -> dict[str, Any]:
     """Return the configuration of the cluster if this process runs on its head node, else {}.
 
     It is known for clusters made by `ray up` or by our manifest for Kubernetes.
@@ -66,7 +66,7 @@ def autoscaled() -> dict[str, Any]:
 
 def node_types() -> tuple[list[NodeType], int]:
     """Return the types of worker nodes that the autoscaler may start, and their maximum number."""
-    config = autoscaled()
+    config = autoscaler_config()
     most = config.get("max_workers", 0)
     dollars = dollars_by_type(config)
     types = [
@@ -97,7 +97,7 @@ def nodes_with_cores() -> list[dict[str, float]]:
     Raises:
         InputError: no such node has joined.
     """
-    end = time.monotonic() + (JOIN_S if autoscaled() else 0)
+    end = time.monotonic() + (JOIN_S if autoscaler_config() else 0)
     while True:
         found = known_nodes()
         if any(node.get("CPU", 0) for node in found):
@@ -133,7 +133,7 @@ def prices(price_per_hour: float | None, node: NodeType) -> Prices | None:
     """Return the price of --price-per-hour, else the prices in the cluster's file, else None."""
     if price_per_hour is not None:
         return Prices(price_per_hour)
-    config = autoscaled()
+    config = autoscaler_config()
     head = dollars_by_type(config).get(config.get("head_node_type", ""))
     if node.dollars is None or head is None:
         return None

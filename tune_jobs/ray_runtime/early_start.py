@@ -1,4 +1,4 @@
-"""Starting Ray while the modules of a job are imported: each takes seconds, and waits a lot."""
+"""Start Ray while the modules of a job are imported: both take seconds and mostly wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOB_MODULES = ("tune_jobs.tuning.job", "sklearn.datasets", "sklearn.model_select
 
 
 @contextlib.contextmanager
-def ray_while_importing(address: str | None, *modules: str) -> Iterator[None]:
+def ray_while_importing(address: str | None, *modules: str, preload: bool) -> Iterator[None]:
     """Enter `ray_session` while another thread imports JOB_MODULES and other modules.
 
     Ray is started by the main thread: its processes end with the thread that started them.
@@ -20,6 +20,7 @@ def ray_while_importing(address: str | None, *modules: str) -> Iterator[None]:
     Args:
         address: address of a cluster; None starts a local Ray.
         modules: names of the other modules.
+        preload: as in `ray_session`.
 
     Raises:
         InputError: no cluster answers at the address.
@@ -28,7 +29,7 @@ def ray_while_importing(address: str | None, *modules: str) -> Iterator[None]:
     importing.start()
     from tune_jobs.ray_runtime.session import ray_session  # imports ray
 
-    with ray_session(address):
+    with ray_session(address, preload=preload):
         importing.join()
         yield
 

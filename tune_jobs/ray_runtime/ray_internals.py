@@ -95,7 +95,8 @@ def actors_in_idle_workers() -> Iterator[None]:
     """Have Tune start its actors in idle workers of a local Ray.
 
     Tune gives each actor a runtime environment with variables of the driver, which the workers of a
-    local Ray have anyway. Ray starts processes of their own for such actors, which takes seconds.
+    local Ray have anyway. For an actor with a runtime environment Ray starts a new process, which
+    takes seconds, instead of using an idle worker.
     """
     kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
     class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()

@@ -15,28 +15,29 @@ from typing import Any
 import ray
 
 from trainables.errors import InputError
-from tune_jobs.ray_runtime.capacity import autoscaled
+from tune_jobs.ray_runtime.capacity import autoscaler_config
 from tune_jobs.ray_runtime.ray_internals import lean_node
 from tune_jobs.ray_runtime.ray_up import remind
 
 MOST_PRELOADED = 8
-"""Cores up to which the workers of a local Ray import the modules of trials at their start."""
+"""Largest number of cores for which the workers of a local Ray preload the modules of trials."""
 READY_S = 20
 """Longest time in seconds that workers are waited for; trials start without them too."""
 READY_VARIABLE = "BAKEOFF_READY_WORKERS"
-"""Folder in which each worker leaves a file, named by its process, once it has imported them."""
+"""Environment variable with the folder in which each worker leaves a file when it is ready."""
 HEAD_PORT = "6379"
 """Default port of `ray start --head`."""
 
 
 @contextlib.contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
+def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]:
     """Start a local Ray or connect to a cluster, and shut down at the end of the context.
 
     If the process is connected to Ray already, that connection is used and kept.
 
     Args:
         address: address of a cluster: auto, HOST or HOST:PORT. None starts a local Ray.
+        preload: whether the workers of a local Ray import what trials need, as all will be used.
 
     Raises:
         InputError: no cluster answers at the address.
@@ -51,7 +52,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     try:
         if address is None:
             with lean_node():
-                start_local_ray(include_dashboard=False, **quiet)
+                start = start_with_workers if preload else ray.init
+                start("local", include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -61,22 +63,22 @@ def ray_session(address: str | None) -> Iterator[None]:
             f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
-    remind(autoscaled())
+    remind(autoscaler_config())
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def start_local_ray(**options: Any) -> None:
-    """Start a local Ray whose workers have imported what trials need.
+def start_with_workers(address: str, **options: Any) -> None:
+    """Call ray.init(), and wait until the workers of the local Ray are ready for trials.
 
-    Ray starts a worker per core with itself. They are waited for: Ray would start others for trials
-    that come before they are ready. Each takes a few hundred MB, so they import nothing on machines
-    of many cores, where most may stay idle.
+    Ray starts a worker per core with itself. They import what trials need; without waiting for
+    them, Ray would start other workers for the first trials. Each takes a few hundred MB, so on
+    machines of many cores, where most may stay idle, nothing is imported.
     """
     if (os.cpu_count() or 1) > MOST_PRELOADED:
-        ray.init("local", **options)
+        ray.init(address, **options)
         return
     with tempfile.TemporaryDirectory() as folder:
         variables = {
@@ -88,7 +90,7 @@ def start_local_ray(**options: Any) -> None:
         }
         os.environ.update(variables)
         try:
-            ray.init("local", **options)
+            ray.init(address, **options)
         finally:
             for name in variables:
                 del os.environ[name]

@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import Tensor
 
 from trainables.checkpoint import BEST_FILE, TrainingState, load_checkpoint
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, file_stem
 from trainables.errors import InputError
 from trainables.features import whole_model
 from trainables.models.weights import Weights, fingerprint
@@ -68,7 +68,7 @@ def write_initial_weights(
 
 def file_name(model: str) -> str:
     """Return the name of the file with the initial weights of a model."""
-    return model.replace(":", ".").replace("/", "_") + ".safetensors"
+    return file_stem(model) + ".safetensors"
 
 
 def check_weights(folder: RunFolder, checkpoint: str, sha256: str | None) -> None:

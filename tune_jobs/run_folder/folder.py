@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
+from trainables.storage import open_folder
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -29,8 +30,6 @@ CURVES_FILE = "curves.png"
 FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
-GOOGLE_ANSWERS_S = 10
-"""Seconds that Google Cloud Storage has to answer, unless a folder is opened as `patient`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class RunFolder:
         else:
             text = str(Path(uri).expanduser().absolute())
         try:
-            fs, path = pyarrow.fs.FileSystem.from_uri(text if patient else _limit_retries(text))
+            fs, path = open_folder(text, patient=patient)
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{text} cannot be used as storage ({_reason(error)}): give a local path, "
@@ -247,16 +246,6 @@ def _split(uri: str) -> tuple[str, str]:
         return uri, ""
     address, mark, query = uri.partition("?")
     return address, mark + query
-
-
-def _limit_retries(uri: str) -> str:
-    """Return a URI with a limit on retries, for Google Cloud Storage.
-
-    Without credentials or a connection, pyarrow would retry for 15 minutes.
-    """
-    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GOOGLE_ANSWERS_S}"
 
 
 def _reason(error: Exception) -> str:

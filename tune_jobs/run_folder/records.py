@@ -13,23 +13,24 @@ class EpochRow(TypedDict):
     epoch: int
     """Number of the epoch, from 1."""
     train_loss: float
-    """Mean loss over the training images, in nats."""
+    """Mean training loss during the epoch, each batch before its step, with dropout, augmentation
+    and label smoothing, in nats."""
     train_accuracy: float
-    """Accuracy on the training images, 0 to 1."""
+    """Training accuracy during the epoch, each batch before its step, 0 to 1."""
     val_loss: float
-    """Mean loss over the validation images, in nats."""
+    """Mean validation loss after the epoch, without label smoothing, in nats."""
     val_accuracy: float
     """Accuracy on the validation images, 0 to 1."""
     val_precision: float
-    """Precision on the validation images, weighted by class, 0 to 1."""
+    """Validation precision, averaged over classes weighted by support, 0 to 1."""
     val_recall: float
-    """Recall on the validation images, weighted by class, 0 to 1."""
+    """Validation recall, averaged over classes weighted by support, 0 to 1."""
     learning_rate: float
-    """Learning rate of the last step of the epoch."""
+    """Learning rate at the start of the epoch."""
     seconds: float
     """Wall time of the epoch, validation included, in seconds."""
     images_per_second: float
-    """Training images per second."""
+    """Training and validation images per second."""
     peak_memory_mb: float
     """Peak memory of the trial up to the end of the epoch, in MB."""
     micro_batch: float
@@ -96,9 +97,9 @@ class SplitRecord(TypedDict):
     seed: int
     """Random seed of the split."""
     shares: tuple[float, float, float] | None
-    """Fractions for training, validation and test; None where the source has a test split."""
+    """Fractions given by --split; None keeps the source's splits, and 20% for each it lacks."""
     fingerprint: str
-    """Hash of the three splits; runs of earlier versions lack it."""
+    """Hash of the validation and test indices; runs of earlier versions lack it."""
     train: int
     """Number of training images."""
     validation: int

@@ -18,7 +18,7 @@ from tune_jobs.search.pbt import PopulationBasedSearch
 from tune_jobs.search.searcher import StudyCallback, StudySearcher
 from tune_jobs.search.study import Study, check_study, random_configs, trial_name_of
 from tune_jobs.search.summary import conclude_search
-from tune_jobs.search.warm_start import same_images, warm_start
+from tune_jobs.search.warm_start import check_images, warm_start
 from tune_jobs.search_space.space import Space
 from tune_jobs.search_space.space_file import space_yaml
 from tune_jobs.tuning.schedulers import build_scheduler
@@ -54,7 +54,7 @@ class OptunaStrategy(Strategy):
         undecided: Collection[str] = (),
     ):
         self.options, self.space, self.base, self.undecided = options, space, base, undecided
-        self.trials = options.trials
+        self.num_trials = options.trials
         self.objectives = objectives(options.objective)
         self.mutates_trials = options.scheduler == "pbt"
         self._search: OpenSearch | None = None
@@ -81,7 +81,7 @@ class OptunaStrategy(Strategy):
             check_study(folder, url, resume)
         if not resume:
             for path in self.options.from_:
-                same_images(path, record, self.options.force)
+                check_images(path, record, self.options.force)
 
     def prepare(self, folder: RunFolder) -> None:
         """Write the search space, which --resume reads."""
@@ -101,7 +101,7 @@ class OptunaStrategy(Strategy):
             not study.started_trials()
         ):  # also where an earlier driver was killed half-way through this
             if not options.from_:
-                study.enqueue(options.recipes().values(), self.trials, self.undecided)
+                study.enqueue(options.recipes().values(), self.num_trials, self.undecided)
             for line in warm_start(study, options.from_, record, options.force):
                 run.console.print(line, highlight=False, markup=False, soft_wrap=True)
         return study.resume()
@@ -142,17 +142,17 @@ class OptunaStrategy(Strategy):
                 for epoch, row in sorted(epochs[name].items()):
                     study.report(name, epoch, row["val_accuracy"])
         if budget.reason:
-            self.settle()
+            self.stop_open_trials()
             return {}, 0
         left = {n: c for n, c in unfinished.items() if rows[n]["status"] == TrialStatus.PENDING}
-        return left, max(0, self.trials - len(study.started_trials()))
+        return left, max(0, self.num_trials - len(study.started_trials()))
 
     def tuner_settings(
         self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
     ) -> TunerSettings:
         """Return the searcher, the scheduler and the number of trials for tune.Tuner."""
         study = self.search.study
-        count = len(unfinished) + max(0, self.trials - len(study.started_trials()))
+        count = len(unfinished) + max(0, self.num_trials - len(study.started_trials()))
         scheduler: TrialScheduler
         if self.mutates_trials:
             # The trials of a population are compared with each other, so all are proposed at
@@ -173,7 +173,7 @@ class OptunaStrategy(Strategy):
             stop=self.search.budget,
         )
 
-    def settle(self) -> None:
+    def stop_open_trials(self) -> None:
         """Mark trials that a used-up budget interrupted as stopped; after Ctrl-C they stay open."""
         study, reason = self.search.study, self.search.budget.reason
         if reason:
@@ -182,7 +182,7 @@ class OptunaStrategy(Strategy):
                 row["status"], row["error"] = TrialStatus.STOPPED, f"{reason} reached"
                 study.tell(name)
 
-    def conclude(self) -> Findings:
+    def summarise(self) -> Findings:
         """Write the figures, and return the findings."""
         return conclude_search(self.search.study, self.search.budget.reason)
 

@@ -24,9 +24,9 @@ from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.recorder import Recorder
 
 STEPS = 5
-"""Highest number of comparisons of a trial with the others."""
+"""Trials are compared at intervals of the epochs divided by this, of at least one epoch."""
 FACTORS = (0.8, 1.2)
-"""Factors of which one multiplies a setting that is perturbed."""
+"""A perturbed setting is multiplied by one of these."""
 RESAMPLE = 0.25
 """Probability that a setting is resampled instead of multiplied by one of the factors."""
 COPY = "checkpoint_copy"

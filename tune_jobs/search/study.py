@@ -63,20 +63,22 @@ class Study:
         self.reported: dict[str, int] = {}
         """Last epoch reported to Optuna, by the name of the open trial."""
         self.storage = StudyStorage(run.folder, storage_url)
-        self.optuna = optuna.create_study(
+        self.optuna_study = optuna.create_study(
             study_name=run.folder.name,
             storage=self.storage.rdb,
             directions=[DIRECTIONS[mode] for mode in objectives.values()],
             load_if_exists=run.options.run.resume,
         )
         # With its first seed, a resumed sampler would repeat its first proposals.
-        self.optuna.sampler = build_sampler(sampler, (seed + len(self.started_trials())) % SEEDS)
-        self.started = run.command.started - self.optuna.user_attrs.get("seconds", 0.0)
+        self.optuna_study.sampler = build_sampler(
+            sampler, (seed + len(self.started_trials())) % SEEDS
+        )
+        self.started = run.command.started - self.optuna_study.user_attrs.get("seconds", 0.0)
         """Start on the clock of time.monotonic, moved back by the time earlier drivers used."""
 
     def started_trials(self) -> list[FrozenTrial]:
         """Return the trials that this run has started, without those added by --from."""
-        trials = self.optuna.get_trials(deepcopy=False)
+        trials = self.optuna_study.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
 
     def resume(self) -> dict[str, TrialConfig]:
@@ -100,11 +102,11 @@ class Study:
         for config in [self.base, *others][:count]:
             params = params_of(config, self.space)
             if decided := {k: v for k, v in params.items() if k not in undecided}:
-                self.optuna.enqueue_trial(decided, skip_if_exists=True)
+                self.optuna_study.enqueue_trial(decided, skip_if_exists=True)
 
     def ask(self) -> str:
         """Ask Optuna for a trial, add it to the tables, and return its name."""
-        trial = self.optuna.ask()
+        trial = self.optuna_study.ask()
         name = trial_name_of(trial.number)
         self.open_trials[name] = trial
         add_trials(self.run, {name: to_config(suggest(self.space, trial), self.base)})
@@ -134,13 +136,13 @@ class Study:
         values = None
         if state is TrialState.COMPLETE:
             values = [float(row[objective_column(name)]) for name in self.objectives]
-        self.optuna.tell(trial.number, values, state)
+        self.optuna_study.tell(trial.number, values, state)
         self.save_time()
         self.storage.sync()
 
     def save_time(self) -> None:
         """Store the wall time used so far, for drivers that resume the study."""
-        self.optuna.set_user_attr("seconds", time.monotonic() - self.started)
+        self.optuna_study.set_user_attr("seconds", time.monotonic() - self.started)
 
     def close(self) -> None:
         """Store the wall time used, and close the database."""
@@ -151,7 +153,7 @@ class Study:
         """Return the settings of a trial; those missing because of a kill are sampled now."""
         if frozen.state.is_finished():
             return suggest(self.space, FixedTrial(frozen.params))
-        trial = optuna.Trial(self.optuna, frozen._trial_id)
+        trial = optuna.Trial(self.optuna_study, frozen._trial_id)
         name = trial_name_of(frozen.number)
         self.open_trials[name], self.reported[name] = trial, frozen.last_step or 0
         return suggest(self.space, trial)

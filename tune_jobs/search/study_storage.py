@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
 
@@ -124,7 +124,7 @@ def _database_errors(url: str) -> Iterator[None]:
     # A missing driver, an unreachable server, a file that is no database, or tables of another
     # version of Optuna.
     except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"Optuna cannot store a study in {url} ({reason}): check that the database exists, is "
             "intact and is not used by another program, or give another --optuna-storage"

@@ -44,9 +44,11 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
         InputError: there is no run at a path, or it used other images and `force` is not set.
     """
     lines = []
-    known = {trial.user_attrs.get(SOURCE) for trial in study.optuna.get_trials(deepcopy=False)}
+    known = {
+        trial.user_attrs.get(SOURCE) for trial in study.optuna_study.get_trials(deepcopy=False)
+    }
     for path in paths:
-        same_data = same_images(path, record, force)
+        same_data = check_images(path, record, force)
         folder = RunFolder.at(path)
         curves: dict[str, dict[int, float]] = {}
         for row in folder.read_rows(EPOCHS_FILE):
@@ -69,16 +71,16 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
                 source = f"{path}: {row['trial']}"
                 trial.set_user_attr(SOURCE, source)
                 if source not in known:
-                    study.optuna.add_trial(trial)
+                    study.optuna_study.add_trial(trial)
                 added += 1
             elif enqueued < BEST and params:
-                study.optuna.enqueue_trial(params, skip_if_exists=True)
+                study.optuna_study.enqueue_trial(params, skip_if_exists=True)
                 enqueued += 1
         lines.append(f"{path}: {added} trials added to the study, {enqueued} settings to try first")
     return lines
 
 
-def same_images(path: str, record: RunRecord, force: bool) -> bool:
+def check_images(path: str, record: RunRecord, force: bool) -> bool:
     """Return whether an earlier run used the same images and the same split as this one.
 
     Args:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from trainables.costs import measure
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from trainables.models import build_for
 from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
@@ -91,14 +91,14 @@ def _rebuild_errors(candidate: Candidate) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise InputError(
             f"the model of {candidate.trial} in {candidate.run.folder.uri} cannot be rebuilt "
             f"({reason}): restore its files from a backup, or train it again"
         ) from error
 
 
-def open_test_set(datasets: Sequence[RunData]) -> TestSet:
+def test_set_of(datasets: Sequence[RunData]) -> TestSet:
     """Return the sealed test set, with its images in the largest size that a run used.
 
     Args:

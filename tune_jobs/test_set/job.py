@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
@@ -29,6 +27,7 @@ from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
 from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.command_line.terminal import open_console, plain_table
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
@@ -68,19 +67,19 @@ def run(command: CommandLine[CompareOptions]) -> int:
         InputError: the input is invalid; the test set then stays sealed.
     """
     options = command.options
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = open_console()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = load_runs(options.runs, options.partial)
     folder = output_folder(options.output)
-    chosen = winners(runs)
+    best_of_family = winners(runs)
     images = read_images(runs, options.data)
-    trials = other_trials(runs, chosen) if options.every_trial else []
-    models = [load_trained(each, data_of(each, images), device) for each in chosen]
+    trials = other_trials(runs, best_of_family) if options.every_trial else []
+    models = [load_trained(each, data_of(each, images), device) for each in best_of_family]
     for trial in trials:
         check_model(trial, data_of(trial, images))
     folder.make()
     with folder.lock():
-        seeds = retrain_all(chosen, runs, folder, command, console)
+        seeds = retrain_all(best_of_family, runs, folder, command, console)
         contenders = [
             Contender(
                 model,
@@ -88,7 +87,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
             )
             for model, retrained in zip(models, seeds, strict=True)
         ]
-        # Up to here no test image has been read.
+        # Up to here no model has seen a test image.
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
     print_answer(comparison, folder, console)
@@ -233,7 +232,7 @@ def open_test(
         scored.append(evaluation.score(load_trained(trial, run_data, device), "trial", run_data))
     return Comparison(
         runs=runs,
-        test_set=evaluation.open_test_set(list(images.values())),
+        test_set=evaluation.test_set_of(list(images.values())),
         contestants=contestants,
         trials=scored,
         openings=ledger.openings(storages, data.dataset.source_fingerprint),
@@ -265,7 +264,7 @@ def print_answer(comparison: Comparison, folder: RunFolder, console: Console) ->
     console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
     console.print(verdict(comparison), markup=False, highlight=False)
     rows = answers(comparison)
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = plain_table()
     for i, text in enumerate(rows.header):
         left, fits = i in rows.left, i > 0
         table.add_column(text, justify="left" if left else "right", no_wrap=fits, overflow="fold")

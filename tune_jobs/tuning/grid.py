@@ -22,7 +22,7 @@ class Grid(Strategy):
     """
 
     def __init__(self, known: dict[str, TrialConfig]):
-        self.known, self.trials = known, len(known)
+        self.known, self.num_trials = known, len(known)
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Return every k-th trial: trials of a model are adjacent, so all models are among them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.command_line.terminal import open_console
 from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import check_storage
@@ -62,7 +62,7 @@ def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
     Raises:
         InputError: the input is invalid; no trial has been started then.
     """
-    console = Console(width=None if sys.stdout.isatty() else 100)  # a log file has no width
+    console = open_console()
     finished = train(command, strategy, console)
     if finished is None:
         return 0
@@ -83,7 +83,7 @@ def train(
     folder = find_folder(options.job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
     images = load_data(options.data, options.training.split, options.run.smoke_test)
-    examples = strategy.examples(min(strategy.trials, EXAMPLES))
+    examples = strategy.examples(min(strategy.num_trials, EXAMPLES))
     for config in examples:
         count_parameters(config, images.training)  # raises InputError if the model cannot be built
         input_statistics(config, images.training)
@@ -97,7 +97,7 @@ def train(
         record = describe_run(command, images, weights)
         strategy.check(folder, record)
         if options.run.plan:
-            plan_run(run, strategy.trials, examples, resources)
+            plan_run(run, strategy.num_trials, examples, resources)
             return None
         folder.make()
         stack.enter_context(folder.lock())
@@ -115,7 +115,7 @@ def train(
         known = strategy.open(run, record)
         stack.callback(strategy.close)
         add_trials(run, known)
-        update(record, strategy)
+        add_description(record, strategy)
         folder.write_json(RUN_FILE, record)
         unfinished: dict[str, str | None] = dict.fromkeys(known)
         if options.run.resume:
@@ -124,14 +124,14 @@ def train(
         run.recorder.write(force=True)
         if unfinished or proposals:
             tune_trials(run, strategy, unfinished, proposals, trackers, resources)
-        strategy.settle()
+        strategy.stop_open_trials()
         run.recorder.close()
-        update(record, strategy)
+        add_description(record, strategy)
         finish(run, record)
-        return FinishedRun(run, record, strategy.conclude())
+        return FinishedRun(run, record, strategy.summarise())
 
 
-def update(record: RunRecord, strategy: Strategy) -> None:
+def add_description(record: RunRecord, strategy: Strategy) -> None:
     """Update run.json with the description of the strategy."""
     record |= strategy.describe()  # type: ignore[typeddict-item]
 
@@ -188,7 +188,7 @@ def initial_weights(
     for config in {config.model: config for config in examples}.values():
         if config.model not in weights:
             continue
-        size = config.input_size or data.image_size
+        size = config.network_size(data.image_size)
         model = build_for(config, data)
         load_weights(model, config.model, size, weights[config.model])
         if any(c.mode == "probe" and c.model == config.model for c in examples):

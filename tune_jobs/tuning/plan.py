@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
 
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.ray_runtime.capacity import (
     Prices,
     TrialResources,
@@ -26,7 +26,7 @@ from tune_jobs.ray_runtime.capacity import (
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.grid import Grid
-from tune_jobs.tuning.probe import Clock, Plan, make_plan
+from tune_jobs.tuning.pilot import Clock, Plan, make_plan
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Run
 from tune_jobs.tuning.tuner import add_trials, tune_trials
@@ -48,13 +48,13 @@ def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: Tria
     """
 
     def train(
-        folder: RunFolder, probed: dict[str, TrialConfig], subset: TrainingData, clock: Clock
+        folder: RunFolder, configs: dict[str, TrialConfig], subset: TrainingData, clock: Clock
     ) -> dict[str, TrialRow]:
         folder.make()
         # Limited to one node: the autoscaler would start a node for every waiting trial.
         one_node = dataclasses.replace(options.run, max_concurrent=slots)
         command = run.command.with_options(dataclasses.replace(options, run=one_node))
-        probe = dataclasses.replace(
+        pilot = dataclasses.replace(
             run,
             command=command,
             folder=folder,
@@ -62,9 +62,9 @@ def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: Tria
             data=subset,
             console=Console(quiet=True),
         )
-        add_trials(probe, probed)
-        tune_trials(probe, Grid(probed), dict.fromkeys(probed), 0, [clock], resources)
-        return probe.recorder.rows
+        add_trials(pilot, configs)
+        tune_trials(pilot, Grid(configs), dict.fromkeys(configs), 0, [clock], resources)
+        return pilot.recorder.rows
 
     options = run.options
     at_once = TrialSlots(resources, options.run.max_concurrent)()
@@ -102,7 +102,7 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "
         f"{plan.epoch_s:.1f} s per epoch"
     )
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = plain_table()
     for heading in ("nodes", "wall time", "node hours", *(["cost ($)"] if prices else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for nodes in NODE_COUNTS:

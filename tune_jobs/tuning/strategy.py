@@ -86,12 +86,12 @@ class Strategy:
     5. `describe`, for run.json;
     6. `remaining`, after the tables of an earlier driver were read;
     7. `tuner_settings`, unless nothing is left to train;
-    8. `settle`, when Ray Tune has returned;
-    9. `describe` again, and `conclude`, when the tables and run.json are complete;
+    8. `stop_open_trials`, when Ray Tune has returned;
+    9. `describe` again, and `summarise`, when the tables and run.json are complete;
     10. `close`, even after an error, once `open` has returned.
     """
 
-    trials: int
+    num_trials: int
     """Number of trials of the run."""
     mutates_trials: bool = False
     """Whether the scheduler changes the settings of trials while they run."""
@@ -147,10 +147,10 @@ class Strategy:
         """
         raise NotImplementedError
 
-    def settle(self) -> None:
+    def stop_open_trials(self) -> None:
         """End the trials that were still running when a budget ended the run."""
 
-    def conclude(self) -> Findings:
+    def summarise(self) -> Findings:
         """Write figures, and return the results for the terminal."""
         return Findings()
 

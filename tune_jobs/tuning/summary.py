@@ -10,6 +10,7 @@ from rich.table import Table
 from trainables.status import TrialStatus
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import RunOptions
+from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.tuning.best_model import best_row
@@ -76,7 +77,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
 
 def trial_table(rows: list[TrialRow], best: TrialRow | None) -> Table:
     """Return a table with a row per trial and the best trial highlighted."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = plain_table()
     table.add_column("trial", no_wrap=True)
     for heading in ("epochs", "train loss", "val loss", "accuracy", "at epoch", "time", "images/s"):
         table.add_column(heading, justify="right", no_wrap=True)

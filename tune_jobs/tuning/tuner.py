@@ -39,7 +39,7 @@ def count_parameters(config: TrialConfig, data: TrainingData) -> int:
     Raises:
         InputError: the model cannot be built.
     """
-    size = config.input_size or data.image_size
+    size = config.network_size(data.image_size)
     return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
 
 

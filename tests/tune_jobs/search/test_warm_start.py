@@ -27,7 +27,9 @@ def take_over(earlier):
         study = optuna.create_study(direction="maximize")
         base = config_of(RunFolder.at(earlier).read_rows(TRIALS_FILE)[0])
         base = dataclasses.replace(base, lr=0.5)
-        own = SimpleNamespace(optuna=study, space=SPACE, base=base, objectives={"accuracy": "max"})
+        own = SimpleNamespace(
+            optuna_study=study, space=SPACE, base=base, objectives={"accuracy": "max"}
+        )
         (line,) = warm_start(own, [str(earlier)], record, False)
         return study.trials, line
 

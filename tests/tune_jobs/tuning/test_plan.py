@@ -13,8 +13,8 @@ from trainables.sources import load_dataset
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.ray_runtime.capacity import Prices
+from tune_jobs.tuning.pilot import Plan, expected_share, make_plan, pilot_trials
 from tune_jobs.tuning.plan import PLANS_FOLDER, compare_plan, plan_file, print_plan
-from tune_jobs.tuning.probe import Plan, expected_share, make_plan, to_probe
 
 PLAN = Plan(
     trials=5,
@@ -86,7 +86,7 @@ def test_dollars_are_of_all_nodes_and_the_head(capsys):
 
 
 @pytest.mark.parametrize(
-    ("models", "slots", "trials", "probed"),
+    ("models", "slots", "trials", "configs"),
     [
         ("a", 2, 1, "a"),
         ("aaa", 2, 3, "aa"),
@@ -98,9 +98,9 @@ def test_dollars_are_of_all_nodes_and_the_head(capsys):
         ("abc", 8, 9, "abcabcab"),
     ],
 )
-def test_each_network_is_probed_while_all_slots_are_taken(models, slots, trials, probed):
+def test_each_network_is_tried_while_all_slots_are_taken(models, slots, trials, configs):
     examples = [TrialConfig(lr=lr, model=model) for lr, model in enumerate(models, start=1)]
-    assert "".join(config.model for config in to_probe(examples, slots, trials)) == probed
+    assert "".join(config.model for config in pilot_trials(examples, slots, trials)) == configs
 
 
 @pytest.mark.parametrize(("cold", "start_s"), [(False, 90), (True, 10)])
@@ -110,15 +110,15 @@ def test_the_start_of_a_node_is_not_in_the_plan(cold, start_s, monkeypatch):
 
     command = typed(SearchOptions(scheduler="fifo", training=Recipe(epochs=20)))
 
-    def train(folder, probed, subset, clock):
+    def train(folder, configs, subset, clock):
         begin = command.started
         clock.waited_s = 80.0
-        clock.reports = {name: [begin + 90 + 10 * i for i in range(1, 5)] for name in probed}
+        clock.reports = {name: [begin + 90 + 10 * i for i in range(1, 5)] for name in configs}
         monkeypatch.setattr(time, "monotonic", lambda: begin + 130)  # at the end
         Path(folder.path, "checkpoint").mkdir(parents=True)
         Path(folder.path, "checkpoint", "weights").touch()
         row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint"}
-        return dict.fromkeys(probed, row)
+        return dict.fromkeys(configs, row)
 
     plan = make_plan(command, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
     assert plan.epoch_s == pytest.approx(10)

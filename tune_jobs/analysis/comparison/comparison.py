@@ -17,7 +17,6 @@ from trainables.costs import Costs
 from trainables.data import Images, Ints
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, is_custom
 from tune_jobs.analysis.comparison.statistics import (
-    Interval,
     PairedTest,
     SeedSpread,
     WeightedScores,
@@ -28,6 +27,7 @@ from tune_jobs.analysis.comparison.statistics import (
     weighted_scores,
     wilson,
 )
+from tune_jobs.analysis.formatting import Interval
 
 Role: TypeAlias = Literal["winner", "seed", "trial"]
 """Best trial of a family by validation accuracy; its run with another seed; any other trial."""

@@ -17,7 +17,8 @@ from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-Interval: TypeAlias = tuple[float, float]
+from tune_jobs.analysis.formatting import Interval
+
 Floats: TypeAlias = NDArray[np.float64]
 
 ALPHA = 0.05

@@ -11,8 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.comparison.statistics import Interval
-from tune_jobs.analysis.formatting import count, duration, listed, milliseconds, percent, shortened
+from tune_jobs.analysis.formatting import (
+    Interval,
+    count,
+    duration,
+    listed,
+    milliseconds,
+    percent,
+    shortened,
+)
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.search_figures.pareto import pareto_front
 from tune_jobs.analysis.style import GREY, finish_axes, model_styles

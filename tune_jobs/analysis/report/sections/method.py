@@ -14,7 +14,9 @@ def _named(trials: list[str]) -> str:
     """Return the first names of a list in parentheses, or nothing for an empty list."""
     if not trials:
         return ""
-    return f" ({listed(trials[:MOST_NAMED])}{', …' if len(trials) > MOST_NAMED else ''})"
+    more = len(trials) - MOST_NAMED
+    names = trials if more <= 0 else [*trials[:MOST_NAMED], f"{more} more"]
+    return f" ({listed(names)})"
 
 
 def section(comparison: Comparison) -> Section:

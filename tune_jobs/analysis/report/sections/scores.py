@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.statistics import DRAWS, Interval
-from tune_jobs.analysis.formatting import percent, shortened, with_interval
+from tune_jobs.analysis.comparison.statistics import DRAWS
+from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
 from tune_jobs.run_folder.schema import SCORE

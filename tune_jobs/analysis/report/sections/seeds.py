@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.comparison.statistics import Interval, probability_better
-from tune_jobs.analysis.formatting import listed, percent, percent_interval, shortened
+from tune_jobs.analysis.comparison.statistics import probability_better
+from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval, shortened
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
 
@@ -62,7 +62,7 @@ def plot_seeds(info: SeedsInfo) -> Figure:
     return figure
 
 
-def exceptions(retrained: list[Contestant]) -> str:
+def note_on_changed_winners(retrained: list[Contestant]) -> str:
     """Return a sentence about winners that a scheduler changed or stopped, if there are any."""
     changed = [
         c.name
@@ -109,7 +109,8 @@ def section(comparison: Comparison) -> Section | None:
             "its model family had used. The winner itself is excluded, because it was selected for "
             "doing well. The standard error of the mean has two sources, the choice of seeds and "
             "the choice of test images; more seeds reduce the first, but hardly the second. "
-            "Deviations and errors are in percentage points (pp)." + exceptions(retrained)
+            "Deviations and errors are in percentage points (pp)."
+            + note_on_changed_winners(retrained)
         ),
         Picture(
             "seeds",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.comparison.statistics import ALPHA, POWER, Interval, smallest_difference
-from tune_jobs.analysis.formatting import p_number, points, points_interval, shortened
+from tune_jobs.analysis.comparison.statistics import ALPHA, POWER, smallest_difference
+from tune_jobs.analysis.formatting import Interval, p_number, points, points_interval, shortened
 from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
 from tune_jobs.analysis.style import COLOURS, GREY, finish_axes
 

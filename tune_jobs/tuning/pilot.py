@@ -1,4 +1,4 @@
-"""Probe a run: train a few epochs of its trials and extrapolate to the whole run."""
+"""A pilot run: train a few epochs of the trials of a run, and extrapolate to the whole run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.schedulers import REDUCTION, grace_period
 
-PROBE_IMAGES, PROBE_EPOCHS = 3000, 4
-"""Approximate number of training images, and number of epochs, of each probed trial."""
+PILOT_IMAGES, PILOT_EPOCHS = 3000, 4
+"""Approximate number of training images, and number of epochs, of the pilot run's trials."""
 
 Kind: TypeAlias = tuple[str, str]
 """Model and mode of a trial."""
@@ -119,15 +119,15 @@ def make_plan(
         InputError: no example completed two epochs.
     """
     options = command.options
-    subset, fraction = subsample(data, PROBE_IMAGES)
-    probed = {
-        f"probe-{i}": dataclasses.replace(config, epochs=PROBE_EPOCHS)
-        for i, config in enumerate(to_probe(examples, slots, trials))
+    subset, fraction = subsample(data, PILOT_IMAGES)
+    configs = {
+        f"pilot-{i}": dataclasses.replace(config, epochs=PILOT_EPOCHS)
+        for i, config in enumerate(pilot_trials(examples, slots, trials))
     }
     clock = Clock()
     with tempfile.TemporaryDirectory() as parent:
-        folder = RunFolder.at(Path(parent, "probe"))
-        rows = train(folder, probed, subset, clock)
+        folder = RunFolder.at(Path(parent, "pilot"))
+        rows = train(folder, configs, subset, clock)
         end = time.monotonic()
         checkpoints = [
             sum(file.stat().st_size for file in Path(folder.path, checkpoint).iterdir())
@@ -139,13 +139,13 @@ def make_plan(
     if not epochs:
         errors = {row["error"] for row in rows.values()}
         raise InputError(
-            f"no trial of the --plan probe completed two epochs ({errors}): fix the error, then "
+            f"no trial of the pilot run completed two epochs ({errors}): fix the error, then "
             "run --plan again"
         )
     by_kind: dict[Kind, list[float]] = {}
     memory: dict[str, float] = {}
     for name, seconds in epochs.items():
-        config = probed[name]
+        config = configs[name]
         by_kind.setdefault(kind(config), []).append(seconds)
         used = rows[name]["peak_memory_mb"]
         memory[config.model] = max(used, memory.get(config.model, 0.0))
@@ -173,7 +173,7 @@ def kind(config: TrialConfig) -> Kind:
     return config.model, config.mode
 
 
-def to_probe(examples: list[TrialConfig], slots: int, trials: int) -> list[TrialConfig]:
+def pilot_trials(examples: list[TrialConfig], slots: int, trials: int) -> list[TrialConfig]:
     """Return a trial of each model and mode, and more trials until all slots are taken."""
     firsts = list({kind(config): config for config in reversed(examples)}.values())[::-1]
     others = [config for config in examples if config not in firsts]
