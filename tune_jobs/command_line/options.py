@@ -5,6 +5,8 @@ This module imports nothing heavy, so that --help responds quickly.
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -63,8 +65,9 @@ class RunOptions:
 
     @property
     def fills_machine(self) -> bool:
-        """Whether trials run on every core of the machine, each on one."""
-        return self.max_concurrent is None and self.cpus_per_trial == 1
+        """Whether trials run on every core of this machine, each on one."""
+        at_once = self.max_concurrent or sys.maxsize
+        return self.cpus_per_trial == 1 and at_once >= (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, kw_only=True)
