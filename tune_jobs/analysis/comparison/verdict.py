@@ -165,8 +165,8 @@ def _cheaper(comparison: Comparison) -> str:
     best = min(faster, key=lambda c: c.costs.latency_p50_ms)
     return (
         f"If inference cost matters, {best.name} is {times(latency / best.costs.latency_p50_ms)} "
-        f"times as fast, with {count(best.parameters)} parameters, and this test set does not show "
-        "it to be worse."
+        f"times as fast, with {count(best.parameters)} parameters, and not significantly worse "
+        "on this test set."
     )
 
 
