@@ -42,6 +42,8 @@ from tune_jobs.tuning.grid import Grid
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
 EPOCHS = 3
+LONG = 24
+"""Epochs, enough to kill the driver midway."""
 DIGITS = load_dataset("digits")
 DATA = TrainingData.of(DIGITS, split(DIGITS))
 
@@ -284,19 +286,19 @@ def wait_for_epochs(run, count, job, timeout=120):
 def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
     tmp_path, command, local_ray, expected, assert_weights_are_hashed
 ):
-    job = start_grid(tmp_path, "--epochs", 40)
+    job = start_grid(tmp_path, "--epochs", LONG)
     run = tmp_path / "grid"
     wait_for_epochs(run, 3, job)
     os.killpg(job.pid, signal.SIGKILL)
     job.wait()
     trials, epochs = load_trials(run), load_epochs(run)
     assert set(trials["status"]) <= {"running", "pending", "finished"}
-    assert 3 <= len(epochs) < 80
+    assert 3 <= len(epochs) < 2 * LONG
     assert command("--name", "grid", "--storage-path", tmp_path, "--resume") == 0
     assert set(load_trials(run)["status"]) == {"finished"}
-    history, weights = expected(40)
+    history, weights = expected(LONG)
     epochs = load_epochs(run)
-    assert len(epochs) == 80
+    assert len(epochs) == 2 * LONG
     same_training(epochs[epochs["trial"] == "lr=0.001"], history)
     same_weights(last_state(run, "lr=0.001")["model"], weights)
     assert len(load_run(run)["resumed"]) == 1

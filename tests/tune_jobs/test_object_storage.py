@@ -153,7 +153,8 @@ def test_a_store_that_denies_is_one_message(use, denied):
         use(RunFolder.at(denied))
 
 
-WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "12", "--image-size", "8", "--name", "grid"]
+WORDS = ["--lr", "1e-3", "1e-4", "--epochs", "12", "--image-size", "8", "--name", "grid",
+         "--max-concurrent", "1"]  # fmt: skip
 
 
 def grid(storage, *words):

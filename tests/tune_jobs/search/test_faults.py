@@ -20,7 +20,7 @@ from tune_jobs.cluster.config import ROOT
 
 pytestmark = pytest.mark.faults
 
-KILLS, TRIALS = 10, 24
+KILLS, TRIALS = 7, 20
 SCRIPT = ROOT / "tune_jobs" / "optuna_search.py"
 SPACE = "lr: {low: 1e-4, high: 1e-2, log: true}\nmodel.widths: {choices: [[4, 8], [8, 16]]}\n"
 
