@@ -23,11 +23,15 @@ from tune_jobs.tuning.tracking import TensorBoard
 
 
 @pytest.fixture(scope="module")
-def local_ray():
-    """One local Ray for a test module, which its jobs share."""
+def local_ray(request):
+    """One local Ray for a test module, which its jobs share, of one core or of CORES.
+
+    A job starts a worker process per core, which takes longer than to train these trials.
+    """
     torch.set_num_threads(1)
+    cores = getattr(request.module, "CORES", 1)
     with lean_node():
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

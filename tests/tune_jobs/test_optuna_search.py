@@ -24,6 +24,8 @@ from tune_jobs.search_space.space_file import load_space
 
 WIDTHS = "model.widths: {choices: [[4, 8], [8, 16]]}\n"
 TRIALS = 9
+CORES = 2
+"""Of the local Ray: searches that run trials side by side."""
 
 
 @pytest.fixture(scope="module")
