@@ -16,6 +16,8 @@ from tune_jobs.ray_runtime.capacity import Prices
 from tune_jobs.tuning.pilot import Plan, expected_share, make_plan, pilot_trials
 from tune_jobs.tuning.plan import PLANS_FOLDER, compare_plan, plan_file, print_plan
 
+CORES = 2
+"""Of the local Ray: two trials at a time, as in the plan."""
 PLAN = Plan(
     trials=5,
     epochs=20,
