@@ -1,16 +1,16 @@
 """Benchmark of the wall time of a job, against another checkout of this project.
 
-    python -m benchmarks.startup OTHER [--pairs 5] [-- OPTION …]
+    python -m benchmarks.startup OTHER [--pairs 5] [--options="--epochs 1"]
 
 Runs lr_grid.py of the other checkout and of this one, one after the other, in temporary folders,
-with the same options; those of the default command where none are given. With `-- --epochs 1` most
-of the time is start-up and shutdown.
+with the same options, by default none. With one epoch most of the time is start-up and shutdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("other", type=Path)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("options", nargs="*")
+    parser.add_argument("--options", type=shlex.split, default=[])
     arguments = parser.parse_args()
     other, here = [], []
     for _ in range(arguments.pairs):
