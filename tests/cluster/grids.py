@@ -7,7 +7,7 @@ import pytest
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 
 GRID = ("--image-size", 8, "--lr", 1e-3, 3e-4, 1e-4, "--precision", "fp32")
-LONG = 24
+LONG = 40
 """Epochs, enough to interrupt the run midway."""
 TIMES = ["seconds", "images_per_second", "peak_memory_mb"]
 
