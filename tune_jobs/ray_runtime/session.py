@@ -75,9 +75,10 @@ def start_with_workers(address: str, **options: Any) -> None:
 
     Ray starts a worker per core with itself. They import what trials need; without waiting for
     them, Ray would start other workers for the first trials. Each takes a few hundred MB, so on
-    machines of many cores, where most may stay idle, nothing is imported.
+    machines of many cores, where most may stay idle, nothing is imported; nor on machines with
+    GPUs, as no import may look at them before Ray has told a worker which are its own.
     """
-    if (os.cpu_count() or 1) > MOST_PRELOADED:
+    if (os.cpu_count() or 1) > MOST_PRELOADED or has_gpu_devices():
         ray.init(address, **options)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +98,11 @@ def start_with_workers(address: str, **options: Any) -> None:
         workers, end = int(ray.cluster_resources().get("CPU", 0)), time.monotonic() + READY_S
         while len(list(Path(folder).iterdir())) < workers and time.monotonic() < end:
             time.sleep(0.05)
+
+
+def has_gpu_devices() -> bool:
+    """Return whether the system has devices of NVIDIA's or AMD's GPU drivers."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
 def answering(address: str) -> str:
