@@ -67,7 +67,7 @@ class OptunaStrategy(Strategy):
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Return trial configurations drawn at random from the space."""
-        return list(random_configs(self.space, self.base, count, self.options.seed))
+        return random_configs(self.space, self.base, count, self.options.seed)
 
     def models(self) -> dict[str, str]:
         """Return the networks that are searched, or that of the base, with their weights."""
@@ -148,11 +148,15 @@ class OptunaStrategy(Strategy):
         return left, max(0, self.num_trials - len(study.started_trials()))
 
     def tuner_settings(
-        self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
+        self,
+        run: Run,
+        unfinished: dict[str, str | None],
+        proposals: int,
+        slots: Callable[[], int],
     ) -> TunerSettings:
         """Return the searcher, the scheduler and the number of trials for tune.Tuner."""
         study = self.search.study
-        count = len(unfinished) + max(0, self.num_trials - len(study.started_trials()))
+        count = len(unfinished) + proposals
         scheduler: TrialScheduler
         if self.mutates_trials:
             # The trials of a population are compared with each other, so all are proposed at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import optuna
@@ -184,7 +184,7 @@ def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
             )
 
 
-def random_configs(space: Space, base: TrialConfig, count: int, seed: int) -> Sequence[TrialConfig]:
+def random_configs(space: Space, base: TrialConfig, count: int, seed: int) -> list[TrialConfig]:
     """Return `count` configurations drawn at random from a space."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     return [to_config(suggest(space, study.ask()), base) for _ in range(count)]

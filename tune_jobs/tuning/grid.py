@@ -49,7 +49,11 @@ class Grid(Strategy):
         }
 
     def tuner_settings(
-        self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
+        self,
+        run: Run,
+        unfinished: dict[str, str | None],
+        proposals: int,
+        slots: Callable[[], int],
     ) -> TunerSettings:
         """Return a grid search by Ray over one parameter, the complete trial."""
         trials = [ray_config(run, name, resume)["trial"] for name, resume in unfinished.items()]

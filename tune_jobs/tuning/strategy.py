@@ -136,13 +136,18 @@ class Strategy:
         return unfinished, 0
 
     def tuner_settings(
-        self, run: Run, unfinished: dict[str, str | None], slots: Callable[[], int]
+        self,
+        run: Run,
+        unfinished: dict[str, str | None],
+        proposals: int,
+        slots: Callable[[], int],
     ) -> TunerSettings:
         """Return the arguments of tune.Tuner.
 
         Args:
             run: the run.
             unfinished: the trials that `remaining` returned.
+            proposals: the number of trials that may yet be proposed, as `remaining` returned it.
             slots: returns the number of trials that may run concurrently.
         """
         raise NotImplementedError

@@ -73,7 +73,7 @@ def tune_trials(
     """
     recorder = run.recorder
     slots = TrialSlots(resources, run.options.run.max_concurrent)
-    settings = strategy.tuner_settings(run, unfinished, slots)
+    settings = strategy.tuner_settings(run, unfinished, proposals, slots)
     progress = TerminalProgress(recorder, run.console, slots, len(recorder.rows) + proposals)
     tuner = tune.Tuner(
         tune.with_resources(
