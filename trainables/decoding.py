@@ -124,7 +124,9 @@ def render(image: Image.Image, view: View, how: Decoding) -> Images:
 
     Sizes and offsets are rounded as by torchvision's `Resize` and `CenterCrop`. The result is equal
     to theirs where nothing is cropped. Where something is, only the part that stays is resized,
-    which takes half of the time; values then differ by 1 at most, 0.01 in the mean of photographs.
+    which takes half of the time and may make Pillow round in another order. On photographs of
+    400×533 pixels, values then differ by 0.01 of 255 in the mean, by 0.24 in the mean of the worst
+    image; with bilinear interpolation by 1 at most, with bicubic one in 100,000 by 2 to 6.
 
     Args:
         image: Result of `open_rgb`.

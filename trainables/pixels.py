@@ -45,7 +45,7 @@ def to_rgb(image: Image.Image, how: Decoding) -> Image.Image:
         image.info["transparency"] = transparent
     if image.has_transparency_data:
         return _composited(image.convert("RGBA"), how)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def largest_wide_value(image: Image.Image) -> int | None:
