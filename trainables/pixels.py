@@ -57,7 +57,7 @@ def largest_wide_value(image: Image.Image) -> int | None:
     """
     if _has_wide_colour(image):  # of which Pillow keeps the upper 8 bits
         colours = image.convert("RGB").getextrema()
-        return max(int(high) for _, high in colours) * 257  # type: ignore[misc,arg-type]
+        return max(int(high) for _, high in colours) * 257  # type: ignore[misc]
     if image.format in STATES_WHITE or not image.mode.startswith("I"):
         return None
     return int(_wide_greys(image).max())
