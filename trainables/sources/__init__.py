@@ -1,17 +1,30 @@
-"""Loading of labelled image datasets: named downloads, parquet files and folders of images."""
+"""Labelled image datasets: named downloads, folders, tables, parquet files and archives."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import numpy as np
 
-from trainables.data import TRAIN, ImageDataset
+from trainables.data import ImageDataset, image_digests
 from trainables.errors import InputError
-from trainables.sources.decoding import decode
-from trainables.sources.folders import image_files, load_folder
-from trainables.sources.named import NAMED_SOURCES, cache_folder
-from trainables.sources.parquet import load_parquet, parquet_splits
+from trainables.source_options import SourceOptions
+from trainables.sources.assembly import describe
+from trainables.sources.decoding import decode, resize_all
+from trainables.sources.find import list_images
+from trainables.sources.image_folder import image_files
+from trainables.sources.listing import Listing
+from trainables.sources.named import NAMED_SOURCES, NamedImages, cache_folder
 
-__all__ = ["NAMED_SOURCES", "cache_folder", "decode", "image_files", "load_dataset"]
+__all__ = [
+    "NAMED_SOURCES",
+    "Listing",
+    "SourceOptions",
+    "cache_folder",
+    "decode",
+    "describe",
+    "image_files",
+    "list_images",
+    "load_dataset",
+]
 
 
 def load_dataset(
@@ -23,8 +36,7 @@ def load_dataset(
     """Load a dataset into memory, with all images converted to RGB and resized to a square.
 
     Args:
-        source: One of NAMED_SOURCES, a parquet file, a folder with `train*.parquet`, or a folder
-            with one subfolder of images per class.
+        source: What SourceOptions.data is.
         image_size: Height and width in pixels; other images are resized (bilinear). None means 32,
             or 16 for digits: they are 8×8, and more pixels would only cost time.
         image_column: Name of the image column of parquet files; None tries the usual names.
@@ -37,17 +49,35 @@ def load_dataset(
         image_size = 16 if source == "digits" else 32
     if image_size < 1:
         raise InputError(f"image size {image_size} must be 1 or more pixels: try 32")
-    if source in NAMED_SOURCES:
-        return NAMED_SOURCES[source](source, image_size)
-    path = Path(source).expanduser()
-    if path.is_file():
-        return load_parquet(path, {TRAIN: [path]}, image_size, image_column, label_column)
-    if not source or not path.is_dir():
-        raise InputError(
-            f"{source!r} is neither a file nor a folder nor one of {', '.join(NAMED_SOURCES)}: "
-            "check the spelling"
-        )
-    files = parquet_splits(path)
-    if files:
-        return load_parquet(path, files, image_size, image_column, label_column)
-    return load_folder(path, image_size)
+    listing = list_images(
+        SourceOptions(source, image_column=image_column, label_column=label_column)
+    )
+    if isinstance(listing.images, NamedImages):
+        arrays = listing.images.arrays
+        images, digests = resize_all(arrays, image_size), image_digests(arrays)
+    else:
+        images, digests = decode(_contents(listing), image_size)
+    return ImageDataset(
+        name=listing.name,
+        images=images,
+        labels=listing.labels,
+        classes=listing.classes,
+        parts=np.asarray(listing.parts),
+        digests=digests,
+    )
+
+
+def _contents(listing: Listing) -> list[tuple[str, bytes]]:
+    """Read the origin and content of all images."""
+    items = []
+    for row in range(len(listing.images)):
+        origin = listing.images.origin(row)
+        try:
+            content = listing.images.read(row)
+        except OSError as error:
+            raise InputError(
+                f"{origin} cannot be read ({error}): replace the image or remove it"
+            ) from error
+        assert isinstance(content, bytes)
+        items.append((origin, content))
+    return items

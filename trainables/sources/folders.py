@@ -1,109 +1,133 @@
-"""Image folders: finding image files, and loading datasets with one subfolder per class."""
+"""Image folders: which folders are splits and which are classes, by their names alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from trainables.data import TEST, TRAIN, VALIDATION, ImageDataset
 from trainables.errors import InputError
-from trainables.sources.decoding import IMAGE_SUFFIXES, decode
-
-# Split of each recognised folder name, in lower case.
-SPLIT_FOLDERS = {
-    "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION,
-    "validation": VALIDATION, "test": TEST, "testing": TEST,
-}  # fmt: skip
+from trainables.sources.names import first_of, in_order, suffix_of
+from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES, remedy_for
+from trainables.sources.trees import Tree
 
 
-def image_files(paths: Sequence[str | Path]) -> list[Path]:
-    """List the given image files, and all image files below the given folders.
+@dataclass
+class Folder:
+    """A folder with what is below it."""
+
+    name: str
+    """Its path below the source, joined by '/'; empty for the source."""
+    folders: dict[str, Folder] = field(default_factory=dict)
+    """Its folders by their own name."""
+    images: list[str] = field(default_factory=list)
+    """Paths of the images directly in it."""
+    unreadable: list[str] = field(default_factory=list)
+    """Paths of images directly in it whose format cannot be read here."""
+    total: int = 0
+    """Number of images in it and below, readable or not."""
+
+    @property
+    def base(self) -> str:
+        """Own name, without the folders above."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def filled(self) -> list[Folder]:
+        """Folders that hold images, at any depth, sorted by name."""
+        return [each for _, each in sorted(self.folders.items()) if each.total]
+
+    @property
+    def inner(self) -> Folder:
+        """The folder itself, or the only one below that holds images or several folders."""
+        folder = self
+        while not folder.images and not folder.unreadable and len(folder.filled) == 1:
+            folder = folder.filled[0]
+        return folder
+
+    @property
+    def nested(self) -> bool:
+        """Whether all images are in several folders below."""
+        inner = self.inner
+        return not inner.images and not inner.unreadable and len(inner.filled) > 1
+
+    def below(self) -> Iterator[Folder]:
+        """Yield the folder and all below."""
+        yield self
+        for each in self.folders.values():
+            yield from each.below()
+
+    def all_images(self) -> list[str]:
+        """Return the paths of the images in it and below, sorted folder by folder."""
+        return in_order(name for folder in self.below() for name in folder.images)
+
+    def lost(self) -> list[str]:
+        """Return the paths of the images in it and below that cannot be read here."""
+        return in_order(name for folder in self.below() for name in folder.unreadable)
+
+
+def folder_of(tree: Tree) -> Folder:
+    """Arrange the images of a tree by folder."""
+    root = Folder("")
+    known: dict[str, Folder] = {"": root}
+
+    def reach(name: str) -> Folder:
+        if name not in known:
+            above, _, base = name.rpartition("/")
+            known[name] = reach(above).folders.setdefault(base, Folder(name))
+        return known[name]
+
+    for name in tree.folders:
+        reach(name)
+    for name in tree.files:
+        suffix = suffix_of(name)
+        if suffix in KNOWN_SUFFIXES:
+            folder = reach(name.rpartition("/")[0])
+            (folder.images if suffix in IMAGE_SUFFIXES else folder.unreadable).append(name)
+            folder.total += 1
+    for name in sorted(known, key=lambda name: -name.count("/") - bool(name)):
+        if name:
+            known[name.rpartition("/")[0]].total += known[name].total
+    return root
+
+
+def refuse_lost_classes(place: str, folder: Folder) -> None:
+    """Refuse a class of which no image can be read here.
 
     Raises:
-        InputError: A path does not exist, or a folder contains no images.
+        InputError: None of its images can be read.
     """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = _images_below(path)
-            if not found:
-                raise InputError(
-                    f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): give another "
-                    "folder, or image files"
-                )
-            files += found
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise InputError(f"there is no file or folder {path}: check the path")
-    return files
-
-
-def load_folder(folder: Path, size: int) -> ImageDataset:
-    """Load a folder with one subfolder of images per class, optionally below split folders.
-
-    Args:
-        folder: Folder of the classes, or of `train` and other split folders with the classes.
-        size: Height and width in pixels that images are resized to.
-
-    Raises:
-        InputError: The folder contains no images, or its split folders are inconsistent.
-    """
-    splits: dict[int, Path] = {}
-    for child in _subfolders(folder):
-        code = SPLIT_FOLDERS.get(child.name.lower())
-        if code is not None and _subfolders(child):  # otherwise it is a class of that name
-            if code in splits:
-                raise InputError(
-                    f"{folder} holds {splits[code].name} and {child.name}, which are the same "
-                    "split: put their images into one of them"
-                )
-            splits[code] = child
-    if splits and TRAIN not in splits:
+    lost = folder.lost()
+    if lost and not folder.all_images():
+        kinds = Counter(suffix_of(name) for name in lost)
         raise InputError(
-            f"{folder} holds {', '.join(s.name for s in splits.values())} but no train: add a "
-            "folder train with one subfolder of images per class"
+            f"none of the {len(lost):,} images of {place}/{folder.name} can be read "
+            f"({', '.join(sorted(kinds))}), so that its class would be lost: "
+            + "; ".join(sorted({remedy_for(kind) for kind in kinds}))
         )
-    if not splits:
-        splits = {TRAIN: folder}
-    classes = tuple(child.name for child in _subfolders(splits[TRAIN]))
-    items: list[tuple[str, bytes | Path]] = []
-    labels: list[int] = []
-    codes: list[int] = []
-    for code, split_folder in sorted(splits.items()):
-        for child in _subfolders(split_folder):
-            if child.name not in classes:
-                raise InputError(
-                    f"{child} is not a class of {splits[TRAIN]}, which has {', '.join(classes)}: "
-                    "give every split the same subfolders"
-                )
-            files = _images_below(child)
-            items += [(str(file), file) for file in files]
-            labels += [classes.index(child.name)] * len(files)
-            codes += [code] * len(files)
-    if not items:
-        raise InputError(
-            f"{folder} holds no images and no train*.parquet: give a folder with a subfolder of "
-            f"images ({', '.join(sorted(IMAGE_SUFFIXES))}) for each class"
-        )
-    images, digests = decode(items, size)
-    return ImageDataset(
-        name=str(folder),
-        images=images,
-        labels=np.array(labels, dtype=np.int64),
-        classes=classes,
-        parts=np.array(codes, dtype=np.int8),
-        digests=digests,
-    )
 
 
-def _images_below(folder: Path) -> list[Path]:
-    """List the image files in a folder and its subfolders, sorted."""
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+def notes_on_lost(folder: Folder) -> list[str]:
+    """Say which images cannot be read here, and what makes them readable."""
+    kinds: dict[str, list[str]] = {}
+    for name in folder.lost():
+        kinds.setdefault(suffix_of(name), []).append(name)
+    return [
+        f"{len(names):,} {kind} images in {len({n.rpartition('/')[0] for n in names}):,} folders "
+        f"are left out, because {kind} cannot be read here: {remedy_for(kind)}"
+        for kind, names in sorted(kinds.items())
+    ]
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    """List the direct subfolders that are not hidden, sorted."""
-    return sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith("."))
+def list_folders(place: str, folders: list[Folder]) -> str:
+    """Name folders with what is in each, for a message."""
+    return first_of([f"{folder.name}/ ({describe_folder(folder)})" for folder in folders])
+
+
+def describe_folder(folder: Folder) -> str:
+    """Describe what is in a folder, e.g. '12 images in 3 folders'."""
+    if not folder.filled:
+        return f"{folder.total:,} images"
+    inner = folder.inner.filled or [folder.inner]
+    names = ", ".join(each.base for each in inner[:3]) + (", …" if len(inner) > 3 else "")
+    return f"{folder.total:,} images in {len(inner):,} folders: {names}"

@@ -2,31 +2,86 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+import threading
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trainables.data import TEST, TRAIN, ImageDataset, image_digests
+from trainables.data import DIGEST_BYTES, TEST, TRAIN, Images, Ints
 from trainables.errors import InputError
-from trainables.sources.decoding import resize_all
+from trainables.sources.listing import Listing
+
+NAMED_SOURCES = ("digits", "cifar10", "cifar100", "fashion_mnist")
+"""Names of the datasets that need no files of the user's."""
+_LOADING = threading.Lock()
 
 
-def _digits(name: str, size: int) -> ImageDataset:
+def list_named(name: str) -> Listing:
+    """List the images of a named dataset.
+
+    Raises:
+        InputError: It cannot be downloaded.
+    """
+    images, labels, classes, n_test = _load_once(name)
+    parts = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(images) - n_test, n_test])
+    return Listing(name=name, images=NamedImages(name), labels=labels, classes=classes, parts=parts)
+
+
+class NamedImages:
+    """Images of a named dataset, which each process loads for itself.
+
+    Args:
+        name: One of NAMED_SOURCES.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @property
+    def arrays(self) -> Images:
+        """All images, N×H×W or N×H×W×3, uint8."""
+        return _load_once(self.name)[0]
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def origin(self, row: int) -> str:
+        """Return the name of the dataset, and the row."""
+        return f"{self.name}, row {row}"
+
+    def read(self, row: int) -> Images:
+        """Return an image, H×W or H×W×3, uint8."""
+        return self.arrays[row]
+
+    def version(self) -> str:
+        """Hash the name; what it stands for does not change."""
+        return hashlib.blake2b(self.name.encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _load_once(name: str) -> tuple[Images, Ints, tuple[str, ...], int]:
+    """Load a dataset, or return the arrays that this process has loaded."""
+    with _LOADING:  # by one thread; the cache folder may differ from one call to the next
+        return _load(name, str(cache_folder()))
+
+
+@cache
+def _load(name: str, folder: str) -> tuple[Images, Ints, tuple[str, ...], int]:
+    """Return images, N×H×W or N×H×W×3, labels, class names, and how many test images end them."""
+    return _digits() if name == "digits" else _torchvision(name, Path(folder))
+
+
+def _digits() -> tuple[Images, Ints, tuple[str, ...], int]:
     """Load the digits of scikit-learn, which it installs: 1,797 grey images of 8×8 pixels."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = (bunch.images * (255 / 16)).round().astype(np.uint8)
-    return ImageDataset(
-        name=name,
-        images=resize_all(images, size),
-        labels=bunch.target.astype(np.int64),
-        classes=tuple(str(label) for label in bunch.target_names),
-        parts=np.zeros(len(images), dtype=np.int8),
-        digests=image_digests(images),
-    )
+    labels = bunch.target.astype(np.int64)
+    return images, labels, tuple(str(label) for label in bunch.target_names), 0
 
 
 def cache_folder() -> Path:
@@ -34,17 +89,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bakeoff"
 
 
-def _torchvision(name: str, size: int) -> ImageDataset:
+def _torchvision(name: str, root: Path) -> tuple[Images, Ints, tuple[str, ...], int]:
     """Load a dataset of torchvision, from the cache folder or a download."""
     from filelock import FileLock
     from torchvision import datasets
 
-    cls = {
+    cls: Any = {
         "cifar10": datasets.CIFAR10,
         "cifar100": datasets.CIFAR100,
         "fashion_mnist": datasets.FashionMNIST,
     }[name]
-    root = cache_folder()
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / f"{name}.lock"):  # one process downloads while the others wait
@@ -55,20 +109,5 @@ def _torchvision(name: str, size: int) -> ImageDataset:
             f"that torchvision downloads for it into {root}"
         ) from error
     images = np.concatenate([np.asarray(each.data) for each in sets])
-    return ImageDataset(
-        name=name,
-        images=resize_all(images, size),
-        labels=np.concatenate([np.asarray(each.targets, dtype=np.int64) for each in sets]),
-        classes=tuple(sets[0].classes),
-        parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(each) for each in sets]),
-        digests=image_digests(images),
-    )
-
-
-NAMED_SOURCES: dict[str, Callable[[str, int], ImageDataset]] = {
-    "digits": _digits,
-    "cifar10": _torchvision,
-    "cifar100": _torchvision,
-    "fashion_mnist": _torchvision,
-}
-"""Loader of each named dataset: function of its name and the image size in pixels."""
+    labels = np.concatenate([np.asarray(each.targets, dtype=np.int64) for each in sets])
+    return images, labels, tuple(sets[0].classes), len(sets[1])

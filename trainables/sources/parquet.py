@@ -1,122 +1,44 @@
-"""Image datasets in parquet files, in the layout of Hugging Face."""
+"""Images in parquet files, in the layouts of the Hugging Face hub."""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trainables.data import TEST, TRAIN, VALIDATION, ImageDataset, Ints
-from trainables.errors import InputError
-from trainables.sources.decoding import decode
+from trainables.errors import InputError, first_line
+from trainables.sources.stores import Reader
 
-IMAGE_COLUMNS = ("img", "image")
-LABEL_COLUMNS = ("label", "fine_label", "labels")
-# Split of the files whose names begin with each prefix.
-SPLIT_PREFIXES = {"train": TRAIN, "val": VALIDATION, "test": TEST}
+BATCH_BYTES = 2**24
+"""Approximate size in bytes of the batches that images are read in."""
+CACHED_BATCHES = 8
+"""Number of batches that are kept, for threads at different rows."""
+READ_BUFFER = 2**20
 
 
-def parquet_splits(folder: Path) -> dict[int, list[Path]]:
-    """List the parquet files of a folder, or of its subfolder `data`, by split.
-
-    Returns:
-        Files by TRAIN, VALIDATION or TEST; empty if there are none.
+def open_parquet(reader: Reader, name: str) -> pq.ParquetFile:
+    """Open a parquet file so that reading a part of a row group needs memory for that part alone.
 
     Raises:
-        InputError: There are parquet files but none of the training split.
+        InputError: The file is damaged.
     """
-    for candidate in (folder, folder / "data"):
-        files = sorted(candidate.glob("*.parquet"))
-        if files:
-            splits: dict[int, list[Path]] = {}
-            for prefix, code in SPLIT_PREFIXES.items():
-                named = [file for file in files if file.name.startswith(prefix)]
-                if named:
-                    splits[code] = named
-            if TRAIN not in splits:
-                raise InputError(
-                    f"{candidate} holds {files[0].name} but no train*.parquet: name the files "
-                    "train*.parquet and test*.parquet, or give one parquet file"
-                )
-            return splits
-    return {}
+    try:
+        return pq.ParquetFile(reader.open(name), buffer_size=READ_BUFFER, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{reader.path(name)} cannot be read as parquet ({first_line(error)}): it may be "
+            "truncated; copy it again"
+        ) from error
 
 
-def load_parquet(
-    path: Path,
-    splits: dict[int, list[Path]],
-    size: int,
-    image_column: str | None,
-    label_column: str | None,
-) -> ImageDataset:
-    """Load a dataset from parquet files.
-
-    Args:
-        path: File or folder that the user gave, the name of the dataset.
-        splits: Files by TRAIN, VALIDATION or TEST.
-        size: Height and width in pixels that images are resized to.
-        image_column: Name of the image column; None tries IMAGE_COLUMNS.
-        label_column: Name of the label column; None tries LABEL_COLUMNS.
-
-    Raises:
-        InputError: A file is damaged, or lacks images or labels.
-    """
-    decoded, raw_labels, counts = [], [], []
-    classes: tuple[str, ...] | None = None
-    for files in splits.values():
-        counts.append(0)
-        for file in files:
-            try:
-                schema = pq.read_schema(file)
-                image_name = _column(file, schema, image_column, IMAGE_COLUMNS, "image")
-                label_name = _column(file, schema, label_column, LABEL_COLUMNS, "label")
-                table = pq.read_table(file, columns=[image_name, label_name])
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(
-                    f"{file} cannot be read as parquet ({error}): it may be truncated; "
-                    "copy it again"
-                ) from error
-            names = _class_names(schema, label_name)
-            if classes and names and names != classes:
-                raise InputError(
-                    f"{file} has the class names {', '.join(names)}, but the files before it have "
-                    f"{', '.join(classes)}: give every file the same names in the same order"
-                )
-            classes = classes or names
-            decoded.append(decode(list(_image_bytes(file, table[image_name])), size))
-            raw_labels.append((file, table[label_name]))
-            counts[-1] += len(table)
-    labels, classes = _labels(raw_labels, classes)
-    images, digests = map(np.concatenate, zip(*decoded, strict=True))
-    return ImageDataset(
-        name=str(path),
-        images=images,
-        labels=labels,
-        classes=classes,
-        parts=np.repeat(np.array(list(splits), dtype=np.int8), counts),
-        digests=digests,
-    )
-
-
-def _column(
-    file: Path, schema: pa.Schema, requested: str | None, usual: Sequence[str], kind: str
-) -> str:
-    """Return the requested column name if the file has it, otherwise the first usual one."""
-    for name in (requested,) if requested else usual:
-        if name in schema.names:
-            return name
-    raise InputError(
-        f"{file} has no column {requested or ' or '.join(usual)}, only "
-        f"{', '.join(schema.names)}: name its {kind} column with --{kind}-column"
-    )
-
-
-def _class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
+def class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
     """Return the class names from the `huggingface` metadata of a schema, or None."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
@@ -125,74 +47,194 @@ def _class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None
         return None
 
 
-def _image_bytes(file: Path, column: pa.ChunkedArray) -> Iterator[tuple[str, bytes | Path]]:
-    """Yield the origin and the content of each image, as `decode` takes them."""
-    if pa.types.is_struct(column.type):
-        if column.type.get_field_index("bytes") < 0:
-            raise InputError(
-                f"{file}: the image column has type {column.type} but must hold bytes, or a struct "
-                "with a field bytes: embed the images in the file"
-            )
-        column = pc.struct_field(column, "bytes")
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        raise InputError(
-            f"{file}: the image column has type {column.type} but must hold bytes, or a struct "
-            "with a field bytes: name the right column with --image-column"
+def holds_images(kind: pa.DataType) -> bool:
+    """Whether a column of a type may hold the bytes of images."""
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and holds_images(kind.field(index).type)
+    return str(kind) in ("binary", "large_binary", "binary_view")
+
+
+def check_image_column(path: str, kind: pa.DataType) -> None:
+    """Refuse a column that holds no bytes of images.
+
+    Raises:
+        InputError: It is of another type.
+    """
+    if not holds_images(kind):
+        remedy = (
+            "embed the images in the file"
+            if pa.types.is_struct(kind)
+            else "name the right column with --image-column"
         )
-    for row, value in enumerate(column):
-        content = value.as_py()
-        if content is None:
-            raise InputError(f"{file}, row {row} has no image: add it or remove the row")
-        yield f"{file}, row {row}", content
+        raise InputError(
+            f"{path}: the image column has type {kind} but must hold bytes, or a struct with a "
+            f"field bytes: {remedy}"
+        )
 
 
-def _labels(
-    columns: list[tuple[Path, pa.ChunkedArray]], classes: tuple[str, ...] | None
-) -> tuple[Ints, tuple[str, ...]]:
-    """Convert the label columns of all files.
+def image_paths(file: pq.ParquetFile, column: str) -> list[str | None]:
+    """Return the name that each image had as a file, without reading the images."""
+    kind = file.schema_arrow.field(column).type
+    if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return [None] * file.metadata.num_rows
+    table = file.read(columns=[f"{column}.path"])
+    paths: list[str | None] = pc.struct_field(table[column], "path").to_pylist()
+    return paths
+
+
+def rows_without_bytes(file: pq.ParquetFile, column: str) -> list[int]:
+    """Return the rows whose image is null, reading no row group whose statistics count no null."""
+    kind = file.schema_arrow.field(column).type
+    leaf = f"{column}.bytes" if pa.types.is_struct(kind) else column
+    metadata = file.metadata
+    rows: list[int] = []
+    start = 0
+    for group in range(metadata.num_row_groups):
+        about = metadata.row_group(group)
+        chunk = next(
+            about.column(i)
+            for i in range(about.num_columns)
+            if about.column(i).path_in_schema == leaf
+        )
+        nulls = chunk.statistics.null_count if chunk.is_stats_set else None
+        if nulls == about.num_rows:
+            rows += range(start, start + about.num_rows)
+        elif nulls != 0:
+            at = start
+            for batch in batches_of(file, group, column, [leaf]):
+                column_bytes = bytes_of(batch.column(0))
+                rows += (np.flatnonzero(pc.is_null(column_bytes).to_numpy(False)) + at).tolist()
+                at += batch.num_rows
+        start += about.num_rows
+    return rows
+
+
+def bytes_of(column: pa.Array) -> pa.Array:
+    """Return the bytes of a column of images, binary or null."""
+    return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+
+
+def batches_of(
+    file: pq.ParquetFile, group: int, column: str, leaves: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield a row group's images in batches of about BATCH_BYTES."""
+    about = file.metadata.row_group(group)
+    size = sum(
+        chunk.total_uncompressed_size
+        for chunk in map(about.column, range(about.num_columns))
+        if chunk.path_in_schema.split(".")[0] == column
+    )
+    rows = max(1, BATCH_BYTES * about.num_rows // max(size, 1))
+    yield from file.iter_batches(
+        batch_size=rows, row_groups=[group], columns=list(leaves), use_threads=False
+    )
+
+
+class ParquetImages:
+    """Encoded images in a column of parquet files, read in batches.
 
     Args:
-        columns: Label column of each file.
-        classes: Class names, if known from the metadata.
-
-    Returns:
-        Labels, N, int64, over the rows of all files, and the class names.
+        reader: Reads the files.
+        files: Name of each file.
+        column: Name of the image column.
+        ends: Number of rows up to the end of each row group, of each file.
+        elsewhere: Name of the file that holds the image, of rows over all files without bytes.
+        version: Hash of the files as they were listed.
     """
-    for file, column in columns:
-        if column.null_count:
-            row = next(i for i, value in enumerate(column) if not value.is_valid)
-            raise InputError(f"{file}, row {row} has no label: add it or remove the row")
-    texts = [pa.types.is_string(c.type) or pa.types.is_large_string(c.type) for _, c in columns]
-    if all(texts):
-        if classes is None:
-            classes = tuple(sorted({str(name) for _, c in columns for name in c.unique()}))
-        index = {name: i for i, name in enumerate(classes)}
-        for file, column in columns:
-            for name in column.unique().to_pylist():
-                if name not in index:
-                    raise InputError(
-                        f"{file} has label {name!r}, which is not one of the classes "
-                        f"{', '.join(classes)}: correct it or add the class"
-                    )
-        return np.array([index[str(v)] for _, c in columns for v in c], dtype=np.int64), classes
-    for file, column in columns:
-        if not pa.types.is_integer(column.type):
-            raise InputError(
-                f"{file}: the label column has type {column.type} but must hold integers or "
-                "strings: convert it, or name the right column with --label-column"
-            )
-    arrays = [column.to_numpy().astype(np.int64) for _, column in columns]
-    labels = np.concatenate(arrays)
-    if classes is None:
-        # Without names, the largest label determines the number of classes. A label that exceeds
-        # both 1,000 and the number of images is taken for an error.
-        count = min(int(labels.max(initial=0)) + 1, max(len(labels), 1000))
-        classes = tuple(str(label) for label in range(count))
-    for (file, _), array in zip(columns, arrays, strict=True):
-        wrong = np.flatnonzero((array < 0) | (array >= len(classes)))
-        if len(wrong):
-            raise InputError(
-                f"{file}, row {wrong[0]}: label {array[wrong[0]]} is out of range, it must be from "
-                f"0 to {len(classes) - 1}: correct it or remove the row"
-            )
-    return labels, classes
+
+    def __init__(
+        self,
+        reader: Reader,
+        files: Sequence[str],
+        column: str,
+        ends: Sequence[Sequence[int]],
+        elsewhere: dict[int, str],
+        version: str,
+    ):
+        self.reader = reader
+        self.files = list(files)
+        self.column = column
+        self.elsewhere = elsewhere
+        self._version = version
+        self.ends = [list(each) for each in ends]
+        self.starts = np.cumsum([0] + [each[-1] if each else 0 for each in ends])
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start without open files."""
+        self._lock = threading.Lock()
+        # Batches by file, row group and first row; and the iterators that go on behind them, by
+        # file and row group, each with the row that comes next.
+        self._batches: OrderedDict[tuple[int, int, int], pa.Array] = OrderedDict()
+        self._cursors: list[tuple[int, int, int, Iterator[pa.RecordBatch]]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k not in ("_lock", "_batches", "_cursors")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """Return the file of a row, and the row in it."""
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        file = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return file, row - int(self.starts[file])
+
+    def origin(self, row: int) -> str:
+        """Return the file and row of an image."""
+        file, inside = self._place(row)
+        return f"{self.reader.path(self.files[file])}, row {inside}"
+
+    def version(self) -> str:
+        """Return the hash of the names, sizes and times of change that were listed."""
+        return self._version
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of an image."""
+        if row in self.elsewhere:
+            return self.reader.read(self.elsewhere[row])
+        file, inside = self._place(row)
+        group = int(np.searchsorted(self.ends[file], inside, side="right"))
+        first = self.ends[file][group - 1] if group else 0
+        try:
+            with self._lock:
+                content: bytes | None = self._find(file, group, inside - first)
+        except (pa.ArrowException, InputError) as error:
+            raise OSError(f"{self.origin(row)}: {first_line(error)}") from error
+        if content is None:
+            raise OSError(f"{self.origin(row)} has no image: add it or remove the row")
+        return content
+
+    def _find(self, file: int, group: int, row: int) -> bytes | None:
+        """Return the image in a row of a row group, from a batch that is kept or the next ones."""
+        for key, batch in self._batches.items():
+            if key[:2] == (file, group) and 0 <= row - key[2] < len(batch):
+                self._batches.move_to_end(key)
+                content: bytes | None = batch[row - key[2]].as_py()
+                return content
+        behind = [c for c in self._cursors if c[:2] == (file, group) and c[2] <= row]
+        if behind:
+            cursor = max(behind, key=lambda c: c[2])
+            self._cursors.remove(cursor)
+            at, batches = cursor[2], cursor[3]
+        else:
+            opened = open_parquet(self.reader, self.files[file])
+            at, batches = 0, batches_of(opened, group, self.column, [self.column])
+        for record in batches:
+            batch = bytes_of(record.column(0))
+            if row < at + len(batch):
+                self._batches[file, group, at] = batch
+                if len(self._batches) > CACHED_BATCHES:
+                    self._batches.popitem(last=False)
+                self._cursors = self._cursors[1 - CACHED_BATCHES :]
+                self._cursors.append((file, group, at + len(batch), batches))
+                content = batch[row - at].as_py()
+                return content
+            at += len(batch)
+        raise OSError(f"{self.reader.path(self.files[file])} ends before row {row}")

@@ -1,0 +1,351 @@
+"""Tables with a column of file paths, and metadata.csv beside images."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainables.data import TRAIN
+from trainables.errors import InputError
+from trainables.source_options import SourceOptions
+from trainables.sources.assembly import Rows, assemble
+from trainables.sources.labels import LabelColumn, read_labels
+from trainables.sources.listing import Listing
+from trainables.sources.names import first_of, part_of, suffix_of
+from trainables.sources.names_files import names_beside
+from trainables.sources.stores import Member, Store
+from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES
+from trainables.sources.table_files import Table, read_table
+from trainables.sources.trees import Tree, TreeImages, tree_of, version_of
+
+PATH_COLUMNS = (
+    "file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "image_file",
+    "image_name", "image", "img", "img_path", "image_id",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "labels", "class", "class_name", "class_label", "classname", "target", "category",
+    "fine_label", "label_name", "label_id", "class_id",
+)  # fmt: skip
+SPLIT_COLUMNS = (
+    "split",
+    "part",
+    "subset",
+    "set",
+    "partition",
+    "fold",
+    "phase",
+    "usage",
+    "data_set",
+)
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+
+@dataclass
+class TableRows:
+    """Rows of one table, or of several that are read as one."""
+
+    paths: list[str] = field(default_factory=list)
+    """Path of each image below the source, or absolute."""
+    columns: list[LabelColumn] = field(default_factory=list)
+    """Labels of each table."""
+    groups: list[object] = field(default_factory=list)
+    """Value of the group column of each image; empty without one."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was read differently than it is written."""
+
+
+def list_table(store: Store, name: str, options: SourceOptions) -> Listing:
+    """List the images that a table names.
+
+    Args:
+        store: Folder of the table, which paths are relative to.
+        name: Name of the table.
+        options: Names of the columns.
+
+    Raises:
+        InputError: The table lacks paths or labels, or images are missing.
+    """
+    rows = TableRows()
+    add_table(rows, read_table(store, name), options, "", None)
+    wanted = {posixpath.dirname(path) for path in rows.paths}
+    found = {m.name: m for folder in sorted(wanted) for m in store.files_in(folder)}
+    beside = tree_of(store.path(name), store, store.files_in(""), ())
+    about = beside.files.get(name, Member(name, 0, 0))
+    return list_rows(rows, beside, found, [about], options, "")
+
+
+def list_metadata(tree: Tree, tables: Sequence[str], options: SourceOptions) -> Listing:
+    """List the images that metadata.csv or metadata.jsonl beside them name.
+
+    Args:
+        tree: Files of the source.
+        tables: Names of the tables: one for all images, or one in the folder of each split.
+        options: Names of the columns.
+
+    Raises:
+        InputError: A table lacks paths or labels, or images are missing.
+    """
+    rows = TableRows()
+    splits: dict[int, str] = {}
+    for name in sorted(tables):
+        folder = posixpath.dirname(name)
+        codes = [code for part in folder.split("/") if (code := part_of(part)) is not None]
+        code = codes[-1] if codes else None
+        if len(tables) > 1:
+            if code is None or code in splits:
+                raise InputError(
+                    f"{tree.place} has two readings, with {first_of(sorted(tables))}: keep one of "
+                    "them for all images, or one in each of the folders train, validation and test"
+                )
+            splits[code] = name
+        add_table(rows, read_table(tree.reader, name), options, folder, code)
+    if splits and TRAIN not in splits:
+        raise InputError(
+            f"{tree.place} holds {first_of(sorted(tables))} but none in a folder train: add it"
+        )
+    rows = in_split_order(rows)
+    about = [tree.files[name] for name in tables]
+    listing = list_rows(rows, tree, tree.files, about, options, posixpath.dirname(min(tables)))
+    named = set(rows.paths)
+    extra = [n for n in tree.files if suffix_of(n) in KNOWN_SUFFIXES and n not in named]
+    if extra:
+        listing.ignored[f"image not in {posixpath.basename(tables[0])}"] = len(extra)
+    for kind, count in tree.not_images().items():
+        if kind not in KNOWN_SUFFIXES:
+            listing.ignored[kind] = count - sum(suffix_of(name) == kind for name in tables)
+    for kind in [kind for kind, count in listing.ignored.items() if not count]:
+        del listing.ignored[kind]
+    return listing
+
+
+def add_table(
+    rows: TableRows, table: Table, options: SourceOptions, folder: str, split: int | None
+) -> None:
+    """Add the rows of a table.
+
+    Args:
+        rows: Rows to add to.
+        table: The table.
+        options: Names of the columns.
+        folder: Folder of the table below the source, which its paths are relative to.
+        split: Split of the table; None reads it from a column or the paths.
+    """
+    path_column = _path_column(table, options.image_column)
+    label_column = _label_column(table, options.label_column)
+    values = table.columns[path_column]
+    empty = [row for row, value in enumerate(values) if value in ("", None)]
+    if empty:
+        raise InputError(
+            f"{table.path}: {len(empty):,} rows have no {path_column}: row {first_of(empty)}: fill "
+            "it in or remove the row"
+        )
+    paths = [posixpath.normpath(os.path.join(folder, str(value))) for value in values]
+    if options.group_column is not None:
+        _need(table, options.group_column, "group")
+        rows.groups += table.columns[options.group_column]
+    parts = (
+        _parts_of(table, [str(value) for value in values], rows.notes)
+        if split is None
+        else np.full(len(paths), split, dtype=np.int8)
+    )
+    labels = _label_values(table.columns[label_column])
+    rows.columns.append(LabelColumn(table.path, parts, labels, table.class_names.get(label_column)))
+    rows.paths += paths
+
+
+def _need(table: Table, column: str, kind: str) -> None:
+    if column not in table.columns:
+        raise InputError(
+            f"{table.path} has no column {column}, only {', '.join(table.columns)}: name its "
+            f"{kind} column with --{kind}-column"
+        )
+
+
+def _path_column(table: Table, requested: str | None) -> str:
+    """Find the column of paths: that of a usual name, or the only one that names image files."""
+    if requested is not None:
+        _need(table, requested, "image")
+        return requested
+    named = [
+        name
+        for name, values in table.columns.items()
+        if values and all(suffix_of(str(value)) in KNOWN_SUFFIXES for value in values[:100])
+    ]
+    usual = {name.lower(): name for name in reversed(table.columns)}
+    for name in PATH_COLUMNS:
+        column = usual.get(name)
+        if column and (column in named or not named):
+            return column
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise InputError(
+            f"{table.path} has two readings, because {' and '.join(named)} name image files: name "
+            "one with --image-column"
+        )
+    header = " (is its header line missing?)" if _looks_like_rows(table) else ""
+    raise InputError(
+        f"{table.path} has no column of image files, only {', '.join(table.columns)}{header}: name "
+        "the column of paths with --image-column, or give the folder of the images"
+    )
+
+
+def _looks_like_rows(table: Table) -> bool:
+    return any(suffix_of(name) in IMAGE_SUFFIXES for name in table.columns)
+
+
+def _label_column(table: Table, requested: str | None) -> str:
+    """Find the label column; of two of usual names, they must say the same."""
+    if requested is not None:
+        _need(table, requested, "label")
+        return requested
+    lower = {name.lower(): name for name in reversed(table.columns)}
+    usual = [lower[name] for name in LABEL_COLUMNS if name in lower]
+    if not usual:
+        raise InputError(
+            f"{table.path} has no column {' or '.join(LABEL_COLUMNS[:3])}, only "
+            f"{', '.join(table.columns)}: name its label column with --label-column"
+        )
+    first, *rest = usual
+    for other in rest:
+        a, b = (list(map(str, table.columns[name])) for name in (first, other))
+        if not len(set(a)) == len(set(b)) == len(set(zip(a, b, strict=True))):
+            raise InputError(
+                f"{table.path} has two readings, because {first} and {other} are not the same "
+                "classes: name one with --label-column"
+            )
+    names = [n for n in usual if pa.types.is_string(_label_values(table.columns[n]).type)]
+    return names[0] if names else first
+
+
+def _label_values(values: Sequence[object]) -> pa.Array:
+    """Return labels as integers if they are all written as such, otherwise as texts."""
+    given = [value for value in values if value is not None]
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in given) or all(
+        isinstance(v, str) and v.lstrip("-").isdecimal() and str(int(v)) == v for v in given
+    ):
+        return pa.array([None if v is None else int(str(v)) for v in values], pa.int64())
+    if all(isinstance(v, float) and v.is_integer() for v in given):
+        return pa.array([None if v is None else int(float(str(v))) for v in values], pa.int64())
+    return pa.array([None if v is None else str(v) for v in values], pa.string())
+
+
+def _parts_of(table: Table, paths: list[str], notes: list[str]) -> npt.NDArray[np.int8]:
+    """Read the splits of a column of a usual name, or of the folders in the paths."""
+    none = np.full(len(paths), TRAIN, dtype=np.int8)
+    lower = {name.lower(): name for name in reversed(table.columns)}
+    for column in (lower[name] for name in SPLIT_COLUMNS if name in lower):
+        values = [str(value) for value in table.columns[column]]
+        distinct = list(dict.fromkeys(values))
+        if any(part_of(value) is not None for value in distinct):
+            return _codes(table, f"column {column}", values)
+        notes.append(f"column {column} is not read as splits: {first_of(distinct)}")
+    folders = [next((f for f in p.split("/")[:-1] if part_of(f) is not None), "") for p in paths]
+    distinct = sorted(set(folders))
+    if len(distinct) < 2:
+        return none
+    if "" in distinct:
+        notes.append(
+            f"the folders {first_of(distinct[1:])} of some paths are not read as splits, because "
+            "other paths are in none"
+        )
+        return none
+    notes.append(f"the folders {first_of(distinct)} of the paths are the splits")
+    return _codes(table, "the folders of the paths", folders)
+
+
+def _codes(table: Table, what: str, values: list[str]) -> npt.NDArray[np.int8]:
+    """Return the split of each row, if all are known and one is the training split."""
+    codes = {value: part_of(value) for value in dict.fromkeys(values)}
+    known = {value: code for value, code in codes.items() if code is not None}
+    if len(known) < len(codes):
+        strange = first_of([repr(value) for value in codes if value not in known])
+        raise InputError(
+            f"{table.path}: {what} say {first_of(list(known))}, which are splits, and {strange}, "
+            "which are none: write train, validation or test in every row, or rename the column"
+        )
+    if TRAIN not in known.values():
+        raise InputError(
+            f"{table.path}: {what} say {first_of(list(known))} but no train: add training images"
+        )
+    for code in set(known.values()):
+        same = {value.lower() for value in known if known[value] == code}
+        if len(same) > 1:
+            raise InputError(
+                f"{table.path}: {what} say {' and '.join(sorted(same))}, which are the same "
+                "split: write one"
+            )
+    return np.array([known[value] for value in values], dtype=np.int8)
+
+
+def in_split_order(rows: TableRows) -> TableRows:
+    """Sort tables by split: train, validation, test."""
+    starts = np.cumsum([0] + [len(column.values) for column in rows.columns])
+    order = sorted(
+        range(len(rows.columns)),
+        key=lambda i: int(rows.columns[i].parts[0]) if len(rows.columns[i].parts) else 0,
+    )
+
+    def sort(values: list[object]) -> list[object]:
+        return [v for i in order for v in values[starts[i] : starts[i + 1]]] if values else []
+
+    return TableRows(
+        paths=[str(path) for path in sort(list(rows.paths))],
+        columns=[rows.columns[i] for i in order],
+        groups=sort(rows.groups),
+        notes=rows.notes,
+    )
+
+
+def list_rows(
+    rows: TableRows,
+    tree: Tree,
+    found: dict[str, Member],
+    tables: Sequence[Member],
+    options: SourceOptions,
+    folder: str,
+) -> Listing:
+    """Make a listing of the rows of tables, whose images must be there.
+
+    Args:
+        rows: The rows.
+        tree: Files beside the table, for its names file.
+        found: Files there are, by name.
+        tables: Files of the tables.
+        options: Options of groups and classes.
+        folder: Folder of the names file.
+    """
+    missing = [path for path in rows.paths if path not in found]
+    if missing:
+        where = os.path.dirname(tree.reader.path("x"))
+        raise InputError(
+            f"{tree.place} names {len(missing):,} of {len(rows.paths):,} files that are not there: "
+            f"{first_of(missing)}: give paths relative to {where} or absolute ones"
+        )
+    unreadable = Counter(suffix_of(path) for path in rows.paths) - Counter(
+        suffix_of(path) for path in rows.paths if suffix_of(path) in IMAGE_SUFFIXES
+    )
+    notes = [
+        f"{count:,} files {kind or 'without suffix'} are read as images"
+        for kind, count in sorted(unreadable.items())
+    ]
+    version = version_of(tree.place, [*tables, *(found[path] for path in rows.paths)])
+    return assemble(
+        Rows(
+            place=tree.place,
+            images=TreeImages(tree.reader, rows.paths, version),
+            labels=read_labels(rows.columns, names_beside(tree, folder)),
+            parts=np.concatenate([column.parts for column in rows.columns]),
+            paths=rows.paths,
+            groups=rows.groups if options.group_column is not None else None,
+            notes=rows.notes + notes,
+        ),
+        options,
+    )

@@ -1,0 +1,132 @@
+"""Files of a source by name, whatever stores them, and images among them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainables.data import DIGEST_BYTES, Images, Ints
+from trainables.sources.listing import Encoded
+from trainables.sources.names import junk_kind, suffix_of
+from trainables.sources.stores import Member, Reader, Store
+from trainables.sources.suffixes import IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files of a source, without those that are no part of a dataset."""
+
+    place: str
+    """Path or URI of the source, for messages."""
+    reader: Reader
+    """Reads files by name."""
+    files: dict[str, Member]
+    """Files by name, in no order."""
+    folders: frozenset[str]
+    """Names of the folders, also of empty ones."""
+    junk: Counter[str]
+    """Number of files that were left out, by kind, e.g. .DS_Store."""
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        """Return the names of the files with one of some suffixes, in no order."""
+        return [name for name in self.files if suffix_of(name) in suffixes]
+
+    def images(self, names: Sequence[str]) -> TreeImages:
+        """Return files as encoded images."""
+        return TreeImages(self.reader, names, version_of(self.place, map(self.files.get, names)))
+
+    def not_images(self) -> Counter[str]:
+        """Count the files that are no images by suffix, besides the junk."""
+        kinds = (suffix_of(name) for name in self.files)
+        others = Counter(kind or "without suffix" for kind in kinds if kind not in IMAGE_SUFFIXES)
+        return self.junk + others
+
+
+def tree_of(place: str, reader: Reader, files: Iterable[Member], folders: Iterable[str]) -> Tree:
+    """Make a tree of files and folders, and count the junk among them."""
+    kept: dict[str, Member] = {}
+    junk: Counter[str] = Counter()
+    for member in files:
+        kind = junk_kind(member.name)
+        if kind:
+            junk[kind] += 1
+        else:
+            kept[member.name] = member
+    shown = frozenset(name for name in folders if not junk_kind(f"{name}/x"))
+    return Tree(place, reader, kept, shown, junk)
+
+
+def tree_of_store(store: Store) -> Tree:
+    """List all files of a folder."""
+    return tree_of(store.path(""), store, *store.walk())
+
+
+def version_of(place: str, members: Iterable[Member | None]) -> str:
+    """Hash the place of a source, and the name, size and time of change of its files."""
+    digest = hashlib.blake2b(place.encode("utf-8", "surrogateescape"), digest_size=DIGEST_BYTES)
+    for member in members:
+        digest.update(repr(member and tuple(member)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+class TreeImages:
+    """Encoded images that are files of a source.
+
+    Args:
+        reader: Reads files by name.
+        names: Name of each image's file.
+        version: Hash of the files as they were listed.
+    """
+
+    def __init__(self, reader: Reader, names: Sequence[str], version: str):
+        self.reader = reader
+        self.names = list(names)
+        self._version = version
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def origin(self, row: int) -> str:
+        """Return the path of an image."""
+        return self.reader.path(self.names[row])
+
+    def read(self, row: int) -> bytes:
+        """Return the content of an image's file."""
+        return self.reader.read(self.names[row])
+
+    def version(self) -> str:
+        """Return the hash of the names, sizes and times of change that were listed."""
+        return self._version
+
+
+class SelectedImages:
+    """Some of the images of a source.
+
+    Args:
+        images: All images.
+        rows: Row of each selected image, 1-D, int64.
+    """
+
+    def __init__(self, images: Encoded, rows: Ints):
+        self.images = images
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def origin(self, row: int) -> str:
+        """Return where an image comes from."""
+        return self.images.origin(int(self.rows[row]))
+
+    def read(self, row: int) -> bytes | Images:
+        """Return an image as its source stores it."""
+        return self.images.read(int(self.rows[row]))
+
+    def version(self) -> str:
+        """Return a hash of the source's version and of the selection."""
+        rows = np.ascontiguousarray(self.rows).tobytes()
+        return hashlib.blake2b(self.images.version().encode() + rows, digest_size=16).hexdigest()
