@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from calendar import timegm
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from trainables.errors import InputError, first_line
 from trainables.sources.stores import Member, Reader
@@ -161,7 +161,8 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
         try:
             with (
                 base.open(archive) as raw,
-                tarfile.open(fileobj=io.BufferedReader(raw, READ_AHEAD), mode="r:") as tar,
+                io.BufferedReader(cast(Any, raw), READ_AHEAD) as buffered,
+                tarfile.open(fileobj=cast(BinaryIO, buffered), mode="r:") as tar,
             ):
                 last = 0
                 for info in tar:

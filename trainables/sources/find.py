@@ -13,10 +13,11 @@ from trainables.sources.listing import Listing
 from trainables.sources.named import NAMED_SOURCES, list_named
 from trainables.sources.names import first_of, in_order, suffix_of
 from trainables.sources.parquet import holds_images, open_parquet
-from trainables.sources.parquet_files import LABEL_COLUMNS, list_parquet
+from trainables.sources.parquet_files import list_parquet
 from trainables.sources.shards import is_webdataset, list_shards
 from trainables.sources.stores import Store, locate
 from trainables.sources.suffixes import KNOWN_SUFFIXES
+from trainables.sources.table_columns import LABEL_COLUMNS
 from trainables.sources.table_files import TABLE_SUFFIXES, read_table
 from trainables.sources.tables import METADATA, list_metadata, list_table
 from trainables.sources.trees import Tree, tree_of, tree_of_store
@@ -183,9 +184,7 @@ def _list_files(tree: Tree, options: SourceOptions) -> Listing:
 
 def _has_labels(tree: Tree, tables: list[str], options: SourceOptions) -> bool:
     """Whether tables are to be read: the class folders hold the labels if the tables have none."""
-    from trainables.sources.tables import LABEL_COLUMNS as TABLE_LABELS
-
     if options.label_column is not None:
         return True
-    usual = {*TABLE_LABELS, *LABEL_COLUMNS}
+    usual = set(LABEL_COLUMNS)
     return any(usual & {c.lower() for c in read_table(tree.reader, t).columns} for t in tables)

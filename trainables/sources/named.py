@@ -55,7 +55,8 @@ class NamedImages:
 
     def read(self, row: int) -> Images:
         """Return an image, H×W or H×W×3, uint8."""
-        return self.arrays[row]
+        image: Images = self.arrays[row]
+        return image
 
     def version(self) -> str:
         """Hash the name; what it stands for does not change."""

@@ -115,6 +115,11 @@ def bytes_of(column: pa.Array) -> pa.Array:
     return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 
+def _value(column: pa.Array, row: int) -> bytes | None:
+    content: bytes | None = column[row].as_py()
+    return content
+
+
 def batches_of(
     file: pq.ParquetFile, group: int, column: str, leaves: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
@@ -216,8 +221,7 @@ class ParquetImages:
         for key, batch in self._batches.items():
             if key[:2] == (file, group) and 0 <= row - key[2] < len(batch):
                 self._batches.move_to_end(key)
-                content: bytes | None = batch[row - key[2]].as_py()
-                return content
+                return _value(batch, row - key[2])
         behind = [c for c in self._cursors if c[:2] == (file, group) and c[2] <= row]
         if behind:
             cursor = max(behind, key=lambda c: c[2])
@@ -234,7 +238,6 @@ class ParquetImages:
                     self._batches.popitem(last=False)
                 self._cursors = self._cursors[1 - CACHED_BATCHES :]
                 self._cursors.append((file, group, at + len(batch), batches))
-                content = batch[row - at].as_py()
-                return content
+                return _value(batch, row - at)
             at += len(batch)
         raise OSError(f"{self.reader.path(self.files[file])} ends before row {row}")

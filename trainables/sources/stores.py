@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -60,7 +61,7 @@ class Disk:
 
     def path(self, name: str) -> str:
         """Return the path of a file."""
-        return os.path.normpath(os.path.join(self.root, name)) if name else self.root
+        return posixpath.normpath(posixpath.join(self.root, name)) if name else self.root
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
@@ -74,12 +75,12 @@ class Disk:
         """List all files and folders. Links are followed, but not to a folder that holds them."""
         files: list[Member] = []
         folders: list[str] = []
-        about = os.stat(self.root)
+        about = Path(self.root).stat()
         stack = [("", frozenset({(about.st_dev, about.st_ino)}))]
         while stack:
             folder, above = stack.pop()
             try:
-                with os.scandir(os.path.join(self.root, folder)) as entries:
+                with os.scandir(posixpath.join(self.root, folder)) as entries:
                     for entry in entries:
                         name = f"{folder}/{entry.name}" if folder else entry.name
                         if not entry.is_dir():
@@ -100,8 +101,8 @@ class Disk:
     def files_in(self, folder: str) -> list[Member]:
         """List the files directly in a folder."""
         try:
-            with os.scandir(os.path.join(self.root, folder)) as entries:
-                return [_member(os.path.join(folder, e.name), e) for e in entries if e.is_file()]
+            with os.scandir(posixpath.join(self.root, folder)) as entries:
+                return [_member(posixpath.join(folder, e.name), e) for e in entries if e.is_file()]
         except (FileNotFoundError, NotADirectoryError):
             return []
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from trainables.data import TRAIN
 from trainables.errors import InputError
@@ -22,28 +19,10 @@ from trainables.sources.names import first_of, part_of, suffix_of
 from trainables.sources.names_files import names_beside
 from trainables.sources.stores import Member, Store
 from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES
+from trainables.sources.table_columns import label_column, label_values, need, parts_of, path_column
 from trainables.sources.table_files import Table, read_table
 from trainables.sources.trees import Tree, TreeImages, tree_of, version_of
 
-PATH_COLUMNS = (
-    "file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "image_file",
-    "image_name", "image", "img", "img_path", "image_id",
-)  # fmt: skip
-LABEL_COLUMNS = (
-    "label", "labels", "class", "class_name", "class_label", "classname", "target", "category",
-    "fine_label", "label_name", "label_id", "class_id",
-)  # fmt: skip
-SPLIT_COLUMNS = (
-    "split",
-    "part",
-    "subset",
-    "set",
-    "partition",
-    "fold",
-    "phase",
-    "usage",
-    "data_set",
-)
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
@@ -137,152 +116,27 @@ def add_table(
         folder: Folder of the table below the source, which its paths are relative to.
         split: Split of the table; None reads it from a column or the paths.
     """
-    path_column = _path_column(table, options.image_column)
-    label_column = _label_column(table, options.label_column)
-    values = table.columns[path_column]
+    path_name = path_column(table, options.image_column)
+    label_name = label_column(table, options.label_column)
+    values = table.columns[path_name]
     empty = [row for row, value in enumerate(values) if value in ("", None)]
     if empty:
         raise InputError(
-            f"{table.path}: {len(empty):,} rows have no {path_column}: row {first_of(empty)}: fill "
+            f"{table.path}: {len(empty):,} rows have no {path_name}: row {first_of(empty)}: fill "
             "it in or remove the row"
         )
-    paths = [posixpath.normpath(os.path.join(folder, str(value))) for value in values]
+    paths = [posixpath.normpath(posixpath.join(folder, str(value))) for value in values]
     if options.group_column is not None:
-        _need(table, options.group_column, "group")
+        need(table, options.group_column, "group")
         rows.groups += table.columns[options.group_column]
     parts = (
-        _parts_of(table, [str(value) for value in values], rows.notes)
+        parts_of(table, [str(value) for value in values], rows.notes)
         if split is None
         else np.full(len(paths), split, dtype=np.int8)
     )
-    labels = _label_values(table.columns[label_column])
-    rows.columns.append(LabelColumn(table.path, parts, labels, table.class_names.get(label_column)))
+    labels = label_values(table.columns[label_name])
+    rows.columns.append(LabelColumn(table.path, parts, labels, table.class_names.get(label_name)))
     rows.paths += paths
-
-
-def _need(table: Table, column: str, kind: str) -> None:
-    if column not in table.columns:
-        raise InputError(
-            f"{table.path} has no column {column}, only {', '.join(table.columns)}: name its "
-            f"{kind} column with --{kind}-column"
-        )
-
-
-def _path_column(table: Table, requested: str | None) -> str:
-    """Find the column of paths: that of a usual name, or the only one that names image files."""
-    if requested is not None:
-        _need(table, requested, "image")
-        return requested
-    named = [
-        name
-        for name, values in table.columns.items()
-        if values and all(suffix_of(str(value)) in KNOWN_SUFFIXES for value in values[:100])
-    ]
-    usual = {name.lower(): name for name in reversed(table.columns)}
-    for name in PATH_COLUMNS:
-        column = usual.get(name)
-        if column and (column in named or not named):
-            return column
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise InputError(
-            f"{table.path} has two readings, because {' and '.join(named)} name image files: name "
-            "one with --image-column"
-        )
-    header = " (is its header line missing?)" if _looks_like_rows(table) else ""
-    raise InputError(
-        f"{table.path} has no column of image files, only {', '.join(table.columns)}{header}: name "
-        "the column of paths with --image-column, or give the folder of the images"
-    )
-
-
-def _looks_like_rows(table: Table) -> bool:
-    return any(suffix_of(name) in IMAGE_SUFFIXES for name in table.columns)
-
-
-def _label_column(table: Table, requested: str | None) -> str:
-    """Find the label column; of two of usual names, they must say the same."""
-    if requested is not None:
-        _need(table, requested, "label")
-        return requested
-    lower = {name.lower(): name for name in reversed(table.columns)}
-    usual = [lower[name] for name in LABEL_COLUMNS if name in lower]
-    if not usual:
-        raise InputError(
-            f"{table.path} has no column {' or '.join(LABEL_COLUMNS[:3])}, only "
-            f"{', '.join(table.columns)}: name its label column with --label-column"
-        )
-    first, *rest = usual
-    for other in rest:
-        a, b = (list(map(str, table.columns[name])) for name in (first, other))
-        if not len(set(a)) == len(set(b)) == len(set(zip(a, b, strict=True))):
-            raise InputError(
-                f"{table.path} has two readings, because {first} and {other} are not the same "
-                "classes: name one with --label-column"
-            )
-    names = [n for n in usual if pa.types.is_string(_label_values(table.columns[n]).type)]
-    return names[0] if names else first
-
-
-def _label_values(values: Sequence[object]) -> pa.Array:
-    """Return labels as integers if they are all written as such, otherwise as texts."""
-    given = [value for value in values if value is not None]
-    if all(isinstance(v, int) and not isinstance(v, bool) for v in given) or all(
-        isinstance(v, str) and v.lstrip("-").isdecimal() and str(int(v)) == v for v in given
-    ):
-        return pa.array([None if v is None else int(str(v)) for v in values], pa.int64())
-    if all(isinstance(v, float) and v.is_integer() for v in given):
-        return pa.array([None if v is None else int(float(str(v))) for v in values], pa.int64())
-    return pa.array([None if v is None else str(v) for v in values], pa.string())
-
-
-def _parts_of(table: Table, paths: list[str], notes: list[str]) -> npt.NDArray[np.int8]:
-    """Read the splits of a column of a usual name, or of the folders in the paths."""
-    none = np.full(len(paths), TRAIN, dtype=np.int8)
-    lower = {name.lower(): name for name in reversed(table.columns)}
-    for column in (lower[name] for name in SPLIT_COLUMNS if name in lower):
-        values = [str(value) for value in table.columns[column]]
-        distinct = list(dict.fromkeys(values))
-        if any(part_of(value) is not None for value in distinct):
-            return _codes(table, f"column {column}", values)
-        notes.append(f"column {column} is not read as splits: {first_of(distinct)}")
-    folders = [next((f for f in p.split("/")[:-1] if part_of(f) is not None), "") for p in paths]
-    distinct = sorted(set(folders))
-    if len(distinct) < 2:
-        return none
-    if "" in distinct:
-        notes.append(
-            f"the folders {first_of(distinct[1:])} of some paths are not read as splits, because "
-            "other paths are in none"
-        )
-        return none
-    notes.append(f"the folders {first_of(distinct)} of the paths are the splits")
-    return _codes(table, "the folders of the paths", folders)
-
-
-def _codes(table: Table, what: str, values: list[str]) -> npt.NDArray[np.int8]:
-    """Return the split of each row, if all are known and one is the training split."""
-    codes = {value: part_of(value) for value in dict.fromkeys(values)}
-    known = {value: code for value, code in codes.items() if code is not None}
-    if len(known) < len(codes):
-        strange = first_of([repr(value) for value in codes if value not in known])
-        raise InputError(
-            f"{table.path}: {what} say {first_of(list(known))}, which are splits, and {strange}, "
-            "which are none: write train, validation or test in every row, or rename the column"
-        )
-    if TRAIN not in known.values():
-        raise InputError(
-            f"{table.path}: {what} say {first_of(list(known))} but no train: add training images"
-        )
-    for code in set(known.values()):
-        same = {value.lower() for value in known if known[value] == code}
-        if len(same) > 1:
-            raise InputError(
-                f"{table.path}: {what} say {' and '.join(sorted(same))}, which are the same "
-                "split: write one"
-            )
-    return np.array([known[value] for value in values], dtype=np.int8)
 
 
 def in_split_order(rows: TableRows) -> TableRows:
@@ -324,7 +178,7 @@ def list_rows(
     """
     missing = [path for path in rows.paths if path not in found]
     if missing:
-        where = os.path.dirname(tree.reader.path("x"))
+        where = posixpath.dirname(tree.reader.path("x"))
         raise InputError(
             f"{tree.place} names {len(missing):,} of {len(rows.paths):,} files that are not there: "
             f"{first_of(missing)}: give paths relative to {where} or absolute ones"
