@@ -42,7 +42,7 @@ def test_class_names_come_from_the_metadata_of_hugging_face(label_column, tmp_pa
 
 def test_without_metadata_integer_labels_are_their_own_names(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", image=structs([png()] * 2), label=[2, 0])
-    assert load_dataset(source, 4).classes == ("0", "1", "2")
+    assert load_dataset(source, 4).classes == ("0", "2")
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
@@ -99,7 +99,11 @@ BAD_COLUMNS = {
     "no image column": ({"photo": PNGS, "label": [0, 1]}, ["photo, label", "--image-column"]),
     "no label column": ({"image": PNGS, "kind": [0, 1]}, ["image, kind", "--label-column"]),
     "images are numbers": ({"image": [1, 2], "label": [0, 1]}, ["int64", "--image-column"]),
-    "images are paths": ({"image": ["a.png", "b.png"], "label": [0, 1]}, ["string", "bytes"]),
+    "images are paths": (
+        {"image": ["a.png", "b.png"], "label": [0, 1]},
+        ["2 of 2 files that are not there: a.png, b.png"],
+    ),
+    "images are texts": ({"image": ["a", "b"], "label": [0, 1]}, ["string", "bytes"]),
     "struct without bytes": (
         {"image": [{"path": "a.png"}, {"path": "b.png"}], "label": [0, 1]},
         ["path: string", "embed the images"],
@@ -182,7 +186,7 @@ def test_a_truncated_parquet_file_is_refused_by_name(length, tmp_path):
 
 
 def test_a_file_that_is_not_parquet_is_refused(tmp_path):
-    source = tmp_path / "labels.csv"
+    source = tmp_path / "labels.parquet"
     source.write_text("image,label\na.png,0\n" * 10)
     assert "cannot be read as parquet" in refusal(source)
 

@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
 from trainables.errors import InputError, first_line
+from trainables.sources.names import suffix_of
 from trainables.sources.stores import Member, Reader
 from trainables.sources.trees import Tree, tree_of
 
 READ_AHEAD = 2**20  # bytes; headers of small members then come with one request to a store
+NOTES = (".cls", ".json")
+"""Suffixes of members that hold labels, which listing reads on its way."""
+NOTE_BYTES = 2**16
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
 
@@ -70,11 +74,18 @@ class TarMembers:
     Args:
         base: Reads the archives.
         places: Archive, offset and size in bytes of each member, by name.
+        notes: Content of small members that was read on the way, by name; not pickled.
     """
 
-    def __init__(self, base: Reader, places: dict[str, tuple[str, int, int]]):
+    def __init__(
+        self, base: Reader, places: dict[str, tuple[str, int, int]], notes: dict[str, bytes]
+    ):
         self.base = base
         self.places = places
+        self.notes = notes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"base": self.base, "places": self.places, "notes": {}}
 
     def path(self, name: str) -> str:
         """Return the path of the archive, and of the member in it."""
@@ -85,6 +96,8 @@ class TarMembers:
 
     def read(self, name: str) -> bytes:
         """Return the content of a member."""
+        if name in self.notes:
+            return self.notes[name]
         archive, offset, size = self.places[name]
         if size < 0:
             raise OSError(f"{self.path(name)} is a link to a file that the archive does not hold")
@@ -101,8 +114,8 @@ class TarMembers:
 
 
 def _clean(name: str) -> str:
-    """Return a member's name without leading './' or '/', which only matter to extraction."""
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
+    """Return a member's name without '.', '..' and leading '/', which only matter to extraction."""
+    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _parents(names: Sequence[str]) -> set[str]:
@@ -156,29 +169,32 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
     folders: set[str] = set()
     places: dict[str, tuple[str, int, int]] = {}
     links: dict[str, str] = {}
+    notes: dict[str, bytes] = {}
     for archive in archives:
         prefix = f"{archive}/" if len(archives) > 1 or place != base.path(archive) else ""
         try:
             with (
                 base.open(archive) as raw,
-                io.BufferedReader(cast(Any, raw), READ_AHEAD) as buffered,
-                tarfile.open(fileobj=cast(BinaryIO, buffered), mode="r:") as tar,
+                io.BufferedReader(cast("Any", raw), READ_AHEAD) as buffered,
+                tarfile.open(fileobj=cast("BinaryIO", buffered), mode="r:") as tar,
             ):
-                last = 0
                 for info in tar:
                     name = prefix + _clean(info.name)
                     if info.isfile():
                         members.append(Member(name, info.size, int(info.mtime)))
                         places[name] = (archive, info.offset_data, info.size)
-                        last = info.offset_data + info.size
+                        if suffix_of(name) in NOTES and info.size <= NOTE_BYTES:
+                            content = tar.extractfile(info)
+                            notes[name] = content.read() if content else b""
                     elif info.isdir():
                         folders.add(name)
                     elif info.issym() or info.islnk():
                         folder = info.name.rpartition("/")[0] if info.issym() else ""
                         target = posixpath.normpath(posixpath.join(folder, info.linkname))
                         links[name] = prefix + _clean(target)
-                if raw.seek(0, io.SEEK_END) < last:
-                    raise tarfile.ReadError("unexpected end of data")
+                buffered.seek(tar.offset)  # where tarfile stops, at the end or at a damaged header
+                if buffered.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError(f"no member and no end at byte {tar.offset:,}")
         except (OSError, tarfile.TarError, EOFError) as error:
             raise InputError(
                 f"{base.path(archive)} cannot be read as a tar archive ({first_line(error)}): it "
@@ -189,7 +205,7 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
         members.append(Member(name, size, 0))
         places[name] = (archive or name.partition("/")[0], offset, size)
     folders |= _parents([each.name for each in members])
-    return tree_of(place, TarMembers(base, places), members, folders)
+    return tree_of(place, TarMembers(base, places, notes), members, folders)
 
 
 def refuse_compressed(path: str) -> None:

@@ -88,7 +88,8 @@ def _list_file(store: Store, name: str, options: SourceOptions) -> Listing:
     if suffix == ".tar":
         tree = tar_tree(store, [name], path)
         if is_webdataset(tree):
-            return list_shards(tree_of(path, store, store.files_in(""), ()), [name], options)
+            base = tree_of(path, store, store.files_in(""), ())
+            return list_shards(base, [name], options, tree)
         return _list_archive(tree, options)
     raise InputError(
         f"{path} is none of the files that can be read: give a table "

@@ -27,6 +27,8 @@ class LabelColumn:
     """Label of each row: integers, texts or booleans, or a dictionary of them."""
     names: tuple[str, ...] | None = None
     """Class name of each number, if the file says so."""
+    rows: Sequence[str] | None = None
+    """What messages call each row; None: the file and the number of the row."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def read_labels(columns: Sequence[LabelColumn], names: Sequence[str] | None = No
         if code != TRAIN and unlabelled[rows].all():
             ignored[f"unlabelled {PART_NAMES[int(code)]}"] += int(rows.sum())
             kept &= ~rows
-    where = _Rows([(column.origin, len(column.values)) for column in columns])
+    where = _Rows(columns)
     where.refuse(kept & missing, " has no label: add it or remove the row")
     texts = np.array([isinstance(value, str) for value in flat], dtype=bool) & kept
     if texts.any():
@@ -126,18 +128,18 @@ class _Rows:
     """Rows of several files, for messages.
 
     Args:
-        files: Path and number of rows of each file.
+        columns: Label column of each file.
     """
 
-    def __init__(self, files: Sequence[tuple[str, int]]):
-        self.files = files
+    def __init__(self, columns: Sequence[LabelColumn]):
+        self.columns = columns
 
     def name(self, row: int) -> str:
-        """Return the file and row of a row over all files."""
-        for origin, count in self.files:
-            if row < count:
-                return f"{origin}, row {row}"
-            row -= count
+        """Return what to call a row over all files."""
+        for column in self.columns:
+            if row < len(column.values):
+                return column.rows[row] if column.rows else f"{column.origin}, row {row}"
+            row -= len(column.values)
         raise IndexError(row)
 
     def refuse(self, wrong: npt.NDArray[np.bool_], why: str) -> None:

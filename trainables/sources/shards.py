@@ -11,7 +11,7 @@ import pyarrow as pa
 from trainables.data import TRAIN
 from trainables.errors import InputError
 from trainables.source_options import SourceOptions
-from trainables.sources.archives import tar_tree
+from trainables.sources.archives import TarMembers, tar_tree
 from trainables.sources.assembly import Rows, assemble
 from trainables.sources.labels import LabelColumn, read_labels
 from trainables.sources.listing import Listing
@@ -44,13 +44,16 @@ def is_webdataset(tree: Tree) -> bool:
     )
 
 
-def list_shards(base: Tree, archives: Sequence[str], options: SourceOptions) -> Listing:
+def list_shards(
+    base: Tree, archives: Sequence[str], options: SourceOptions, tree: Tree | None = None
+) -> Listing:
     """List the images in shards.
 
     Args:
         base: Files of the folder of the shards.
         archives: Names of the shards.
         options: Name of the fields in .json files for labels and groups.
+        tree: Members of the shards, if they are listed already.
 
     Raises:
         InputError: A shard is damaged, or an image lacks a label.
@@ -65,13 +68,12 @@ def list_shards(base: Tree, archives: Sequence[str], options: SourceOptions) -> 
         splits, others = files_by_split(base.place, archives, ".tar")
     named = [name for each in splits.values() for name in each]
     codes = {name: code for code, each in splits.items() for name in each}
-    tree = tar_tree(base.reader, named, base.place)
-    prefixed = len(named) > 1 or base.place != base.reader.path(named[0])
+    tree = tree or tar_tree(base.reader, named, base.place)
+    assert isinstance(tree.reader, TarMembers)
     names: list[str] = []
     parts: list[int] = []
     labels: list[object] = []
     groups: list[object] = []
-    unlabelled: list[str] = []
     for key, files in keys_of(tree).items():
         images = [name for suffix, name in files.items() if f".{suffix}" in IMAGE_SUFFIXES]
         if not images:
@@ -81,14 +83,11 @@ def list_shards(base: Tree, archives: Sequence[str], options: SourceOptions) -> 
                 f"{tree.reader.path(key)} has several images, {first_of(images)}: keep one a key"
             )
         names.append(images[0])
-        shard = next((name for name in named if key.startswith(f"{name}/")), named[0])
-        parts.append(codes[shard if prefixed else named[0]])
+        parts.append(codes[tree.reader.places[images[0]][0]])
         about = _json(tree, files["json"]) if "json" in files else {}
         labels.append(_label(tree, files, about, options.label_column))
         groups.append(about.get(options.group_column) if options.group_column else None)
-        if labels[-1] is None:
-            unlabelled.append(tree.reader.path(key))
-    if unlabelled and len(unlabelled) == len(names):
+    if names and all(label is None for label in labels):
         raise InputError(
             f"{base.place}: no image has a .cls file or a field {' or '.join(LABEL_COLUMNS)} in "
             "its .json file: name the field with --label-column"
@@ -104,7 +103,15 @@ def list_shards(base: Tree, archives: Sequence[str], options: SourceOptions) -> 
             place=base.place,
             images=tree.images(names),
             labels=read_labels(
-                [LabelColumn(base.place, part_array, _as_array(labels))], names_beside(base, "")
+                [
+                    LabelColumn(
+                        base.place,
+                        part_array,
+                        _as_array(labels),
+                        rows=[tree.reader.path(name) for name in names],
+                    )
+                ],
+                names_beside(base, ""),
             ),
             parts=part_array,
             paths=names,

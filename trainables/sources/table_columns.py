@@ -53,6 +53,11 @@ def path_column(table: Table, requested: str | None) -> str:
     if requested is not None:
         need(table, requested, "image")
         return requested
+    if any(suffix_of(name) in IMAGE_SUFFIXES for name in table.columns):
+        raise InputError(
+            f"{table.path} has the columns {', '.join(table.columns)}, one of which names an image "
+            "(is the header line missing?): add a first line with the names of the columns"
+        )
     named = [
         name
         for name, values in table.columns.items()
@@ -70,15 +75,10 @@ def path_column(table: Table, requested: str | None) -> str:
             f"{table.path} has two readings, because {' and '.join(named)} name image files: name "
             "one with --image-column"
         )
-    header = " (is its header line missing?)" if _looks_like_rows(table) else ""
     raise InputError(
-        f"{table.path} has no column of image files, only {', '.join(table.columns)}{header}: name "
-        "the column of paths with --image-column, or give the folder of the images"
+        f"{table.path} has no column of image files, only {', '.join(table.columns)}: name the "
+        "column of paths with --image-column, or give the folder of the images"
     )
-
-
-def _looks_like_rows(table: Table) -> bool:
-    return any(suffix_of(name) in IMAGE_SUFFIXES for name in table.columns)
 
 
 def label_column(table: Table, requested: str | None) -> str:
