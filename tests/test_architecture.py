@@ -205,6 +205,7 @@ def has_fields(class_):
     "module",
     [
         "trainables.config",
+        "trainables.source_options",
         *(f"tune_jobs.{name}" for name in ("lr_grid", "optuna_search", "finetune", "compare")),
         "tune_jobs.predict",
         "tune_jobs.search_space.defaults",

@@ -14,13 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainables.errors import InputError, first_line
-from trainables.sources.stores import Reader
+from trainables.sources.stores import Disk, Reader
 
-BATCH_BYTES = 2**24
+BATCH_BYTES = 2**22
 """Approximate size in bytes of the batches that images are read in."""
 CACHED_BATCHES = 8
 """Number of batches that are kept, for threads at different rows."""
-READ_BUFFER = 2**20
+OPEN_ROW_GROUPS = 4
+"""Number of places that reading goes on from; each holds some pages of a row group."""
+READ_BUFFER = 2**18
 
 
 def open_parquet(reader: Reader, name: str) -> pq.ParquetFile:
@@ -30,7 +32,9 @@ def open_parquet(reader: Reader, name: str) -> pq.ParquetFile:
         InputError: The file is damaged.
     """
     try:
-        return pq.ParquetFile(reader.open(name), buffer_size=READ_BUFFER, pre_buffer=False)
+        # A file of Arrow's own on a disk, because Python's would be read through objects of Python.
+        file = pa.OSFile(reader.path(name)) if isinstance(reader, Disk) else reader.open(name)
+        return pq.ParquetFile(file, buffer_size=READ_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{reader.path(name)} cannot be read as parquet ({first_line(error)}): it may be "
@@ -236,7 +240,7 @@ class ParquetImages:
                 self._batches[file, group, at] = batch
                 if len(self._batches) > CACHED_BATCHES:
                     self._batches.popitem(last=False)
-                self._cursors = self._cursors[1 - CACHED_BATCHES :]
+                self._cursors = self._cursors[1 - OPEN_ROW_GROUPS :]
                 self._cursors.append((file, group, at + len(batch), batches))
                 return _value(batch, row - at)
             at += len(batch)
