@@ -5,8 +5,50 @@ Shape letters: N images, B batch size, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from trainables.config import TrialConfig
+from trainables.random_views import RandomViews
+
+Augmentation = Callable[[Tensor, Tensor], Tensor]
+"""Function of images, N×R×R×3, uint8, and the indices of a batch, B, int64, that returns the batch,
+B×S×S×3, uint8. Of features, N×F, float32, it returns the rows."""
+
+
+def build_augmentation(config: TrialConfig, size: int) -> Augmentation:
+    """Build the function that gathers and augments a batch.
+
+    It draws from torch's global random number generator of the images' device.
+
+    Args:
+        config: Trial configuration.
+        size: Height and width S in pixels of the batches. Larger images are for `photo` and
+            `strong`, whose crops are resized to S; without them R must be S.
+    """
+    plain = not (config.vertical_flip or config.rotation)
+    if plain and config.augment == "none":
+        return pick
+    if plain and config.augment == "flip_crop":
+        return pick_flip_crop if config.horizontal_flip else pick_crop
+    return RandomViews(config, size)
+
+
+def describe(config: TrialConfig) -> str:
+    """Return what is done to training images, in one line, e.g. "photo, half of them mirrored"."""
+    parts = [config.augment]
+    if config.augment != "none":
+        parts.append("half of them mirrored" if config.horizontal_flip else "not mirrored")
+    if config.vertical_flip:
+        parts.append("half of them upside down")
+    if config.rotation:
+        parts.append(f"rotated by up to {config.rotation:g}°")
+    parts += [
+        f"{name} {getattr(config, name):g}" for name in ("mixup", "cutmix") if getattr(config, name)
+    ]
+    return ", ".join(parts)
 
 
 def pick(images: Tensor, index: Tensor) -> Tensor:
@@ -37,15 +79,25 @@ def pick_flip_crop(images: Tensor, index: Tensor) -> Tensor:
     Returns:
         Augmented images, B×H×W×3, uint8.
     """
-    b, h, w = len(index), images.shape[1], images.shape[2]
-    device = images.device
+    rows, cols = _shifted(images, len(index))
+    flip = torch.rand(len(index), 1, device=images.device) < 0.5
+    cols = torch.where(flip, images.shape[2] - 1 - cols, cols)
+    return images[index[:, None, None], rows[:, :, None], cols[:, None, :]]
+
+
+def pick_crop(images: Tensor, index: Tensor) -> Tensor:
+    """Gather a batch with a random shift of each image, like `pick_flip_crop` without flips."""
+    rows, cols = _shifted(images, len(index))
+    return images[index[:, None, None], rows[:, :, None], cols[:, None, :]]
+
+
+def _shifted(images: Tensor, b: int) -> tuple[Tensor, Tensor]:
+    """Draw shifts of B images, and return the rows, B×H, and columns, B×W, that they show."""
+    h, w, device = images.shape[1], images.shape[2], images.device
     reach = max(h // 8, 1)
     shift = torch.randint(-reach, reach + 1, (2, b, 1), device=device)
     rows = _mirror(torch.arange(h, device=device) + shift[0], h)
-    cols = _mirror(torch.arange(w, device=device) + shift[1], w)
-    flip = torch.rand(b, 1, device=device) < 0.5
-    cols = torch.where(flip, w - 1 - cols, cols)
-    return images[index[:, None, None], rows[:, :, None], cols[:, None, :]]
+    return rows, _mirror(torch.arange(w, device=device) + shift[1], w)
 
 
 def _mirror(position: Tensor, size: int) -> Tensor:

@@ -76,9 +76,27 @@ class Recipe:
     """Learning-rate schedule, updated every step. Its maximum is the learning rate given."""
     dropout: float | None = None
     """Dropout probability, at least 0 and below 1; None keeps the model's own (CNN: 0.5)."""
-    augment: Literal["none", "flip_crop"] = "none"
-    """Augmentation of the training images.
-    flip_crop: random horizontal flip, and random shift by up to 1/8 of the image size."""
+    augment: Literal["none", "flip_crop", "photo", "strong"] = "none"
+    """Augmentation of the training images, drawn anew for each image in every epoch.
+    flip_crop: random horizontal flip, and random shift by up to 1/8 of the image size.
+    photo: random crop of 35% to 100% of the area, resized; horizontal flip; mild changes of
+    brightness, contrast and saturation.
+    strong: crop and flip as photo, one random operation on shape or colour as in TrivialAugment,
+    and a rectangle erased from every fourth image."""
+    horizontal_flip: bool = True
+    """Whether flip_crop, photo and strong mirror every second image.
+    Turn it off where a mirrored image is of another class or of none, as with digits and text."""
+    vertical_flip: bool = False
+    """Turn every second training image upside down, as suits images without an up and down."""
+    rotation: float = 0.0
+    """Rotate training images by random angles of up to so many degrees, in 0..180, either way."""
+    mixup: float = 0.0
+    """Blend each training image and its label with another one's, at a ratio drawn from a beta
+    distribution with both parameters equal to this number, e.g. 0.2; 0 is off."""
+    cutmix: float = 0.0
+    """Paste a rectangle of another image into each training image and weight both labels by area,
+    drawn from a beta distribution as in mixup, e.g. 1; 0 is off.
+    Together with mixup, each image gets one of the two at random."""
     normalize: Literal["half", "dataset", "weights"] = "half"
     """Mean and standard deviation per channel that images are normalised with.
     half: 0.5 for both. dataset: those of the training images.
@@ -99,7 +117,10 @@ class Recipe:
         check_range("momentum", self.momentum, 0, 1)
         if self.dropout is not None:
             check_range("dropout", self.dropout, 0, 1)
-        check_range("weight_decay", self.weight_decay, 0, float("inf"))
+        for name in ("weight_decay", "mixup", "cutmix"):
+            check_range(name, getattr(self, name), 0, float("inf"))
+        if not 0 <= self.rotation <= 180:
+            raise InputError(f"rotation is {self.rotation} but must be 0 to 180 degrees")
         if self.optimizer == "sgd" and self.momentum == 0:
             raise InputError("momentum is 0 but must be above 0 for Nesterov momentum: try 0.9")
         if self.split is not None:
@@ -122,6 +143,16 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Presets of the training settings, by the name that --recipe takes."""
+
+
+AUGMENTATIONS_OFF: dict[str, Any] = {
+    "augment": "none",
+    "vertical_flip": False,
+    "rotation": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+}
+"""Settings that augment training images, and their values that change no image."""
 
 
 MUTABLE_SETTINGS = ("lr", "weight_decay", "momentum", "label_smoothing", "dropout")
@@ -170,11 +201,13 @@ class TrialConfig(Recipe):
                 f"mode {self.mode} needs pretrained weights, but weights is none: use weights "
                 "default or a file, or mode full"
             )
-        if self.mode == "probe" and self.augment != "none":
-            raise InputError(
-                f"augment {self.augment} changes the images in every epoch, but mode probe "
-                "computes the features of each image once: use augment none, or mode full"
-            )
+        if self.mode == "probe":
+            for name, off in AUGMENTATIONS_OFF.items():
+                if (value := getattr(self, name)) != off:
+                    raise InputError(
+                        f"{name} {value} changes the images in every epoch, but mode probe "
+                        f"computes the features of each image once: use {name} {off}, or mode full"
+                    )
 
     @property
     def build_args(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class CapturedPass:
         backward: Passes to capture; must have run once without capture, to initialise libraries.
         model: Model whose gradients `backward` computes.
         batch: Images, B×H×W×3, uint8, or features, B×F, float32, of the batch size of all replays.
-        target: Labels, B, int64.
+        target: Labels, B, int64, or shares of each class, B×C, float32.
 
     Raises:
         RuntimeError: The memory does not suffice for the graph, or a kernel cannot be captured.

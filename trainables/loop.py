@@ -20,6 +20,7 @@ from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.metrics import TARGET
+from trainables.mixing import Mixing, build_mixing
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
@@ -80,6 +81,8 @@ def fit(
     optimizer = build_optimizer(config, model, task.head)
     scheduler = build_scheduler(config, optimizer, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast.dtype is torch.float16)
+    augmentation = augment.build_augmentation(config, task.train.shape[1])
+    mixing = build_mixing(config, len(data.classes))
     step = Step(model, config, optimizer, scheduler, scaler, task.prepare, autocast)
     state: TrainingState = {
         "config": config.to_dict(),
@@ -113,7 +116,7 @@ def fit(
         learning_rate = float(optimizer.param_groups[0]["lr"])
         set_training(model, config, task.head, epoch)
         train_loss, train_accuracy = train_one_epoch(
-            step, task.train, train_labels, order_rng, epoch
+            step, task.train, train_labels, order_rng, epoch, augmentation, mixing
         )
         logits = predict(model, task.val, task.prepare, autocast)
         scores = metrics.weighted_scores(logits, val_labels)
@@ -147,7 +150,13 @@ def fit(
 
 
 def train_one_epoch(
-    step: Step, images: Tensor, labels: Tensor, order_rng: torch.Generator, epoch: int
+    step: Step,
+    images: Tensor,
+    labels: Tensor,
+    order_rng: torch.Generator,
+    epoch: int,
+    augmentation: augment.Augmentation,
+    mixing: Mixing | None,
 ) -> tuple[float, float]:
     """Train for one epoch, in random order.
 
@@ -157,6 +166,8 @@ def train_one_epoch(
         labels: Labels, N, int64, on the training device.
         order_rng: Random number generator of the order, on the CPU.
         epoch: Number of the epoch, from 1, for messages.
+        augmentation: Function that gathers and augments a batch.
+        mixing: Function that mixes the images and labels of a batch; None does not.
 
     Returns:
         Mean training loss and accuracy, each measured before the step that used the sample.
@@ -164,14 +175,16 @@ def train_one_epoch(
     Raises:
         DivergedError: The loss is not finite.
     """
-    choose = augment.pick_flip_crop if step.config.augment == "flip_crop" else augment.pick
     n, device = len(images), images.device
     order = torch.randperm(n, generator=order_rng).to(device)
     batches = order.split(batch_sizes(n, step.config.batch_size))
     losses = torch.empty(len(batches), device=device)
     total_correct = torch.zeros((), dtype=torch.long, device=device)
     for i, index in enumerate(batches):
-        losses[i], correct = step(choose(images, index), labels[index])
+        batch, target = augmentation(images, index), labels[index]
+        if mixing is not None:
+            batch, target = mixing(batch, target)
+        losses[i], correct = step(batch, target)
         total_correct += correct
         # Reading a loss synchronises with a GPU, so losses are checked in blocks.
         if (i + 1) % FINITE_CHECK_STEPS == 0 or i + 1 == len(batches):

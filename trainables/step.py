@@ -76,11 +76,13 @@ class Step:
 
         Args:
             batch: Images, B×H×W×3, uint8, or features, B×F, float32, on the training device.
-            target: Labels, B, int64, on the training device.
+            target: Labels, B, int64, or shares of each class, B×C, float32, on the training
+                device.
 
         Returns:
             Mean loss, float32, and number of correctly classified images, int64, both scalars on
-            the device and measured before the optimiser step.
+            the device and measured before the optimiser step. A mixed image counts as correct if
+            it is classified as the class with the largest share.
 
         Raises:
             RuntimeError: A micro-batch of two images does not fit into memory.
@@ -143,7 +145,8 @@ class Step:
             loss = loss * (len(labels) / len(target))
             self.scaler.scale(loss).backward()
             total += loss.detach()
-            correct += (logits.argmax(1) == labels).sum()
+            classes = labels if labels.ndim == 1 else labels.argmax(1)
+            correct += (logits.argmax(1) == classes).sum()
         return total, correct
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -161,7 +164,7 @@ def criterion(
     Args:
         loss: Loss function.
         logits: Logits, B×C, float32.
-        labels: Labels, B, int64.
+        labels: Labels, B, int64, or shares of each class that sum to 1, B×C, float32.
         label_smoothing: Label smoothing, in 0..1.
 
     Returns:

@@ -27,6 +27,10 @@ BAD_VALUES = [
     ("weight_decay", -1e-4),
     ("weight_decay", INF),
     ("weight_decay", NAN),
+    ("rotation", -1.0),
+    ("rotation", 181.0),
+    ("rotation", NAN),
+    *((key, value) for key in ("mixup", "cutmix") for value in (-0.1, INF, NAN)),
     ("split", (0.6, 0.2, 0.1)),
     ("split", (0.8, 0.2, 0.0)),
     ("split", (1.2, -0.1, -0.1)),
@@ -58,6 +62,8 @@ def test_a_bad_value_is_refused_by_name(key, value):
         ("weight_decay", 0.0),
         ("momentum", 0.0),
         ("dropout", 0.0),
+        ("rotation", 180),
+        ("mixup", 0),
         ("lr", 1e-30),
         ("split", (0.7, 0.2, 0.1)),
         ("split", (1 / 3, 1 / 3, 1 / 3)),
@@ -70,6 +76,21 @@ def test_the_edge_of_a_range_is_accepted(key, value):
 def test_nesterov_momentum_of_zero_is_refused_before_torch_refuses_it():
     with pytest.raises(InputError, match="momentum is 0"):
         TrialConfig(lr=0.1, optimizer="sgd", momentum=0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("augment", "photo"),
+        ("vertical_flip", True),
+        ("rotation", 10.0),
+        ("mixup", 0.2),
+        ("cutmix", 1.0),
+    ],
+)
+def test_what_changes_the_images_in_every_epoch_is_refused_with_cached_features(key, value):
+    with pytest.raises(InputError, match=f"{key} {value} .*mode probe"):
+        TrialConfig(lr=0.1, model="resnet18", weights="default", mode="probe", **{key: value})
 
 
 @pytest.mark.parametrize("key", ["learning_rate", "Epochs", "optimiser", "momentum "])

@@ -7,11 +7,13 @@ import torch
 from tests.conftest import write_model
 from tests.trainables.test_loop import assert_identical, make_config, train, train_until
 from trainables import costs
+from trainables.augment import build_augmentation
 from trainables.config import TrialConfig
 from trainables.cuda_graph import CapturedPass
 from trainables.data import TrainingData, split
 from trainables.features import compute_features
 from trainables.loop import fit
+from trainables.mixing import build_mixing
 from trainables.models import build_model
 from trainables.models.weights import read_weights
 from trainables.saved_model import load_model
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a G
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 SETTINGS = [
     {"augment": "flip_crop"},
+    {"augment": "strong", "mixup": 0.2, "cutmix": 1.0},
     {"precision": "bf16"},
     {"precision": "fp16"},
     {"optimizer": "sgd", "schedule": "one_cycle"},
@@ -80,6 +83,23 @@ def test_captured_passes_train_like_eager_ones(settings, data, replays, monkeypa
     assert len(replays) == config.epochs * (full - 1)
     monkeypatch.setattr(Step, "_pass", Step._backward)
     assert_identical(captured, train(config, data, device=GPU))
+
+
+@pytest.mark.parametrize("augment", ["flip_crop", "photo", "strong"])
+def test_augmentation_never_waits_for_the_gpu(augment):
+    config = TrialConfig(lr=1.0, augment=augment, vertical_flip=augment != "flip_crop",
+                         rotation=10.0, mixup=0.2, cutmix=1.0)  # fmt: skip
+    images = torch.randint(256, (32, 24, 24, 3), device=GPU).to(torch.uint8)
+    labels = torch.arange(32, device=GPU) % 10
+    augmentation, mixing = build_augmentation(config, 24), build_mixing(config, 10)
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch, target = mixing(augmentation(images, labels), labels)
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+    assert (batch.shape, batch.dtype, batch.device.type) == ((32, 24, 24, 3), torch.uint8, "cuda")
+    torch.testing.assert_close(target.sum(1), torch.ones(32, device=GPU))
 
 
 @pytest.mark.parametrize(("first", "second"), [(CPU, GPU), (GPU, CPU)])

@@ -233,6 +233,21 @@ def test_an_interrupted_trial_ends_as_if_nothing_had_happened(
     assert_identical(interrupted, train(config, tiny_data))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": "photo", "mixup": 0.2},
+        {"augment": "strong", "mixup": 0.2, "cutmix": 1.0, "label_smoothing": 0.1},
+        {"augment": "flip_crop", "vertical_flip": True, "rotation": 30.0},
+    ],
+    ids=str,
+)
+def test_an_interrupted_trial_with_random_views_ends_the_same_too(changes, tiny_data, tmp_path):
+    config = make_config(**changes)
+    interrupted = train_with_interruptions(config, tiny_data, tmp_path, (1,))
+    assert_identical(interrupted, train(config, tiny_data))
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_an_interrupted_trial_of_low_precision_ends_the_same_too(
     precision, tiny_data, tmp_path, monkeypatch
@@ -560,6 +575,14 @@ CHANGES = [
     {"schedule": "cosine"},
     {"schedule": "one_cycle"},
     {"augment": "flip_crop"},
+    {"augment": "flip_crop", "horizontal_flip": False},
+    {"augment": "photo"},
+    {"augment": "photo", "horizontal_flip": False},
+    {"augment": "strong"},
+    {"vertical_flip": True},
+    {"rotation": 15.0},
+    {"mixup": 0.4},
+    {"cutmix": 1.0},
     {"normalize": "dataset"},
     {"loss": "softmax_cross_entropy"},
     {"label_smoothing": 0.1},
