@@ -14,6 +14,7 @@ import argparse
 import importlib.util
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +56,7 @@ def kornia(size: int) -> dict[str, Pipeline]:
     from kornia import augmentation as K
     from kornia.augmentation.auto import TrivialAugment
 
-    def pipeline(*last: torch.nn.Module) -> Pipeline:
+    def pipeline(*last: Any) -> Pipeline:
         crop = K.RandomResizedCrop((size, size), scale=CROP_AREA)
         transform = K.AugmentationSequential(crop, K.RandomHorizontalFlip(), *last)
 

@@ -38,7 +38,7 @@ def build_augmentation(config: TrialConfig, size: int) -> Augmentation:
 
 def describe(config: TrialConfig) -> str:
     """Return what is done to training images, in one line, e.g. "photo, half of them mirrored"."""
-    parts = [config.augment]
+    parts: list[str] = [config.augment]
     if config.augment != "none":
         parts.append("half of them mirrored" if config.horizontal_flip else "not mirrored")
     if config.vertical_flip:

@@ -83,7 +83,5 @@ def outside(kept: Tensor, size: int) -> Tensor:
     """
     half = (1 - kept).sqrt()[:, None] / 2
     center = torch.rand(len(kept), 2, device=kept.device)
-    rows, columns = (
-        inside(torch.cat([middle - half, middle + half], 1), size) for middle in center.split(1, 1)
-    )
+    rows, columns = inside(center - half, center + half, size).unbind(1)
     return 1 - (rows[:, :, None] & columns[:, None, :]).float()

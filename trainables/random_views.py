@@ -9,7 +9,6 @@ Shape letters: N images, B batch size, R height and width of the images, S those
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -42,8 +41,15 @@ LUMA = (0.299, 0.587, 0.114)
 CHUNK_PIXELS = 2**18
 """Pixels transformed at a time on a CPU, so that the intermediate floats stay in its cache."""
 
-Amount = Callable[[str], Tensor]
-"""Function from the name of an operation to its magnitude for each image, B, in -1..1."""
+DRAWS = {
+    "area": 1, "ratio": 1, "center": 2, "flip": 2, "angle": 1, "colour": 3,
+    "operation": 1, "magnitude": 1, "erase": 1, "erased_area": 1, "erased_ratio": 1, "erased_at": 2,
+}  # fmt: skip
+"""Uniform random numbers in 0..1 that are drawn for each image, whether or not they are used: their
+names and how many of each. One call draws them all, because each call to a GPU takes time."""
+
+Values = dict[str, Tensor]
+"""Numbers for each image by name, B×1 to B×3."""
 
 
 class RandomViews:
@@ -71,115 +77,116 @@ class RandomViews:
             Views, B×S×S×3, uint8.
         """
         b, r, device = len(index), images.shape[1], images.device
-        # The name and magnitude, in -1..1, of the operation that `strong` draws for each image.
-        chosen, level = torch.randint(len(OPERATIONS), (b,), device=device), signed(b, device)
-
-        def amount(operation: str) -> Tensor:
-            return level * (chosen == OPERATIONS.index(operation)) * self.strong
-
-        draws = (
-            index,
-            self._affine(b, r, device, amount),
-            self._erased(b, device),
-            self._factors(b, device, amount),
-            (chosen == OPERATIONS.index("autocontrast")) & self.strong,
-            256 - 2 ** (BITS * amount("posterize").abs()).ceil().long(),
-            (255 * (1 - amount("solarize").abs())).long(),
-        )
+        draws = torch.rand(b, sum(DRAWS.values()), device=device)
         views = torch.empty(b, self.size, self.size, 3, dtype=torch.uint8, device=device)
         chunk = max(1, CHUNK_PIXELS // r**2) if device.type == "cpu" else b
-        for view, *drawn in zip(*(x.split(chunk) for x in (views, *draws)), strict=True):
-            view.copy_(self._transform(images, *drawn))
+        for view, *parts in zip(*(x.split(chunk) for x in (views, index, draws)), strict=True):
+            view.copy_(self._views(images, *parts))
         return views
 
-    def _affine(self, b: int, r: int, device: torch.device, amount: Amount) -> Tensor:
-        """Draw affine maps from view to image coordinates, B×2×3; both are -1..1, x before y."""
-        config, one = self.config, torch.ones(b, device=device)
-        width, height, center = one, one, torch.zeros(b, 2, device=device)
-        if self.crops:
-            area = uniform(b, device, *CROP_AREA)
-            # A crop as large as the image has its shape, so every drawn crop fits.
-            reach = (-area.log()).clamp(max=math.log(CROP_RATIO))
-            ratio = (signed(b, device) * reach).exp()
-            width, height = (area * ratio).sqrt(), (area / ratio).sqrt()
-            center = torch.stack([signed(b, device) * (1 - side) for side in (width, height)], 1)
-        elif config.augment == "flip_crop":
-            pixels = max(r // 8, 1)
-            center = torch.randint(-pixels, pixels + 1, (b, 2), device=device) * (2 / r)
-        if config.horizontal_flip and config.augment != "none":
-            width = width * flips(b, device)
-        if config.vertical_flip:
-            height = height * flips(b, device)
-        angle = ROTATE * amount("rotate")
-        if config.rotation:
-            angle = angle + config.rotation * signed(b, device)
-        cos, sin = angle.deg2rad().cos(), angle.deg2rad().sin()
-        shear = matrix([one, SHEAR * amount("shear_x")], [SHEAR * amount("shear_y"), one])
-        scale = torch.stack([width, height], 1)[:, None]
-        linear = matrix([cos, -sin], [sin, cos]) @ shear * scale
-        moved = 2 * TRANSLATE * torch.stack([amount("translate_x"), amount("translate_y")], 1)
-        return torch.cat([linear, center[:, :, None] + linear @ moved[:, :, None]], 2)
-
-    def _erased(self, b: int, device: torch.device) -> Tensor:
-        """Draw the first and last row and column to erase, B×4, in 0..1; none if first > last."""
-        if not self.strong:
-            return torch.zeros(b, 4, device=device)
-        area = uniform(b, device, *ERASE_AREA)
-        ratio = (signed(b, device) * math.log(ERASE_RATIO)).exp()
-        sides = torch.stack([area * ratio, area / ratio], 1).sqrt().clamp(max=1)
-        first = torch.rand(b, 2, device=device) * (1 - sides)
-        spared = torch.rand(b, 1, device=device) >= ERASE_SHARE
-        return torch.cat([first + 2 * spared, first + sides], 1)
-
-    def _factors(self, b: int, device: torch.device, amount: Amount) -> Tensor:
-        """Draw factors of brightness, contrast and saturation, B×3; 1 changes nothing."""
-        if self.strong:
-            names = ("brightness", "contrast", "saturation")
-            return 1 + VIVID * torch.stack([amount(name) for name in names], 1)
-        if self.crops:
-            return 1 + MILD * torch.stack([signed(b, device) for _ in range(3)], 1)
-        return torch.ones(b, 3, device=device)
-
-    def _transform(
-        self,
-        images: Tensor,
-        index: Tensor,
-        affine: Tensor,
-        erased: Tensor,
-        factors: Tensor,
-        autocontrast: Tensor,
-        kept_bits: Tensor,
-        solarized: Tensor,
-    ) -> Tensor:
-        """Apply the draws of some images; returns their views, B×S×S×3, uint8."""
+    def _views(self, images: Tensor, index: Tensor, draws: Tensor) -> Tensor:
+        """Return the views of some images, B×S×S×3, uint8, from their draws, B×sum(DRAWS)."""
         b, s = len(index), self.size
-        batch = images[index].permute(0, 3, 1, 2).float()
-        centers = (2 * torch.arange(s, device=images.device) + 1) / s - 1
-        points = torch.ones(3, s, s, device=images.device)
-        points[0], points[1] = centers, centers[:, None]
-        grid = (affine @ points.flatten(1)).view(b, 2, s, s).permute(0, 2, 3, 1)
-        # Zeros as padding would add edges that no image has.
-        pixels = F.grid_sample(
-            batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
+        drawn = dict(zip(DRAWS, draws.split(list(DRAWS.values()), 1), strict=True))
+        signed = dict(zip(DRAWS, (2 * draws - 1).split(list(DRAWS.values()), 1), strict=True))
+        amounts = chosen_operation(drawn, signed) if self.strong else {}
+        affine = self._affine(images.shape[1], drawn, signed, amounts)
+        pixels = resample(images[index].permute(0, 3, 1, 2).float(), affine, s)
         if not self.crops:
             return to_bytes(pixels)
+        factors = 1 + MILD * signed["colour"]
+        if self.strong:
+            names = ("brightness", "contrast", "saturation")
+            factors = 1 + VIVID * torch.cat([amounts[name] for name in names], 1)
         mean = pixels.mean((2, 3))
         offset, linear = linear_colour(mean, factors)
         if self.strong:
-            rows, columns = inside(erased[:, ::2], s), inside(erased[:, 1::2], s)
-            gone = rows[:, None, :, None] & columns[:, None, None, :]
-            pixels = torch.where(gone, mean[:, :, None, None], pixels)
+            pixels = torch.where(erased(drawn, signed, s), mean[:, :, None, None], pixels)
             start, stretch = full_range(pixels)
-            instead = autocontrast[:, None, None]
+            instead = amounts["autocontrast"][:, :, None] != 0
             offset = torch.where(instead, -(start * stretch)[:, :, None], offset)
             linear = torch.where(instead, stretch.diag_embed(), linear)
         views = to_bytes(torch.baddbmm(offset, linear, pixels.flatten(2)).view(b, 3, s, s))
         if self.strong:
-            views = views & kept_bits.to(torch.uint8).view(b, 1, 1, 1)
-            inverted = views > solarized.to(torch.uint8).view(b, 1, 1, 1)
+            bits = (BITS * amounts["posterize"].abs()).ceil()
+            views = views & (256 - 2**bits).to(torch.uint8)[:, :, None, None]
+            threshold = 255 * (1 - amounts["solarize"].abs())
+            inverted = views > threshold.to(torch.uint8)[:, :, None, None]
             views = views ^ (inverted.to(torch.uint8) * 255)
         return views
+
+    def _affine(self, r: int, drawn: Values, signed: Values, amounts: Values) -> Tensor:
+        """Return the affine maps from views to images of size `r`, B×2×3.
+
+        Coordinates in both are -1 at the left or upper border and 1 at the opposite one.
+        """
+        config = self.config
+        sides = torch.ones_like(drawn["center"])  # width and height as fractions of the image
+        center = torch.zeros_like(sides)
+        if self.crops:
+            area = CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * drawn["area"]
+            # A crop as large as the image has its shape, so every drawn crop fits.
+            reach = (-area.log()).clamp(max=math.log(CROP_RATIO))
+            sides = rectangle(area, (signed["ratio"] * reach).exp())
+            center = signed["center"] * (1 - sides)
+        elif config.augment == "flip_crop":
+            reach = max(r // 8, 1)
+            center = ((2 * reach + 1) * drawn["center"]).floor().sub(reach) * (2 / r)
+        if config.horizontal_flip and config.augment != "none":
+            sides[:, 0] *= torch.where(drawn["flip"][:, 0] < 0.5, -1.0, 1.0)
+        if config.vertical_flip:
+            sides[:, 1] *= torch.where(drawn["flip"][:, 1] < 0.5, -1.0, 1.0)
+        linear = sides.diag_embed()
+        if self.strong:
+            one = torch.ones_like(drawn["area"])
+            shear = [one, SHEAR * amounts["shear_x"], SHEAR * amounts["shear_y"], one]
+            linear = torch.cat(shear, 1).view(-1, 2, 2) @ linear
+        if self.strong or config.rotation:
+            angle = config.rotation * signed["angle"]
+            if self.strong:
+                angle = angle + ROTATE * amounts["rotate"]
+            cos, sin = angle.deg2rad().cos(), angle.deg2rad().sin()
+            linear = torch.cat([cos, -sin, sin, cos], 1).view(-1, 2, 2) @ linear
+        center = center[:, :, None]
+        if self.strong:
+            moved = torch.cat([amounts["translate_x"], amounts["translate_y"]], 1)
+            center = center + linear @ (2 * TRANSLATE * moved)[:, :, None]
+        return torch.cat([linear, center], 2)
+
+
+def chosen_operation(drawn: Values, signed: Values) -> Values:
+    """Return the magnitude of each of OPERATIONS in -1..1, B×1; 0 for those not drawn."""
+    numbers = torch.arange(len(OPERATIONS), device=drawn["operation"].device)
+    chosen = (len(OPERATIONS) * drawn["operation"]).long() == numbers
+    return dict(zip(OPERATIONS, (chosen * signed["magnitude"]).split(1, 1), strict=True))
+
+
+def resample(pixels: Tensor, affine: Tensor, size: int) -> Tensor:
+    """Interpolate images, B×3×R×R, float32, at the points of views, B×3×S×S, that are mapped."""
+    points = torch.ones(3, size, size, device=pixels.device)
+    points[0] = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=pixels.device)
+    points[1] = points[0].T
+    grid = (affine @ points.flatten(1)).view(-1, 2, size, size).permute(0, 2, 3, 1)
+    # Zeros as padding would add edges that no image has.
+    return F.grid_sample(
+        pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+
+
+def erased(drawn: Values, signed: Values, size: int) -> Tensor:
+    """Return which pixels are erased, B×1×S×S, bool."""
+    area = ERASE_AREA[0] + (ERASE_AREA[1] - ERASE_AREA[0]) * drawn["erased_area"]
+    ratio = (math.log(ERASE_RATIO) * signed["erased_ratio"]).exp()
+    sides = rectangle(area, ratio).clamp(max=1)
+    first = drawn["erased_at"] * (1 - sides)
+    sides = sides * (drawn["erase"] < ERASE_SHARE)
+    columns, rows = inside(first, first + sides, size).unbind(1)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def rectangle(area: Tensor, ratio: Tensor) -> Tensor:
+    """Return the width and height, B×2, of rectangles of an area and a ratio of sides, B×1."""
+    return torch.cat([area * ratio, area / ratio], 1).sqrt()
 
 
 def to_bytes(pixels: Tensor) -> Tensor:
@@ -214,27 +221,16 @@ def full_range(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(varies, low, 0), torch.where(varies, 255 / (high - low), 1)
 
 
-def inside(limits: Tensor, size: int) -> Tensor:
-    """Return which of `size` pixel centres are within limits, B×size; limits are B×2, in 0..1."""
-    centers = (torch.arange(size, device=limits.device) + 0.5) / size
-    return (centers >= limits[:, :1]) & (centers < limits[:, 1:])
+def inside(first: Tensor, last: Tensor, size: int) -> Tensor:
+    """Return which of `size` pixel centres are from `first` to `last`, in 0..1.
 
+    Args:
+        first: First position on each axis, B×2.
+        last: Last position on each axis, B×2; below `first` for none.
+        size: Number of pixels on each axis.
 
-def matrix(*rows: list[Tensor]) -> Tensor:
-    """Stack entries, each of shape B, to matrices, B×2×2."""
-    return torch.stack([torch.stack(row, 1) for row in rows], 1)
-
-
-def uniform(b: int, device: torch.device, low: float, high: float) -> Tensor:
-    """Draw B numbers in low..high."""
-    return low + (high - low) * torch.rand(b, device=device)
-
-
-def signed(b: int, device: torch.device) -> Tensor:
-    """Draw B numbers in -1..1."""
-    return uniform(b, device, -1, 1)
-
-
-def flips(b: int, device: torch.device) -> Tensor:
-    """Draw B signs, -1 and 1 with equal probability."""
-    return torch.randint(2, (b,), device=device) * 2 - 1
+    Returns:
+        Mask, B×2×size, bool.
+    """
+    centers = (torch.arange(size, device=first.device) + 0.5) / size
+    return (centers >= first[:, :, None]) & (centers < last[:, :, None])

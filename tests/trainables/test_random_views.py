@@ -50,18 +50,17 @@ def only(monkeypatch):
     """Function that makes `strong` draw a single operation, at its largest magnitude or another."""
 
     def choose(operation, level=1.0):
-        number = OPERATIONS.index(operation)
         monkeypatch.setattr(random_views, "CROP_AREA", (1.0, 1.0))
         monkeypatch.setattr(random_views, "ERASE_SHARE", 0.0)
-        draw = torch.randint
-
-        def randint(high, shape, **options):
-            if high == len(OPERATIONS):
-                return torch.full(shape, number)
-            return draw(high, shape, **options)
-
-        monkeypatch.setattr(torch, "randint", randint)
-        monkeypatch.setattr(random_views, "signed", lambda b, device: torch.full((b,), level))
+        none = torch.zeros(1, 1)
+        monkeypatch.setattr(
+            random_views,
+            "chosen_operation",
+            lambda drawn, _: {
+                name: (none + level * (name == operation)).expand(len(drawn["area"]), 1)
+                for name in OPERATIONS
+            },
+        )
 
     return choose
 

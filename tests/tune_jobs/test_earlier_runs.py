@@ -48,11 +48,14 @@ def runs(tmp_path):
 @pytest.mark.parametrize("name", ["grid", "search", "interrupted"])
 def test_a_run_is_read(name):
     trials, epochs = load_trials(WRITTEN / "runs" / name), load_epochs(WRITTEN / "runs" / name)
-    assert set(TRIAL_SCHEMA.names) <= set(trials)
+    added = set(TRIAL_SCHEMA.names) - set(trials)
+    assert all(column.startswith("config/") for column in added), added
     assert list(epochs) == EPOCH_SCHEMA.names
     assert len(epochs) == trials["epochs"].sum()
     for row in trials.to_dict("records"):
-        assert config_of(row).model == "tests.nets:tiny"
+        config = config_of(row)
+        assert config.model == "tests.nets:tiny"
+        assert (config.horizontal_flip, config.rotation, config.mixup) == (True, 0, 0)
     assert load_run(WRITTEN / "runs" / name)["dataset"]["image_size"] == 12
 
 

@@ -1,9 +1,10 @@
 import pytest
 
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import registry
 from tune_jobs.search_space.defaults import default_space
-from tune_jobs.search_space.space import Parameter
+from tune_jobs.search_space.space import Parameter, params_of, to_config
 from tune_jobs.search_space.space_file import load_space, space_yaml
 
 YAML = """
@@ -66,6 +67,21 @@ def test_the_printed_space_is_read_back(space, written):
     again = load_space(written("s.yaml", space_yaml(space)))
     assert again == space
     assert list(again) == list(space)
+
+
+def test_augmentation_can_be_searched(written):
+    text = """
+augment: {choices: [none, flip_crop, photo, strong]}
+horizontal_flip: {choices: [true, false]}
+vertical_flip: {choices: [true, false]}
+rotation: {low: 0, high: 30}
+mixup: {choices: [0.0, 0.2]}
+cutmix: {low: 0.1, high: 1, log: true}
+"""
+    space = load_space(written("space.yaml", text), "cnn")
+    settings = {"augment": "photo", "horizontal_flip": False, "rotation": 15.0, "mixup": 0.2}
+    config = to_config(settings, TrialConfig(lr=0.1))
+    assert params_of(config, space) == settings | {"vertical_flip": False}
 
 
 def test_the_printed_space_has_a_parameter_a_line():
