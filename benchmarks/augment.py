@@ -5,7 +5,8 @@
 Each turns batches of 64 uint8 images into uint8 views, on one thread of a CPU or on a GPU. `photo`
 is a resized crop, a flip and a change of colour. `strong` adds one operation of TrivialAugment and
 erasing; kornia draws that operation once a batch instead of once an image. torchvision draws once a
-call, so it is called image by image. kornia takes part if it is installed.
+call, so it is called image by image. kornia takes part if it is installed. Times on a CPU are CPU
+times, so that other processes disturb them less.
 """
 
 from __future__ import annotations
@@ -92,6 +93,14 @@ def torchvision(size: int) -> dict[str, Pipeline]:
     }
 
 
+def now(device: torch.device) -> float:
+    """Return seconds: wall time after a GPU's work is done, or the time on the CPU's one thread."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.thread_time()
+
+
 def main() -> None:
     """Time all pipelines in turns and print milliseconds per image."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -108,13 +117,9 @@ def main() -> None:
         for _ in range(options.rounds + 1):
             for name, pipeline in pipelines.items():
                 index = torch.randint(IMAGES, (BATCH,), device=options.device)
-                if options.device.type == "cuda":
-                    torch.cuda.synchronize()
-                start = time.perf_counter()
+                start = now(options.device)
                 pipeline(images, index)
-                if options.device.type == "cuda":
-                    torch.cuda.synchronize()
-                times[name].append(1000 * (time.perf_counter() - start) / BATCH)
+                times[name].append(1000 * (now(options.device) - start) / BATCH)
         print(f"\n{stored} to {size} pixels, ms per image", flush=True)
         for name, values in times.items():
             print(f"{name}: {spread(values[1:], 3)}")  # the first round warms up
