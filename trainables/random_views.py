@@ -130,8 +130,8 @@ class RandomViews:
             sides = rectangle(area, (signed["ratio"] * reach).exp())
             center = signed["center"] * (1 - sides)
         elif config.augment == "flip_crop":
-            reach = max(r // 8, 1)
-            center = ((2 * reach + 1) * drawn["center"]).floor().sub(reach) * (2 / r)
+            pixels = max(r // 8, 1)
+            center = ((2 * pixels + 1) * drawn["center"]).floor().sub(pixels) * (2 / r)
         if config.horizontal_flip and config.augment != "none":
             sides[:, 0] *= torch.where(drawn["flip"][:, 0] < 0.5, -1.0, 1.0)
         if config.vertical_flip:
