@@ -3,7 +3,7 @@
 A checkpoint is a folder of two files. `state.pt` holds the weights, the states of optimiser,
 learning-rate schedule and random number generators, and the metrics of the finished epochs; it is
 read with `weights_only=True`, so it cannot run code. `best.safetensors` holds the weights of the
-epoch with the highest validation accuracy.
+best epoch by the metric of the trial.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TrainingState(TypedDict):
     parts: int
     """Number of micro-batches that a batch is split into to fit into memory, 1 or more."""
     best: dict[str, Tensor]
-    """State dict of the model after its best epoch by validation accuracy, the first if tied."""
+    """State dict of the model after its best epoch by `config.metric`, the first if tied."""
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> str:
@@ -85,7 +85,8 @@ def changed(state: TrainingState, config: TrialConfig) -> TrainingState:
         state: Training state; it is not modified.
         config: New configuration, which may differ from that of `state` in MUTABLE_SETTINGS only.
     """
-    before, after = state["config"], config.to_dict()
+    # States of earlier versions lack the settings that were added since.
+    before, after = TrialConfig.from_dict(state["config"]).to_dict(), config.to_dict()
     wrong = [key for key in after if after[key] != before[key] and key not in MUTABLE_SETTINGS]
     assert not wrong, wrong
     state = copy.deepcopy(state)

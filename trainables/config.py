@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from trainables.class_weights import check_class_weights
 from trainables.errors import InputError
+from trainables.target import MetricName
 
 
 def file_stem(model: str) -> str:
@@ -66,6 +68,14 @@ class Recipe:
     softmax_cross_entropy takes their softmax, so that softmax is applied twice."""
     label_smoothing: float = 0.0
     """Label smoothing of the training loss, at least 0 and below 1."""
+    class_weights: str = "none"
+    """Weights of the classes in the training loss: none, or balanced, so that
+    all classes weigh the same however many images they have.
+    Or a JSON file that maps each class name to its weight; only the ratios
+    of the weights matter."""
+    metric: MetricName = "accuracy"
+    """Metric of the validation images that epochs and trials are stopped,
+    chosen and compared by. Every table has all of them."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimiser; sgd uses Nesterov momentum."""
     momentum: float = 0.9
@@ -114,6 +124,7 @@ class Recipe:
         check_positive("epochs", self.epochs)
         check_positive("batch_size", self.batch_size)
         check_range("label_smoothing", self.label_smoothing, 0, 1)
+        check_class_weights(self.class_weights)
         check_range("momentum", self.momentum, 0, 1)
         if self.dropout is not None:
             check_range("dropout", self.dropout, 0, 1)

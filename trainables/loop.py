@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from trainables import augment, metrics
 from trainables.checkpoint import TrainingState
+from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
-from trainables.metrics import TARGET
 from trainables.mixing import Mixing, build_mixing
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
@@ -27,6 +27,7 @@ from trainables.precision import Autocast, deterministic_convolutions, resolve_p
 from trainables.prediction import predict, to_device
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
+from trainables.target import TARGETS
 from trainables.task import build_task
 
 Report = Callable[[dict[str, float], TrainingState], None]
@@ -83,7 +84,12 @@ def fit(
     scaler = torch.amp.GradScaler(device.type, enabled=autocast.dtype is torch.float16)
     augmentation = augment.build_augmentation(config, task.train.shape[1])
     mixing = build_mixing(config, len(data.classes))
-    step = Step(model, config, optimizer, scheduler, scaler, task.prepare, autocast)
+    counts = train_labels.bincount(minlength=len(data.classes)).tolist()
+    by_class = class_weights(config.class_weights, counts, data.classes)
+    loss_weights = (
+        None if by_class is None else torch.tensor(by_class, dtype=torch.float32, device=device)
+    )
+    step = Step(model, config, optimizer, scheduler, scaler, task.prepare, autocast, loss_weights)
     state: TrainingState = {
         "config": config.to_dict(),
         "precision": precision,
@@ -108,7 +114,7 @@ def fit(
         order_rng.set_state(resume["rng"]["order"])
         step.micro_batches = resume.get("parts", 1)  # absent from states of earlier versions
 
-    history = state["history"]
+    history, target = state["history"], TARGETS[config.metric]
     while len(history) < config.epochs:
         epoch = len(history) + 1
         start = time.perf_counter()
@@ -119,7 +125,7 @@ def fit(
             step, task.train, train_labels, order_rng, epoch, augmentation, mixing
         )
         logits = predict(model, task.val, task.prepare, autocast)
-        scores = metrics.weighted_scores(logits, val_labels)
+        scores = metrics.classification_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
         if not math.isfinite(val_loss):  # the last step of the epoch may have diverged
             raise DivergedError(epoch, steps, val_loss)
@@ -136,7 +142,8 @@ def fit(
             "peak_memory_mb": peak_memory_mb(device),
             "micro_batch": step.micro_batch_size,
         }
-        if all(measured[TARGET] > earlier[TARGET] for earlier in history):
+        merit = target.merit(measured[target.column])
+        if all(merit > target.merit(earlier[target.column]) for earlier in history):
             state["best"] = copy.deepcopy(model.state_dict())
         history.append(measured)
         state["model"] = model.state_dict()

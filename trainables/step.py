@@ -42,6 +42,8 @@ class Step:
         scaler: Gradient scaler, enabled in fp16.
         prepare: Function that turns a batch into the input of the model.
         autocast: Factory of autocast contexts.
+        class_weights: Weight of each class in the loss, C, float32, on the training device; None
+            if all weigh the same.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Step:
         scaler: torch.amp.GradScaler,
         prepare: Callable[[Tensor], Tensor],
         autocast: Autocast,
+        class_weights: Tensor | None = None,
     ):
         self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
+        self.class_weights = class_weights
         self.micro_batches = 1
         capturable = config.mode == "probe" or ":" not in config.model
         self.captures = autocast.device_type == "cuda" and capturable
@@ -150,7 +154,13 @@ class Step:
         return total, correct
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return criterion(self.config.loss, logits.float(), labels, self.config.label_smoothing)
+        return criterion(
+            self.config.loss,
+            logits.float(),
+            labels,
+            self.config.label_smoothing,
+            self.class_weights,
+        )
 
 
 def criterion(
@@ -158,6 +168,7 @@ def criterion(
     logits: Tensor,
     labels: Tensor,
     label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """Compute the mean loss of a batch.
 
@@ -166,10 +177,16 @@ def criterion(
         logits: Logits, B×C, float32.
         labels: Labels, B, int64, or shares of each class that sum to 1, B×C, float32.
         label_smoothing: Label smoothing, in 0..1.
+        class_weights: Weight of each class, C, float32; None if all weigh the same.
 
     Returns:
-        Mean loss, a scalar, float32.
+        Mean over images of the loss times the weight of the class, a scalar, float32. It is not
+        divided by the weights of the batch, as PyTorch's is: that would give a rare class less than
+        its weight, because the batches that have its images would count less.
     """
     if loss == "softmax_cross_entropy":
         logits = logits.softmax(1)
-    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    if class_weights is None:
+        return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+    return (each * class_weights[labels]).mean()

@@ -231,6 +231,8 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
                 "trials from the start: leave it out, or start another run with more values"
             )
         defaults = StudyOptions()
+        if options.objective == options.training.metric:  # runs of version 0.1 stored it by name
+            defaults = StudyOptions(objective=options.objective)
         for f in dataclasses.fields(StudyOptions):
             own = f.name in ("seed", "scheduler", "recipe", "training", "data", "run", "force")
             if not own and getattr(options, f.name) != getattr(defaults, f.name):

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import functools
+import json
 import math
 import warnings
 
@@ -16,13 +17,14 @@ from trainables.config import RECIPES, TrialConfig
 from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, image_digests, split
 from trainables.errors import DivergedError
 from trainables.loop import FINITE_CHECK_STEPS, fit, raise_if_not_finite
-from trainables.metrics import EPOCH_METRICS, weighted_scores
+from trainables.metrics import EPOCH_METRICS, classification_scores
 from trainables.models import build_model
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast
 from trainables.prediction import predict, to_device
 from trainables.preparation import Preparation
 from trainables.step import criterion
+from trainables.target import TARGETS
 
 CPU = torch.device("cpu")
 OPTIMIZERS = ["adam", "adamw", "sgd"]
@@ -116,10 +118,8 @@ def test_the_reported_scores_are_those_of_the_reported_weights(loss, tiny_data):
         model = build_model("cnn", 10, 8, **config.model_args)
         model.load_state_dict(state["model"])
         logits = predict(model, images, prepare, Autocast("fp32", CPU))
-        scores = weighted_scores(logits, labels)
-        assert metrics["val_accuracy"] == scores["accuracy"]
-        assert metrics["val_precision"] == scores["precision"]
-        assert metrics["val_recall"] == scores["recall"]
+        for name, score in classification_scores(logits, labels).items():
+            assert metrics[f"val_{name}"] == score
         if loss == "softmax_cross_entropy":
             logits = logits.softmax(1)
         expected = nn.functional.cross_entropy(logits, labels)
@@ -163,11 +163,14 @@ def test_the_seed_decides_everything(tiny_data):
     assert all(a["train_loss"] != b["train_loss"] for a, b in zip(first[0], other[0], strict=True))
 
 
-def test_the_best_weights_are_those_of_the_first_best_epoch(tiny_data, monkeypatch):
-    accuracies = iter([0.5, 0.7, 0.7, 0.6, 0.7])
+@pytest.mark.parametrize("metric", TARGETS)
+def test_the_best_weights_are_those_of_the_first_best_epoch(metric, tiny_data, monkeypatch):
+    sign = -1 if metric == "log_loss" else 1
+    values = iter([0.5, 0.7, 0.7, 0.6, 0.7])
+    others = iter([0.9, 0.1, 0.2, 0.3, 0.4])  # another metric has its best in another epoch
     monkeypatch.setattr(
-        "trainables.metrics.weighted_scores",
-        lambda *_: {"accuracy": next(accuracies), "precision": 0.0, "recall": 0.0},
+        "trainables.metrics.classification_scores",
+        lambda *_: dict.fromkeys(TARGETS, sign * next(others)) | {metric: sign * next(values)},
     )
     weights, best = [], []
 
@@ -175,7 +178,7 @@ def test_the_best_weights_are_those_of_the_first_best_epoch(tiny_data, monkeypat
         weights.append(copied(state["model"]))
         best.append(copied(state["best"]))
 
-    fit(make_config(epochs=5), tiny_data, report)
+    fit(make_config(epochs=5, metric=metric), tiny_data, report)
     for epoch, best_epoch in enumerate([0, 1, 1, 1, 1]):
         assert_identical(([], best[epoch]), ([], weights[best_epoch]))
     assert not torch.equal(weights[1]["classifier.1.weight"], weights[2]["classifier.1.weight"])
@@ -190,6 +193,34 @@ def test_logits_of_an_image_do_not_depend_on_its_company():
     alone = torch.cat([predict(model, i, prepare, autocast) for i in images.split(7)])
     torch.testing.assert_close(together, alone)
     assert not together.requires_grad
+
+
+# Class weights
+
+
+def test_equal_class_weights_change_nothing_but_rounding(tiny_data):
+    equal = json.dumps(dict.fromkeys(tiny_data.classes, 3))
+    plain, weighted = (
+        fit(make_config(class_weights=each), tiny_data, lambda *_: None) for each in ("none", equal)
+    )
+    for ours, theirs in zip(weighted, plain, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-3)
+
+
+def test_balanced_class_weights_make_all_classes_as_likely(tiny_data):
+    labels = (np.arange(40) % 10 == 0).astype(np.int64)
+    black = np.zeros((40, 8, 8, 3), np.uint8)  # which tell nothing but how frequent a class is
+    data = dataclasses.replace(
+        tiny_data, train_images=black, train_labels=labels, val_images=black, val_labels=labels,
+        classes=("common", "rare"),
+    )  # fmt: skip
+    plain, balanced = (
+        fit(make_config(class_weights=each, epochs=20, dropout=0.0), data, lambda *_: None)[-1]
+        for each in ("none", "balanced")
+    )
+    # The loss on validation images is not weighted.
+    assert plain["val_loss"] == pytest.approx(-0.9 * math.log(0.9) - 0.1 * math.log(0.1), abs=0.01)
+    assert balanced["val_loss"] == pytest.approx(math.log(2), abs=0.01)
 
 
 # Resuming

@@ -300,11 +300,12 @@ def train(config, data, weights, resume=None, stop=None, folder=None):
     return [{k: v for k, v in row.items() if k not in costs} for row in history], states
 
 
-def one_step(model, config, prepare):
+def one_step(model, config, prepare, class_weights=None):
     optimizer = build_optimizer(dataclasses.replace(config, mode="full"), model)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return step.Step(model, config, optimizer, scheduler, scaler, prepare, Autocast("fp32", CPU))
+    autocast = Autocast("fp32", CPU)
+    return step.Step(model, config, optimizer, scheduler, scaler, prepare, autocast, class_weights)
 
 
 @pytest.mark.parametrize("mode", ["full", "probe", "gradual"])
@@ -447,14 +448,15 @@ class Small(nn.Module):
         return self.layer(x.flatten(1))
 
 
-def test_a_batch_that_does_not_fit_is_split_with_the_same_result():
+@pytest.mark.parametrize("class_weights", [None, torch.tensor([0.1, 1, 5])])
+def test_a_batch_that_does_not_fit_is_split_with_the_same_result(class_weights):
     torch.manual_seed(0)
     batch, target = torch.randn(16, 3, 2, 2), torch.randint(0, 3, (16,))
     results = []
     for most in (16, 5):
         torch.manual_seed(1)
         model = Small(most)
-        take = one_step(model, make_config(), nn.Identity())
+        take = one_step(model, make_config(), nn.Identity(), class_weights)
         loss, right = take(batch, target)
         results.append(
             (float(loss), int(right), model.layer.weight.detach(), take.micro_batch_size)

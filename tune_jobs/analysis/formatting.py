@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Interval: TypeAlias = tuple[float, float]
 """Lower and upper bound."""
 
@@ -103,6 +106,33 @@ def shortened(text: str, length: int = 18) -> str:
     """Shorten a text by omitting its middle, as names differ at the ends."""
     half = length // 2
     return text if len(text) <= length else f"{text[: length - half]}…{text[1 - half :]}"
+
+
+def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> list[int]:
+    """Count the images of each class.
+
+    Args:
+        labels: labels, N, int64.
+        classes: class names, in the order of the labels.
+    """
+    counts: list[int] = np.bincount(labels, minlength=len(classes)).tolist()
+    return counts
+
+
+def constant_answer(counts: Sequence[int], classes: Sequence[str]) -> str:
+    """Say what always answering the most frequent class would score, if it has most of the images.
+
+    Args:
+        counts: number of images of each class.
+        classes: class names.
+
+    Returns:
+        "always 'cat' would score 99.00%", or nothing where no class has more than half the images.
+    """
+    most = max(counts, default=0)
+    if 2 * most <= sum(counts):
+        return ""
+    return f"always {classes[list(counts).index(most)]!r} would score {percent(most / sum(counts))}"
 
 
 def moment(when: str) -> str:

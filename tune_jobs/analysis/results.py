@@ -14,7 +14,13 @@ import pyarrow.parquet as pq
 from trainables.errors import InputError
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import FORMAT, objective_column
+from tune_jobs.run_folder.schema import (
+    EPOCH_SCHEMA,
+    FORMAT,
+    TRIAL_SCHEMA,
+    added_columns,
+    objective_column,
+)
 from tune_jobs.search_space.space import Space, is_among
 
 COMPARISON_FILE = "comparison.parquet"
@@ -57,8 +63,18 @@ def load_trials(path: str | Path) -> pd.DataFrame:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
     load_run(path)
-    trials = RunFolder.at(path).read_frame(TRIALS_FILE)
+    trials = _completed(RunFolder.at(path).read_frame(TRIALS_FILE), TRIAL_SCHEMA)
     return trials.join(_model_columns(trials["config/model_args"]))
+
+
+def _completed(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
+    """Return a table with the columns that runs of earlier versions lack, in today's order."""
+    missing = {name: v for name, v in added_columns(schema).items() if name not in frame}
+    if not missing:
+        return frame
+    frame = frame.assign(**missing)
+    known = [name for name in schema.names if name in frame]
+    return frame[[*known, *(name for name in frame if name not in known)]]
 
 
 def _model_columns(model_args: pd.Series[str]) -> pd.DataFrame:
@@ -86,7 +102,7 @@ def load_epochs(path: str | Path) -> pd.DataFrame:
     Arguments and errors are the same as for `load_trials`.
     """
     load_run(path)
-    return RunFolder.at(path).read_frame(EPOCHS_FILE)
+    return _completed(RunFolder.at(path).read_frame(EPOCHS_FILE), EPOCH_SCHEMA)
 
 
 def load_front(path: str | Path) -> pd.DataFrame:

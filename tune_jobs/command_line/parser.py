@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 import tyro
 
+from trainables.class_weights import read_class_weights
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
 from tune_jobs.command_line.options import SEEDS, JobOptions, RunOptions, check_run, checked_name
@@ -106,6 +107,9 @@ def parse(
         config=(tyro.conf.OmitArgPrefixes,),
     )
     check_run(options.run)
+    weights = read_class_weights(options.training.class_weights)
+    training = dataclasses.replace(options.training, class_weights=weights)
+    options = dataclasses.replace(options, training=training)
     for name, value in flatten(options).items():
         if name in ("seed", "split_seed") and not stored:
             check_range(f"--{name.replace('_', '-')}", value, 0, SEEDS)

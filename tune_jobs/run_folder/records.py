@@ -25,6 +25,15 @@ class EpochRow(TypedDict):
     """Validation precision, averaged over classes weighted by support, 0 to 1."""
     val_recall: float
     """Validation recall, averaged over classes weighted by support, 0 to 1."""
+    val_balanced_accuracy: float
+    """Mean recall over the classes of the validation images, 0 to 1. NaN, as the three below, in
+    epochs that earlier versions trained."""
+    val_macro_f1: float
+    """Mean F1 over classes, 0 to 1."""
+    val_log_loss: float
+    """Mean cross-entropy of the softmax probabilities of the validation images, in nats."""
+    val_auroc: float
+    """Mean area under the ROC curve of each class against the rest, 0 to 1."""
     learning_rate: float
     """Learning rate at the start of the epoch."""
     seconds: float
@@ -52,12 +61,20 @@ TrialRow = TypedDict(
         "best/val_accuracy": float,
         "best/val_precision": float,
         "best/val_recall": float,
+        "best/val_balanced_accuracy": float,
+        "best/val_macro_f1": float,
+        "best/val_log_loss": float,
+        "best/val_auroc": float,
         "last/train_loss": float,
         "last/train_accuracy": float,
         "last/val_loss": float,
         "last/val_accuracy": float,
         "last/val_precision": float,
         "last/val_recall": float,
+        "last/val_balanced_accuracy": float,
+        "last/val_macro_f1": float,
+        "last/val_log_loss": float,
+        "last/val_auroc": float,
         "seconds": float,
         "images_per_second": float,
         "peak_memory_mb": float,

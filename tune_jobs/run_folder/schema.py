@@ -1,4 +1,4 @@
-"""Columns of trials.parquet and epochs.parquet, and the score that trials are compared by."""
+"""Columns of trials.parquet and epochs.parquet, and the order that trials are ranked in."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import pyarrow as pa
 
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
+from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 
 FORMAT = 1
 """Version of the format of run.json and the two tables; readers refuse newer formats."""
 
-SCORE: Final = "best/val_accuracy"
-"""Column of trials.parquet by which trials are compared."""
+ADDED_METRICS = ("val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc")
+"""Metrics that runs of version 0.1 lack."""
+ADDED_SETTINGS = {"metric": "accuracy", "class_weights": "none"}
+"""Settings that runs of version 0.1 lack, with the values that they had there."""
 
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
@@ -104,31 +107,42 @@ def _setting(value: Any, type_: pa.DataType) -> Any:
     return int(value) if type_ == pa.int64() and value is not None else value
 
 
-def merit(row: Mapping[str, Any] | TrialRow) -> tuple[float, float]:
-    """Return the key that trials are ranked by: validation accuracy, then lower validation loss."""
-    return row[SCORE], -row["best/val_loss"]
+def merit(row: Mapping[str, Any] | TrialRow, target: Target) -> tuple[float, float]:
+    """Return the key that trials are ranked by: their metric, then lower validation loss."""
+    return target.merit(row[target.best]), -row["best/val_loss"]  # type: ignore[literal-required]
+
+
+def added_columns(schema: pa.Schema) -> dict[str, Any]:
+    """Return the columns of a table that runs of earlier versions lack, with their values there."""
+    settings = {f"config/{name}": value for name, value in ADDED_SETTINGS.items()}
+    return {
+        name: settings.get(name, math.nan)
+        for name in schema.names
+        if name in settings or name.rpartition("/")[2] in ADDED_METRICS
+    }
 
 
 def objective_column(objective: str) -> str:
     """Return the column of trials.parquet that has an objective of a search."""
-    return SCORE if objective == "accuracy" else objective
+    return TARGETS[objective].best if objective in TARGETS else objective
 
 
-def summary_columns(epochs: Sequence[EpochRow]) -> TrialRow:
+def summary_columns(epochs: Sequence[EpochRow], target: Target = ACCURACY) -> TrialRow:
     """Return the columns of trials.parquet that summarise the epochs of a trial.
 
-    The best epoch is the first one with the highest validation accuracy.
+    The best epoch is the first one with the best value of the metric that the trial is selected by.
     """
     if not epochs:
         return {"epochs": 0, "seconds": 0.0}
-    best, last = max(epochs, key=lambda row: row["val_accuracy"]), epochs[-1]
+    best = max(epochs, key=lambda row: target.merit(row[target.column]))  # type: ignore[literal-required]
+    last = epochs[-1]
     seconds = sum(row["seconds"] for row in epochs)
     images = sum(row["seconds"] * row["images_per_second"] for row in epochs)
     columns: dict[str, Any] = {
         "epochs": len(epochs),
         "best/epoch": best["epoch"],
-        **{f"best/{name}": best[name] for name in SPLIT_METRICS},  # type: ignore[literal-required]
-        **{f"last/{name}": last[name] for name in SPLIT_METRICS},  # type: ignore[literal-required]
+        **{f"best/{name}": best.get(name, math.nan) for name in SPLIT_METRICS},
+        **{f"last/{name}": last.get(name, math.nan) for name in SPLIT_METRICS},
         "seconds": seconds,
         "images_per_second": images / seconds,
         "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),

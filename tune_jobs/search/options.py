@@ -13,12 +13,13 @@ import tyro
 
 from trainables.config import MUTABLE_SETTINGS, TrialConfig, check_positive
 from trainables.errors import InputError
+from trainables.target import TARGETS
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.search_space.space import Space, without
 from tune_jobs.search_space.space_file import load_space
 
-OBJECTIVES = ("accuracy", "parameters", "latency_ms", "seconds")
+COSTS = ("parameters", "latency_ms", "seconds")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -38,9 +39,10 @@ class StudyOptions(JobOptions):
     """Resume the run --name with this many additional trials, even if it has finished."""
     sampler: Literal["tpe", "gp", "cmaes", "random", "qmc", "nsga2"] = "tpe"
     """Optuna sampler that proposes the trials; nsga2 is for several objectives only."""
-    objective: str = "accuracy"
-    """accuracy, or accuracy and costs to minimise, e.g. accuracy,parameters
-    for their Pareto front. Costs: parameters, latency_ms, seconds."""
+    objective: str = "metric"
+    """metric (that of --metric, by its name too), or metric and costs to
+    minimise, e.g. metric,parameters for their Pareto front.
+    Costs: parameters, latency_ms, seconds."""
     space: str | None = None
     """YAML file with the search space; by default the search space of the job."""
     space_print: bool = False
@@ -123,11 +125,11 @@ def check_options(options: StudyOptions) -> None:
     max_seconds(options.max_time)
     if options.max_epochs_total is not None:
         check_positive("--max-epochs-total", options.max_epochs_total)
-    objectives(options.objective)
+    objectives(options.objective, options.training.metric)
     if options.sampler == "nsga2" and "," not in options.objective:
         raise InputError(
             "--sampler nsga2 is for several objectives: give two or more, e.g. --objective "
-            "accuracy,parameters, or use --sampler tpe"
+            "metric,parameters, or use --sampler tpe"
         )
     if options.sampler == "cmaes" and "," in options.objective:
         raise InputError(
@@ -135,20 +137,29 @@ def check_options(options: StudyOptions) -> None:
         )
 
 
-def objectives(text: str) -> dict[str, Literal["max", "min"]]:
+def objectives(text: str, metric: str) -> dict[str, Literal["max", "min"]]:
     """Parse --objective into names of objectives and the direction of each.
 
+    Args:
+        text: value of --objective.
+        metric: value of --metric.
+
     Raises:
-        InputError: a name is unknown or repeated, or accuracy is not the first.
+        InputError: a name is unknown or repeated, or the metric of --metric is not the first.
     """
-    names = text.split(",")
-    unknown = [name for name in names if name not in OBJECTIVES]
-    if unknown or names[0] != "accuracy" or len(set(names)) < len(names):
+    first, *costs = text.split(",")
+    if first in TARGETS and first != metric:
         raise InputError(
-            f"--objective {text} must be accuracy, or accuracy followed by costs out of "
-            f"{', '.join(OBJECTIVES[1:])}, e.g. accuracy,parameters"
+            f"--objective {text} begins with {first}, and --metric is {metric}: give --metric "
+            f"{first}, or begin the objectives with metric"
         )
-    return {name: "max" if name == "accuracy" else "min" for name in names}
+    if first not in ("metric", metric) or set(costs) - set(COSTS) or len(set(costs)) < len(costs):
+        raise InputError(
+            f"--objective {text} must be metric, or metric followed by costs out of "
+            f"{', '.join(COSTS)}, e.g. metric,parameters"
+        )
+    modes: dict[str, Literal["max", "min"]] = {metric: TARGETS[metric].mode}
+    return modes | dict.fromkeys(costs, "min")
 
 
 def max_seconds(text: str | None) -> float | None:

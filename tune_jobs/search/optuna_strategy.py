@@ -55,7 +55,7 @@ class OptunaStrategy(Strategy):
     ):
         self.options, self.space, self.base, self.undecided = options, space, base, undecided
         self.num_trials = options.trials
-        self.objectives = objectives(options.objective)
+        self.objectives = objectives(options.objective, options.training.metric)
         self.mutates_trials = options.scheduler == "pbt"
         self._search: OpenSearch | None = None
 
@@ -140,7 +140,7 @@ class OptunaStrategy(Strategy):
                 rows[name]["error"] = frozen.user_attrs.get("error")
             elif not frozen.state.is_finished():
                 for epoch, row in sorted(epochs[name].items()):
-                    study.report(name, epoch, row["val_accuracy"])
+                    study.report(name, epoch, row[study.run.target.column])  # type: ignore[literal-required]
         if budget.reason:
             self.stop_open_trials()
             return {}, 0
@@ -163,7 +163,7 @@ class OptunaStrategy(Strategy):
             # once; where slots are fewer, the scheduler has them take turns.
             searcher = StudySearcher(study, unfinished, lambda: count)
             scheduler = PopulationBasedSearch(
-                run.recorder, self.space, self.base.epochs, self.options.seed
+                run.recorder, self.space, self.base.epochs, self.options.seed, run.target
             )
         else:
             searcher = StudySearcher(study, unfinished, slots)

@@ -16,7 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from trainables.checkpoint import changed, save_checkpoint
 from trainables.config import MUTABLE_SETTINGS, TrialConfig
-from trainables.metrics import TARGET
+from trainables.target import Target
 from tune_jobs.ray_runtime.ray_internals import ExploitScheduler, set_latest_checkpoint
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
 from tune_jobs.search_space.space import Parameter, Space
@@ -45,13 +45,14 @@ class PopulationBasedSearch(ExploitScheduler):
         space: search space, within which settings are changed.
         epochs: number of epochs of every trial.
         seed: random seed of the choice of donors and of the changes.
+        target: metric that trials are compared by.
     """
 
-    def __init__(self, recorder: Recorder, space: Space, epochs: int, seed: int):
+    def __init__(self, recorder: Recorder, space: Space, epochs: int, seed: int, target: Target):
         super().__init__(
             time_attr="epoch",
-            metric=TARGET,
-            mode="max",
+            metric=target.column,
+            mode=target.mode,
             perturbation_interval=max(1, epochs // STEPS),
             custom_explore_fn=lambda config: config,  # unused, but required
             log_config=False,

@@ -8,7 +8,6 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from trainables.metrics import TARGET
 from tune_jobs.search.study import Study
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.tuner import ray_config
@@ -29,7 +28,7 @@ class StudySearcher(Searcher):
     """
 
     def __init__(self, study: Study, unfinished: dict[str, str | None], slots: Callable[[], int]):
-        super().__init__(metric=TARGET, mode="max")
+        super().__init__(metric=study.run.target.column, mode=study.run.target.mode)
         self.study, self.unfinished, self.slots = study, dict(unfinished), slots
         self.running: set[str] = set()
 
@@ -70,9 +69,10 @@ class StudyCallback(DriverCallback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Report the validation accuracy of an epoch to Optuna."""
+        """Report the metric of an epoch to Optuna."""
         if "epoch" in result:
-            self.study.report(trial_name(trial), result["epoch"], result[TARGET])
+            score = result[self.study.run.target.column]
+            self.study.report(trial_name(trial), result["epoch"], score)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

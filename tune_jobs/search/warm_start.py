@@ -11,12 +11,12 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.metrics import TARGET
 from trainables.models import model_arguments
+from trainables.target import TARGETS
 from tune_jobs.analysis.results import load_run
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
-from tune_jobs.run_folder.schema import SCORE, config_of, objective_column
+from tune_jobs.run_folder.schema import config_of, merit, objective_column
 from tune_jobs.search.study import Study
 from tune_jobs.search.study_storage import SOURCE, STATES
 from tune_jobs.search_space.space import Space, distributions, params_of, suggest, to_config
@@ -29,7 +29,7 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
     """Add comparable trials of earlier runs to a study, and enqueue the best of the other settings.
 
     A trial is comparable if it was trained as the study's own trials will be, from the first epoch
-    on, on the same images with the same split.
+    on, on the same images with the same split, and selected by the same metric.
 
     Args:
         study: study without started trials; trials that it has already are not added again.
@@ -50,15 +50,21 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
     for path in paths:
         same_data = check_images(path, record, force)
         folder = RunFolder.at(path)
+        rows = [(row, config_of(row)) for row in folder.read_rows(TRIALS_FILE) if row["epochs"]]
+        metrics = {row["trial"]: TARGETS[config.metric] for row, config in rows}
         curves: dict[str, dict[int, float]] = {}
         for row in folder.read_rows(EPOCHS_FILE):
-            curves.setdefault(row["trial"], {})[row["epoch"]] = row[TARGET]
-        rows = [row for row in folder.read_rows(TRIALS_FILE) if row["epochs"]]
+            score = row[metrics[row["trial"]].column]
+            curves.setdefault(row["trial"], {})[row["epoch"]] = score
         added = enqueued = 0
-        for row in sorted(rows, key=lambda row: -row[SCORE]):
-            config = config_of(row)
+        for row, config in sorted(
+            rows, key=lambda each: merit(each[0], metrics[each[0]["trial"]])[0], reverse=True
+        ):
             params = params_of(config, study.space)
-            values = [row[objective_column(objective)] for objective in study.objectives]
+            # Runs of earlier versions lack some metrics.
+            values: list[Any] = [
+                row.get(objective_column(objective)) for objective in study.objectives
+            ]
             if (
                 same_data
                 # A copied trial (population-based training) has had several settings.
@@ -144,7 +150,7 @@ def as_trial(
         params: values of the searched parameters, as Optuna stores them.
         space: search space.
         values: value of each objective.
-        curve: validation accuracy by epoch.
+        curve: metric that the trial was selected by, by epoch.
     """
     state, single = STATES[row["status"]], len(values) == 1
     pruned_at = [curve[max(curve)]] if single else None  # as Optuna does when it prunes

@@ -1,4 +1,4 @@
-"""The comparison job: choose winners by validation accuracy, then score them on the test set."""
+"""The comparison job: choose winners on the validation images, then score them on the test set."""
 
 from __future__ import annotations
 

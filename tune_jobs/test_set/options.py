@@ -19,7 +19,8 @@ class CompareOptions:
 
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Run folders to compare: local paths, s3://… or gs://…. The best trial of each
-    model family, by validation accuracy, is scored on the test set."""
+    model family, by the runs' --metric on the validation images, is scored on
+    the test set."""
     seeds: int = 0
     """Number of additional runs of each winner with different random seeds,
     to measure the spread of its test accuracy; 0 or at least 2."""

@@ -24,7 +24,7 @@ from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import has_gpus
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
-from tune_jobs.run_folder.schema import config_of
+from tune_jobs.run_folder.schema import ADDED_SETTINGS, config_of
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.tuning import job
 from tune_jobs.tuning.data import data_options
@@ -102,9 +102,10 @@ def retrain(
         earlier = folder.read_json(RUN_FILE)["trials"]
         known = {trial: TrialConfig.from_dict(config) for trial, config in earlier.items()}
     run_options = record["options"]["run"]
-    split = winner.config.split
+    # The other settings are those of the winner's trial.
+    own = {name: getattr(winner.config, name) for name in ("split", "metric")}
     options = RetrainingOptions(
-        training=dataclasses.replace(JobOptions().training, split=split),
+        training=dataclasses.replace(JobOptions().training, **own),
         data=data_options(record, command.options.data),
         run=RunOptions(
             name=name,
@@ -137,6 +138,8 @@ def retrain(
 def run_name(winner: Candidate) -> str:
     """Return the run folder's name, which has a hash of settings without seed, images and split."""
     settings = winner.config.to_dict() | {"seed": None}
+    # As in earlier versions, whose runs are found by this name.
+    settings = {k: v for k, v in settings.items() if ADDED_SETTINGS.get(k) != v or v is None}
     record = winner.run.record
     images = record["dataset"]["fingerprint"], record["split"].get("fingerprint")
     about = settings, images, record.get("weights", {})

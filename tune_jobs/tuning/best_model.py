@@ -9,15 +9,15 @@ from safetensors.torch import save
 
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
-from trainables.metrics import TARGET
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.status import TrialStatus
+from trainables.target import ACCURACY, TARGETS
 from tune_jobs.analysis.results import load_epochs
 from tune_jobs.run_folder.checkpoints import best_weights
 from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
 from tune_jobs.run_folder.provenance import now
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import SCORE, merit
+from tune_jobs.run_folder.schema import merit
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Run
 
@@ -51,9 +51,10 @@ def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
 
 
 def best_row(recorder: Recorder) -> TrialRow | None:
-    """Return the trial with the highest validation accuracy; ties go to the lower loss."""
+    """Return the trial that is best by the metric of the run; ties go to the lower loss."""
     scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
-    return max(scored, key=merit, default=None)
+    metrics = {name: TARGETS[config.metric] for name, config in recorder.configs.items()}
+    return max(scored, key=lambda row: merit(row, metrics[row["trial"]]), default=None)
 
 
 def write_best(
@@ -76,7 +77,8 @@ def write_best(
             **describe_model(config, data, weights),
             "trial": row["trial"],
             "epoch": row["best/epoch"],
-            TARGET: row[SCORE],
+            "metric": config.metric,
+            **{target.column: row[target.best] for target in (ACCURACY, TARGETS[config.metric])},  # type: ignore[literal-required]
             "dataset": record["dataset"]["fingerprint"],
         },
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import InputError
@@ -14,6 +15,7 @@ from trainables.features import linear_head
 from trainables.models import build_for
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import input_statistics
+from tune_jobs.analysis.formatting import class_counts
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console
@@ -87,6 +89,7 @@ def train(
     for config in examples:
         count_parameters(config, images.training)  # raises InputError if the model cannot be built
         input_statistics(config, images.training)
+        check_loss_weights(config, images.training)
     weights = initial_weights(strategy.models(), images.training, examples)
     run = Run(command, folder, Recorder(folder), images.training, weights, console)
     console.print(describe_data(images), highlight=False, markup=False, soft_wrap=True)
@@ -129,6 +132,11 @@ def train(
         add_description(record, strategy)
         finish(run, record)
         return FinishedRun(run, record, strategy.summarise())
+
+
+def check_loss_weights(config: TrialConfig, data: TrainingData) -> None:
+    """Raise InputError unless --class-weights names the classes of the images."""
+    class_weights(config.class_weights, class_counts(data.train_labels, data.classes), data.classes)
 
 
 def add_description(record: RunRecord, strategy: Strategy) -> None:

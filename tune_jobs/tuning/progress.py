@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from trainables.metrics import TARGET
 from trainables.status import TrialStatus
+from trainables.target import TARGETS, Target
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
@@ -82,7 +82,9 @@ class TerminalProgress(DriverCallback):
         if "epoch" not in result:
             return
         name = trial_name(trial)
-        note = f"loss {result['val_loss']:.3f}  accuracy {result[TARGET]:.2%}"
+        target = self._target(name)
+        score = target.show(result[target.column])
+        note = f"loss {result['val_loss']:.3f}  {target.label} {score}"
         self.live.update(self.bars[name], completed=result["epoch"], note=note)
         self.seconds.append(result["seconds"])
         self._estimate()
@@ -95,7 +97,8 @@ class TerminalProgress(DriverCallback):
         if name in self.bars:
             self.live.remove_task(self.bars.pop(name))
         self._estimate()
-        self.console.print(describe(self.recorder.rows[name], self.width), highlight=False)
+        line = describe(self.recorder.rows[name], self.width, self._target(name))
+        self.console.print(line, highlight=False)
 
     on_trial_error = on_trial_complete
 
@@ -103,6 +106,9 @@ class TerminalProgress(DriverCallback):
         """Print a line to a log file now and then, even while no epoch ends."""
         if self.live.disable:
             self._estimate()
+
+    def _target(self, trial: str) -> Target:
+        return TARGETS[self.recorder.configs[trial].metric]
 
     def _estimate(self) -> None:
         if self.live.disable and time.monotonic() < self.next_line:  # the rest looks at every trial
@@ -131,7 +137,7 @@ class TerminalProgress(DriverCallback):
             self.console.print(line, highlight=False, markup=False)
 
 
-def describe(row: TrialRow, width: int) -> str:
+def describe(row: TrialRow, width: int, target: Target) -> str:
     """Return the line for a trial that has ended."""
     status = TrialStatus(row["status"])
     colour = COLOURS.get(status, "green")
@@ -139,7 +145,8 @@ def describe(row: TrialRow, width: int) -> str:
         f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row['epochs']:>3} epochs"
     )
     if row["epochs"]:
-        line += f"  best accuracy {row['best/val_accuracy']:7.2%} in epoch {row['best/epoch']}"
+        score = target.show(row[target.best])  # type: ignore[literal-required]
+        line += f"  best {target.label} {score:>7} in epoch {row['best/epoch']}"
         line += f"  {duration(row['seconds'])}"
     if row.get("error"):
         line += f"  {escape(row['error'] or '')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
 from trainables.status import TrialStatus
+from trainables.target import TARGETS
 from tune_jobs.ray_runtime.ray_internals import release_trial
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRACEBACK_FILE, TRIALS_FILE, RunFolder
@@ -232,12 +234,13 @@ class Recorder(DriverCallback):
 
     def _summarise(self, name: str) -> None:
         epochs = [row for _, row in sorted(self.epochs[name].items())]
-        self.rows[name] |= summary_columns(epochs)
+        self.rows[name] |= summary_columns(epochs, TARGETS[self.configs[name].metric])
 
     def _epoch_rows(self, name: str, history: list[dict[str, float]]) -> dict[int, EpochRow]:
         return {int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history}
 
     @staticmethod
     def _epoch_row(name: str, result: dict[str, Any]) -> EpochRow:
-        metrics = {metric: float(result[metric]) for metric in EPOCH_METRICS}
+        # Checkpoints of earlier versions lack the metrics that were added since.
+        metrics = {metric: float(result.get(metric, math.nan)) for metric in EPOCH_METRICS}
         return cast("EpochRow", {"trial": name, "epoch": int(result["epoch"]), **metrics})

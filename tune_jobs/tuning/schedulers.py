@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from trainables.metrics import TARGET
+from trainables.target import TARGETS
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.ray_runtime.ray_internals import HyperBand
 from tune_jobs.run_folder.records import EpochRow
@@ -31,9 +31,9 @@ def build_scheduler(
         epochs_before: epochs recorded by earlier drivers of the run, by trial and epoch. ASHA
             starts with the rungs that these fill.
     """
-    epochs = options.training.epochs
+    epochs, target = options.training.epochs, TARGETS[options.training.metric]
     common: dict[str, Any] = {
-        "time_attr": "epoch", "metric": TARGET, "mode": "max", "max_t": epochs,
+        "time_attr": "epoch", "metric": target.column, "mode": target.mode, "max_t": epochs,
         "reduction_factor": REDUCTION,
     }  # fmt: skip
     if options.scheduler == "asha":
@@ -42,9 +42,8 @@ def build_scheduler(
             trial: Any = SimpleNamespace(trial_id=name)  # all that ASHA reads of a trial
             asha.on_trial_add(NO_CONTROLLER, trial)
             for epoch, row in sorted(rows.items()):
-                asha.on_trial_result(
-                    NO_CONTROLLER, trial, {"epoch": epoch, TARGET: row["val_accuracy"]}
-                )
+                score = row[target.column]  # type: ignore[literal-required]
+                asha.on_trial_result(NO_CONTROLLER, trial, {"epoch": epoch, target.column: score})
         return asha
     if options.scheduler == "hyperband":
         return HyperBand(**common)

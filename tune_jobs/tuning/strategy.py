@@ -14,6 +14,7 @@ from rich.console import Console
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.models.weights import Weights
+from trainables.target import TARGETS, Target
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_folder.folder import RunFolder
@@ -42,6 +43,11 @@ class Run:
     def options(self) -> JobOptions:
         """Options of the job."""
         return self.command.options
+
+    @property
+    def target(self) -> Target:
+        """Metric that epochs and trials are selected by."""
+        return TARGETS[self.options.training.metric]
 
 
 @dataclass(frozen=True, kw_only=True)

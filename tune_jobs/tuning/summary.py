@@ -8,11 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainables.status import TrialStatus
-from tune_jobs.analysis.formatting import duration
+from trainables.target import ACCURACY, Target
+from tune_jobs.analysis.formatting import class_counts, constant_answer, duration
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import SCORE
+from tune_jobs.run_folder.schema import merit
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.strategy import Findings, Run
 
@@ -36,21 +37,23 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         console.print(text, highlight=False, soft_wrap=True)
 
     folder, recorder, console = run.folder, run.recorder, run.console
-    rows, best = list(recorder.rows.values()), best_row(recorder)
+    rows, best, target = list(recorder.rows.values()), best_row(recorder), run.target
     say("")
     shown = rows
     if len(rows) > MOST_ROWS:
         scored = [row for row in rows if row["epochs"]]
-        shown = sorted(scored, key=lambda row: -row[SCORE])[:FEW_ROWS]
-    console.print(trial_table(shown, best))
+        shown = sorted(scored, key=lambda row: merit(row, target)[0], reverse=True)[:FEW_ROWS]
+    console.print(trial_table(shown, best, target))
     if len(shown) < len(rows):
         say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
     if best is not None:
         say(
-            f"Best: [bold]{escape(best['trial'])}[/] with validation accuracy {best[SCORE]:.2%} "
+            f"Best: [bold]{escape(best['trial'])}[/] with validation {_score(best, target)} "
             f"after epoch {best['best/epoch']}"
         )
+        if note := constant_note(run):
+            say(escape(note))
     for note in findings.notes:
         say(escape(note))
     for row in rows[:MOST_ROWS]:
@@ -75,11 +78,30 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     return 0 if best is not None else 1
 
 
-def trial_table(rows: list[TrialRow], best: TrialRow | None) -> Table:
+def _score(row: TrialRow, target: Target) -> str:
+    """Return the metric of a trial, and its accuracy where that is another."""
+    shown = (target, ACCURACY) if target != ACCURACY else (target,)
+    return ", ".join(f"{each.label} {each.show(row[each.best])}" for each in shown)  # type: ignore[literal-required]
+
+
+def constant_note(run: Run) -> str:
+    """Return a sentence on the constant answer where one class has most validation images."""
+    classes = run.data.classes
+    answer = constant_answer(class_counts(run.data.val_labels, classes), classes)
+    if not answer:
+        return ""
+    note = f"Compare accuracies with a constant answer: {answer} of the validation images."
+    if run.target == ACCURACY:
+        note += " --metric balanced_accuracy chooses by all classes alike."
+    return note
+
+
+def trial_table(rows: list[TrialRow], best: TrialRow | None, target: Target) -> Table:
     """Return a table with a row per trial and the best trial highlighted."""
     table = plain_table()
     table.add_column("trial", no_wrap=True)
-    for heading in ("epochs", "train loss", "val loss", "accuracy", "at epoch", "time", "images/s"):
+    score = target.label
+    for heading in ("epochs", "train loss", "val loss", score, "at epoch", "time", "images/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("status")
     for row in rows:
@@ -88,7 +110,7 @@ def trial_table(rows: list[TrialRow], best: TrialRow | None) -> Table:
             cells = [
                 f"{row['last/train_loss']:.4f}",
                 f"{row['last/val_loss']:.4f}",
-                f"{row[SCORE]:.2%}",
+                target.show(row[target.best]),  # type: ignore[literal-required]
                 str(row["best/epoch"]),
                 duration(row["seconds"]),
                 f"{row['images_per_second']:,.0f}",

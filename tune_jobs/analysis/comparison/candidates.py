@@ -1,4 +1,4 @@
-"""Selection of the trained models to compare, by validation accuracy alone."""
+"""Selection of the trained models to compare, by their metric on the validation images alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import is_registered
 from trainables.status import TrialStatus
+from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import SCORE, config_of, merit
+from tune_jobs.run_folder.schema import config_of, merit
 
-NEEDED = ("trial", "status", "checkpoint", SCORE, "best/val_loss", "seconds", "parameters")
+NEEDED = ("trial", "status", "checkpoint", ACCURACY.best, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet that a comparison requires."""
 
 
@@ -38,6 +39,12 @@ class LoadedRun:
     """One row per trial, as `load_trials` returns it."""
     epochs: pd.DataFrame
     """One row per trial and epoch, as `load_epochs` returns it."""
+
+    @property
+    def target(self) -> Target:
+        """Metric that epochs and trials of the run were selected by."""
+        training = self.record.get("options", {}).get("training", {})
+        return TARGETS[training.get("metric", ACCURACY.name)]  # 0.1 selected by accuracy
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -98,7 +105,7 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
 
     Raises:
         InputError: no path is given or one is given twice; a path is not a run folder, is damaged,
-            unfinished or without a finished trial; or the runs differ in images or split.
+            unfinished or without a finished trial; or the runs differ in images, split or metric.
     """
     if not paths:
         raise InputError("no run is given: name one or more run folders, e.g. runs/lr-grid")
@@ -119,6 +126,7 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
         _check_finished(run, partial)
     for run in runs[1:]:
         _check_same_images(runs[0], run)
+        _check_same_metric(runs[0], run)
     return runs
 
 
@@ -132,17 +140,18 @@ def candidates(run: LoadedRun) -> list[Candidate]:
 
 
 def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
-    """Return the candidate with the highest validation accuracy of each family, best family first.
+    """Return the best candidate of each family by the metric of the runs, best family first.
 
     Ties are broken by the lower validation loss.
     """
+    target = runs[0].target
     best: dict[str, Candidate] = {}
     for run in runs:
         for candidate in candidates(run):
             known = best.get(candidate.family)
-            if known is None or merit(candidate.row) > merit(known.row):
+            if known is None or merit(candidate.row, target) > merit(known.row, target):
                 best[candidate.family] = candidate
-    return sorted(best.values(), key=lambda candidate: merit(candidate.row), reverse=True)
+    return sorted(best.values(), key=lambda candidate: merit(candidate.row, target), reverse=True)
 
 
 def load_run_folder(path: str) -> LoadedRun:
@@ -183,6 +192,16 @@ def _check_finished(run: LoadedRun, partial: bool) -> None:
         f"{run.folder.uri} is not finished, it lacks {unfinished or 'the end of its search'}: "
         "resume the run with --resume, or compare its finished trials with --partial"
     )
+
+
+def _check_same_metric(first: LoadedRun, other: LoadedRun) -> None:
+    ours, theirs = first.target, other.target
+    if ours != theirs:
+        raise InputError(
+            f"{first.name} selected its epochs and trials by {ours.label}, and {other.name} by "
+            f"{theirs.label}: compare runs of one metric, training one of the two again with "
+            f"--metric {theirs.name} or --metric {ours.name}"
+        )
 
 
 def _check_same_images(first: LoadedRun, other: LoadedRun) -> None:

@@ -11,26 +11,32 @@ from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from statsmodels.stats.weightstats import DescrStatsW
 
 from trainables.costs import Costs
 from trainables.data import Images, Ints
+from trainables.metrics import classification_scores
+from trainables.target import TARGETS, Target
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, is_custom
+from tune_jobs.analysis.comparison.class_averages import (
+    ClassAverages,
+    bootstrap_scores,
+    class_averages,
+    confusion_matrix,
+)
 from tune_jobs.analysis.comparison.statistics import (
     PairedTest,
     SeedSpread,
-    WeightedScores,
-    bootstrap_scores,
-    confusion_matrix,
     paired_tests,
     seed_spread,
-    weighted_scores,
     wilson,
 )
-from tune_jobs.analysis.formatting import Interval
+from tune_jobs.analysis.formatting import Interval, class_counts, constant_answer
 
 Role: TypeAlias = Literal["winner", "seed", "trial"]
-"""Best trial of a family by validation accuracy; its run with another seed; any other trial."""
+"""Best trial of a family on the validation images; its run with another seed; any other trial."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +114,28 @@ class Scored:
         return confusion_matrix(self.labels, self.predicted, self.logits.shape[1])
 
     @cached_property
-    def scores(self) -> WeightedScores:
-        """Weighted precision, recall and F1."""
-        return weighted_scores(self.confusion)
+    def scores(self) -> ClassAverages:
+        """Averages over classes."""
+        return class_averages(self.confusion)
 
     @cached_property
     def score_intervals(self) -> dict[str, Interval]:
-        """95% confidence intervals of precision, recall and f1, by a stratified bootstrap."""
+        """95% confidence intervals of `scores` by name, by a stratified bootstrap."""
         return bootstrap_scores(self.confusion)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Scores by the names of --metric, as they are computed on the validation images."""
+        scores = classification_scores(torch.from_numpy(self.logits), torch.from_numpy(self.labels))
+        return {name: scores[name] for name in TARGETS}
+
+    @cached_property
+    def log_loss_interval(self) -> Interval:
+        """95% confidence interval of the log-loss, a mean over images (Student's t)."""
+        shifted = self.logits - self.logits.max(axis=1, keepdims=True).astype(np.float64)
+        own = shifted[np.arange(len(self.labels)), self.labels]
+        low, high = DescrStatsW(np.log(np.exp(shifted).sum(axis=1)) - own).tconfint_mean()
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,7 @@ class Contestant:
     """A model family in the comparison: its winner, its costs and its runs with other seeds."""
 
     winner: Scored
-    """Best trial of the family by validation accuracy."""
+    """Best trial of the family on the validation images."""
     costs: Costs
     """Inference costs of the winner."""
     layers: dict[str, int]
@@ -199,7 +219,7 @@ class Comparison:
     test_set: TestSet
     """Test set on which all models are scored."""
     contestants: list[Contestant]
-    """One per model family, by descending validation accuracy; the first one is chosen."""
+    """One per model family, the best by `target` first, which is chosen."""
     trials: list[Scored]
     """All other trials, if requested (--every-trial)."""
     openings: list[dict[str, Any]]
@@ -215,13 +235,24 @@ class Comparison:
         return [Pair(a, b, test) for (a, b), test in zip(two, tests, strict=True)]
 
     @property
+    def target(self) -> Target:
+        """Metric that the models were selected by, on the validation images."""
+        return self.runs[0].target
+
+    @property
+    def constant_answer(self) -> str:
+        """What one answer for all test images scores; empty if no class has most of them."""
+        test = self.test_set
+        return constant_answer(class_counts(test.labels, test.classes), test.classes)
+
+    @property
     def chosen(self) -> Contestant:
-        """Contestant with the highest validation accuracy, which the report recommends."""
+        """Contestant that is best on the validation images, which the report recommends."""
         return self.contestants[0]
 
     @property
     def best_by_kind(self) -> dict[str, Contestant]:
-        """Contestant with the highest validation accuracy of each `kind`."""
+        """Contestant of each `kind` that is best on the validation images."""
         best: dict[str, Contestant] = {}
         for contestant in self.contestants:
             best.setdefault(contestant.kind, contestant)

@@ -1,7 +1,7 @@
 """Statistics of a test-set comparison: confidence intervals, paired tests and seed variance.
 
-Shape letters: N test images, C classes, S seeds, D bootstrap resamples. An interval is a (low,
-high) 95% confidence interval unless stated otherwise.
+Shape letters: N test images, S seeds. An interval is a (low, high) 95% confidence interval unless
+stated otherwise.
 """
 
 from __future__ import annotations
@@ -25,107 +25,14 @@ ALPHA = 0.05
 """Significance level."""
 POWER = 0.8
 """Power at which `smallest_difference` is detected."""
-DRAWS = 10_000
-"""Bootstrap resamples."""
 EDGE = 1e-9
 """Tolerance that keeps the root bracket of `probability_better` off the estimate itself."""
-CELLS = 10_000_000
-"""Cells of resampled confusion matrices in memory at a time, 80 MB."""
 
 
 def wilson(correct: int, images: int) -> Interval:
     """Return Wilson's score interval of a proportion (Wilson 1927; Newcombe 1998, method 3)."""
     low, high = proportion_confint(correct, images, ALPHA, method="wilson")
     return float(low), float(high)
-
-
-def confusion_matrix(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> NDArray[np.int64]:
-    """Count images by true class (rows) and predicted class (columns), C×C, int64.
-
-    Args:
-        labels: true labels, N, int64.
-        predicted: predicted labels, N, int64.
-        classes: number of classes C.
-    """
-    pairs = labels * classes + predicted
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-@dataclass(frozen=True)
-class WeightedScores:
-    """Averages over classes weighted by support, as in scikit-learn with zero_division=0."""
-
-    precision: float
-    """Weighted precision, in 0..1."""
-    recall: float
-    """Weighted recall, in 0..1."""
-    f1: float
-    """Weighted F1 score, in 0..1."""
-
-
-def weighted_scores(confusion: NDArray[np.int64]) -> WeightedScores:
-    """Return the weighted scores of a C×C confusion matrix."""
-    precision, recall, f1 = _scores(confusion[None].astype(np.float64))[0].tolist()
-    return WeightedScores(precision, recall, f1)
-
-
-def class_scores(confusion: NDArray[np.int64]) -> Floats:
-    """Return precision, recall and F1 per class, C×3, of C×C counts; 0 if a denominator is 0."""
-    scores: Floats = _class_scores(confusion[None].astype(np.float64))[0]
-    return scores
-
-
-def bootstrap_scores(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, Interval]:
-    """Return confidence intervals of weighted precision, recall and f1 by a stratified bootstrap.
-
-    The number of images of each class is kept, so resampling the images of a class is drawing its
-    row of the confusion matrix from a multinomial distribution. The intervals are percentile
-    intervals (Efron & Tibshirani 1993, section 13.3).
-
-    Args:
-        confusion: C×C counts.
-        seed: seed of the 10,000 resamples.
-    """
-    generator = np.random.default_rng(seed)
-    images = confusion.sum(axis=1)
-    rows = confusion / np.maximum(images, 1)[:, None]
-    rows[images == 0, 0] = 1  # 0 images are drawn, so any distribution will do
-    block = max(1, CELLS // confusion.size)
-    draws = [
-        _scores(generator.multinomial(images, rows, size=(count, len(images))).astype(np.float64))
-        for count in _blocks(DRAWS, block)
-    ]
-    low, high = np.quantile(np.concatenate(draws), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
-    names = ("precision", "recall", "f1")
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
-
-
-def _blocks(total: int, block: int) -> list[int]:
-    return [min(block, total - start) for start in range(0, total, block)]
-
-
-def _class_scores(confusion: Floats) -> Floats:
-    """Return precision, recall and F1 of each class, D×C×3, of D×C×C confusion matrices."""
-    correct = np.diagonal(confusion, axis1=1, axis2=2)
-    actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    return np.stack(
-        [
-            correct / np.maximum(predicted, 1),
-            correct / np.maximum(actual, 1),
-            2 * correct / np.maximum(actual + predicted, 1),
-        ],
-        axis=2,
-    )
-
-
-def _scores(confusion: Floats) -> Floats:
-    """Return weighted precision, recall and F1, D×3, of D×C×C confusion matrices."""
-    actual = confusion.sum(axis=2)
-    weights = actual / actual.sum(axis=1, keepdims=True)
-    scores: Floats = np.einsum("dc,dcs->ds", weights, _class_scores(confusion))
-    return scores
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.data import Ints
+from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored
 from tune_jobs.analysis.results import (
     COMPARISON_FILE,
@@ -19,7 +20,7 @@ from tune_jobs.analysis.results import (
     PREDICTIONS_FILE,
 )
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import SCORE, config_columns
+from tune_jobs.run_folder.schema import config_columns
 
 PREDICTIONS_SCHEMA = pa.schema(
     [
@@ -41,10 +42,11 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     """Return one row per model scored on the test set, as in comparison.parquet.
 
     Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision,
-    recall and f1, with the bounds of their 95% confidence intervals as `/low` and `/high`;
-    validation_accuracy, images, parameters, training_seconds; for winners also macs,
-    latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars and, with
-    --seeds, the fields of SeedSpread as seeds/*; the trial configuration as config/*.
+    recall, f1, balanced_accuracy, macro_f1 and log_loss, with the bounds of their 95% confidence
+    intervals as `/low` and `/high`, and auroc; validation_accuracy, and validation_METRIC of the
+    metric that the models were selected by; images, parameters, training_seconds; for winners also
+    macs, latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars and,
+    with --seeds, the fields of SeedSpread as seeds/*; the trial configuration as config/*.
     """
     contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
     rows = [
@@ -69,8 +71,11 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
     for name, interval in scored.score_intervals.items():
         row[name] = getattr(scored.scores, name)
         row[f"{name}/low"], row[f"{name}/high"] = interval
+    row["log_loss"], row["auroc"] = scored.metrics["log_loss"], scored.metrics["auroc"]
+    row["log_loss/low"], row["log_loss/high"] = scored.log_loss_interval
+    for target in (ACCURACY, candidate.run.target):
+        row[f"validation_{target.name}"] = candidate.row[target.best]
     row |= {
-        "validation_accuracy": candidate.row[SCORE],
         "images": len(scored.labels),
         "parameters": candidate.row["parameters"],
         "training_seconds": candidate.row["seconds"],

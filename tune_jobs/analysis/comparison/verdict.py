@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.statistics import (
     POWER,
@@ -35,8 +36,8 @@ def headline(comparison: Comparison) -> str:
         return f"{chosen.name} was the only model family compared"
     if better := [pair for pair in rivals if _second_wins(pair)]:
         return (
-            f"{chosen.name} was chosen by validation accuracy, but {better[0].second.name} is "
-            "significantly better on the test set"
+            f"{chosen.name} was chosen by validation {comparison.target.label}, but "
+            f"{better[0].second.name} is significantly better on the test set"
         )
     similar = [pair.second.name for pair in rivals if not pair.paired.significant]
     if not similar:
@@ -51,6 +52,7 @@ def verdict(comparison: Comparison) -> str:
     """Return the result in one self-contained paragraph."""
     sentences = [
         _chosen(comparison),
+        _constant(comparison),
         *_differences(comparison),
         _seeds(comparison),
         _costs(comparison),
@@ -85,11 +87,24 @@ def custom_or_pretrained(comparison: Comparison) -> str:
 
 def _chosen(comparison: Comparison) -> str:
     chosen, images = comparison.chosen, len(comparison.test_set.labels)
-    return (
-        f"Chosen by validation accuracy: {chosen.name}. Its accuracy on the {images:,} sealed "
-        f"test images is {percent(chosen.winner.accuracy)} (95% confidence interval "
+    target = comparison.target
+    text = (
+        f"Chosen by validation {target.label}: {chosen.name}. Its accuracy on the {images:,} "
+        f"sealed test images is {percent(chosen.winner.accuracy)} (95% confidence interval "
         f"{percent_interval(chosen.winner.accuracy_interval)})."
     )
+    if target == ACCURACY:
+        return text
+    score = target.show(chosen.winner.metrics[target.name])
+    return (
+        f"{text} Its {target.label} there is {score}; the intervals and tests of this paragraph "
+        "are about accuracy."
+    )
+
+
+def _constant(comparison: Comparison) -> str:
+    answer = comparison.constant_answer
+    return f"Compare accuracies with a constant answer: {answer}." if answer else ""
 
 
 def _differences(comparison: Comparison) -> list[str]:

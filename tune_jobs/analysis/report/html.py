@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.formatting import (
@@ -159,6 +160,8 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
 
 def answers(comparison: Comparison) -> Table:
     """Return the summary table, one row per contestant, for the page and the terminal."""
+    target = comparison.target
+    others = [] if target == ACCURACY else [target]
     against = {pair.second.name: pair.paired for pair in comparison.rivals}
     rows = []
     for contestant in comparison.contestants:
@@ -174,15 +177,16 @@ def answers(comparison: Comparison) -> Table:
                 contestant.name,
                 percent(contestant.winner.accuracy),
                 percent_interval(contestant.winner.accuracy_interval),
+                *(each.show(contestant.winner.metrics[each.name]) for each in others),
                 count(contestant.parameters),
                 milliseconds(contestant.costs.latency_p50_ms),
                 duration(contestant.search_seconds),
                 versus,
             )
         )
-    header = ("model", "test accuracy", "95% CI", "parameters", "latency", "training",
-              "vs. chosen")  # fmt: skip
-    return Table(header, rows, left=frozenset({0, 6}), strong=0)
+    header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
+              "parameters", "latency", "training", "vs. chosen")  # fmt: skip
+    return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)
 
 
 def svg(picture: Picture) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import verdict
 from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
-from tune_jobs.run_folder.schema import SCORE
 
 
 def model_card(comparison: Comparison) -> str:
     """Return the model card of the chosen model as Markdown."""
-    chosen, test = comparison.chosen, comparison.test_set
+    chosen, test, target = comparison.chosen, comparison.test_set, comparison.target
     winner, config = chosen.winner, chosen.winner.candidate.config
     record = winner.candidate.run.record
     size = record["dataset"]["image_size"]
@@ -23,7 +23,11 @@ def model_card(comparison: Comparison) -> str:
         ("input", f"RGB images, resized to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
-        ("validation accuracy (used for selection)", percent(winner.candidate.row[SCORE])),
+        (
+            f"validation {target.label} (used for selection)",
+            target.show(winner.candidate.row[target.best]),
+        ),
+        *[(f"test {t.label}", t.show(winner.metrics[t.name])) for t in {target} - {ACCURACY}],
         (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
         ("95% CI of the test accuracy", percent_interval(winner.accuracy_interval)),
         ("parameters", f"{chosen.parameters:,}"),

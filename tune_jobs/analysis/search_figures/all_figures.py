@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from trainables.status import TrialStatus
+from trainables.target import TARGETS
 from tune_jobs.analysis.search_figures.history import (
     Mode,
     history_info,
@@ -37,7 +38,7 @@ def draw_search(
         epochs: one row per trial and epoch, as `load_epochs` returns it.
         space: search space.
         objectives: objective -> whether "min" or "max" of it is better; the figures of a single
-            objective show the first one.
+            objective show the first one, the metric that trials are stopped by.
 
     Returns:
         Name -> figure: history, pruning, parallel, slices, importance, and the Pareto front of
@@ -47,7 +48,7 @@ def draw_search(
     first, mode = columns[next(iter(objectives))], next(iter(objectives.values()))
     figures = {
         "history": plot_history(history_info(trials, first, mode)),
-        "pruning": plot_pruning(pruning_info(trials, epochs)),
+        "pruning": plot_pruning(pruning_info(trials, epochs, TARGETS[next(iter(objectives))])),
         "parallel": plot_parallel(parallel_info(trials, space, first, mode)),
         "slices": plot_slices(slices_info(trials, space, first)),
         "importance": plot_importance(importance_info(trials, space, first)),

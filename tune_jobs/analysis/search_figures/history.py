@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trainables.errors import InputError
-from trainables.metrics import EPOCH_METRICS, TARGET
+from trainables.metrics import EPOCH_METRICS
 from trainables.status import TrialStatus
+from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.analysis.curves import Curve
 from tune_jobs.analysis.style import (
     COLOURS,
@@ -27,8 +28,9 @@ from tune_jobs.analysis.style import (
     message_figure,
     whole_numbers,
 )
-from tune_jobs.run_folder.schema import SCORE
 
+SCORE = ACCURACY.best
+"""Objective of a search by default."""
 Mode = Literal["min", "max"]
 """Direction of an objective: whether low or high values are better."""
 SCORED = (TrialStatus.FINISHED, TrialStatus.STOPPED)
@@ -44,7 +46,10 @@ STATUS_STYLES = {
 }
 """Status -> colour and marker, distinct without colour too; black is for the best trial."""
 _LABELS = {
-    SCORE: "best validation accuracy (fraction)",
+    **{
+        target.best: f"best validation {target.label} ({EPOCH_METRICS[target.column].unit})"
+        for target in TARGETS.values()
+    },
     "seconds": "training time (s)",
     "images_per_second": "training speed (images/s)",
     "peak_memory_mb": "peak memory (MB)",
@@ -113,28 +118,34 @@ def plot_history(info: HistoryInfo) -> Figure:
 
 @dataclass(frozen=True)
 class PruningInfo:
-    """Data of the pruning figure: validation accuracy by epoch, and where trials were stopped."""
+    """Data of the pruning figure: validation metric by epoch, and where trials were stopped."""
 
     curves: dict[TrialStatus, list[Curve]]
     """Status -> the curves of its trials."""
     crosses: Points
-    """Last epoch (x) and its validation accuracy (y) of each stopped trial."""
+    """Last epoch (x) and its validation metric (y) of each stopped trial."""
     best: Curve | None
-    """Curve of the trial with the highest accuracy, ties broken by lower loss; None without any."""
+    """Curve of the trial with the best metric, ties broken by lower loss; None without any."""
+    mode: Mode = "max"
+    """Whether low ("min") or high ("max") values are better."""
     ylabel: str = "validation accuracy (fraction)"
     """Label of the y-axis."""
 
 
-def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
+def pruning_info(
+    trials: pd.DataFrame, epochs: pd.DataFrame, target: Target = ACCURACY
+) -> PruningInfo:
     """Return the learning curves of all trials, and where the scheduler stopped trials.
 
     Args:
         trials: one row per trial, as `load_trials` returns it.
         epochs: one row per trial and epoch, as `load_epochs` returns it.
+        target: metric that the scheduler stopped trials by.
     """
-    measured = epochs[np.isfinite(scores(epochs, TARGET))]
+    column = target.column
+    measured = epochs[np.isfinite(scores(epochs, column))]
     lines = {
-        str(trial): Curve(str(trial), rows["epoch"].tolist(), rows[TARGET].tolist())
+        str(trial): Curve(str(trial), rows["epoch"].tolist(), rows[column].tolist())
         for trial, rows in measured.groupby("trial", sort=False)
     }
     curves = {}
@@ -144,10 +155,11 @@ def pruning_info(trials: pd.DataFrame, epochs: pd.DataFrame) -> PruningInfo:
             curves[status] = drawn
     stopped = trials.loc[trials["status"] == TrialStatus.STOPPED, "trial"]
     ends = measured[measured["trial"].isin(stopped)].groupby("trial", sort=False).last()
-    crosses = Points(ends["epoch"].tolist(), ends[TARGET].tolist())
-    ranked = measured.sort_values([TARGET, "val_loss"], ascending=[False, True])
+    crosses = Points(ends["epoch"].tolist(), ends[column].tolist())
+    ranked = measured.sort_values([column, "val_loss"], ascending=[target.mode == "min", True])
     best = lines[str(ranked["trial"].iloc[0])] if len(ranked) else None
-    return PruningInfo(curves, crosses, best)
+    label = f"validation {target.label} ({EPOCH_METRICS[column].unit})"
+    return PruningInfo(curves, crosses, best, target.mode, label)
 
 
 def plot_pruning(info: PruningInfo) -> Figure:
@@ -162,9 +174,10 @@ def plot_pruning(info: PruningInfo) -> Figure:
             label = f"{status} ({len(info.curves[status])})" if i == 0 else None
             _draw_curve(ax, curve, status, label)
     ax.plot(info.crosses.x, info.crosses.y, "x", color="#404040", markersize=5, zorder=5)
+    score = (max if info.mode == "max" else min)(info.best.values)
     ax.plot(info.best.epochs, info.best.values, color="black", linewidth=2.4, zorder=4,
             marker="o" if len(info.best.epochs) == 1 else None,
-            label=f"best: {info.best.label} ({max(info.best.values):.4f})")  # fmt: skip
+            label=f"best: {info.best.label} ({score:.4f})")  # fmt: skip
     ax.set_xlabel("epoch")
     ax.set_ylabel(info.ylabel)
     ax.xaxis.set_major_locator(whole_numbers())

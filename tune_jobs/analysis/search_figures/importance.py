@@ -16,9 +16,8 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
 from trainables.status import TrialStatus
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
-from tune_jobs.analysis.search_figures.history import axis_label, scores
+from tune_jobs.analysis.search_figures.history import SCORE, axis_label, scores
 from tune_jobs.analysis.style import COLOURS, finish_axes, message_figure
-from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Space
 
 MIN_FINISHED = 10

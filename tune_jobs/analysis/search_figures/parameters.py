@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from trainables.status import TrialStatus
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.search_figures.history import (
+    SCORE,
     SCORED,
     Mode,
     axis_label,
@@ -29,7 +30,6 @@ from tune_jobs.analysis.search_figures.history import (
     scores,
 )
 from tune_jobs.analysis.style import finish_axes, message_figure
-from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Space
 
 NOT_USED = -0.12

@@ -4,17 +4,19 @@ from scipy import stats
 from sklearn import metrics
 from statsmodels.stats import contingency_tables
 
-from tune_jobs.analysis.comparison import statistics
-from tune_jobs.analysis.comparison.statistics import (
+from tune_jobs.analysis.comparison import class_averages as averages
+from tune_jobs.analysis.comparison.class_averages import (
     bootstrap_scores,
+    class_averages,
     class_scores,
     confusion_matrix,
+)
+from tune_jobs.analysis.comparison.statistics import (
     paired_difference_interval,
     paired_tests,
     probability_better,
     seed_spread,
     smallest_difference,
-    weighted_scores,
     wilson,
 )
 
@@ -134,18 +136,26 @@ def test_scores_equal_those_of_scikit_learn(predictions):
     confusion = confusion_matrix(labels, predicted, 5)
     np.testing.assert_array_equal(confusion, metrics.confusion_matrix(labels, predicted))
     options = {"zero_division": 0}
-    ours = weighted_scores(confusion)
+    ours = class_averages(confusion)
     theirs = metrics.precision_recall_fscore_support(
         labels, predicted, average="weighted", **options
     )
     assert (ours.precision, ours.recall, ours.f1) == pytest.approx(theirs[:3], abs=1e-12)
+    assert ours.balanced_accuracy == pytest.approx(
+        metrics.balanced_accuracy_score(labels, predicted), abs=1e-12
+    )
+    assert ours.macro_f1 == pytest.approx(
+        metrics.f1_score(labels, predicted, average="macro", **options), abs=1e-12
+    )
     each = metrics.precision_recall_fscore_support(labels, predicted, **options)
     np.testing.assert_allclose(class_scores(confusion), np.stack(each[:3], axis=1), atol=1e-12)
 
 
 def test_a_class_without_an_image_counts_nothing():
     confusion = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])
-    assert weighted_scores(confusion).recall == pytest.approx(0.85)
+    averages = class_averages(confusion)
+    assert averages.recall == averages.balanced_accuracy == pytest.approx(0.85)
+    assert averages.macro_f1 == pytest.approx(np.mean([16 / 19, 18 / 21]))
     low, high = bootstrap_scores(confusion)["recall"]
     assert low < 0.85 < high
 
@@ -161,20 +171,20 @@ def test_the_bootstrap_draws_images_of_each_class(predictions, monkeypatch):
         drawn = np.concatenate(
             [generator.choice(np.flatnonzero(labels == k), (labels == k).sum()) for k in range(5)]
         )
-        scores.append(weighted_scores(confusion_matrix(labels[drawn], predicted[drawn], 5)))
+        scores.append(class_averages(confusion_matrix(labels[drawn], predicted[drawn], 5)))
     for name, (low, high) in intervals.items():
         values = [getattr(score, name) for score in scores]
         assert (low, high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.006)
-    monkeypatch.setattr(statistics, "CELLS", 3 * 25)  # many blocks, as with many classes
+    monkeypatch.setattr(averages, "CELLS", 3 * 25)  # many blocks, as with many classes
     assert bootstrap_scores(confusion) == intervals
 
 
 def test_the_bootstrap_covers_the_truth_95_times_in_100(monkeypatch):
-    monkeypatch.setattr(statistics, "DRAWS", 400)
+    monkeypatch.setattr(averages, "DRAWS", 400)
     generator = np.random.default_rng(5)
     rows = np.array([[0.8, 0.15, 0.05], [0.1, 0.85, 0.05], [0.2, 0.1, 0.7]])
     images = np.array([400, 300, 300])
-    truth = weighted_scores((rows * images[:, None] * 1000).round().astype(int))
+    truth = class_averages((rows * images[:, None] * 1000).round().astype(int))
     covered = []
     for i in range(10_000):
         drawn = generator.multinomial(images, rows)

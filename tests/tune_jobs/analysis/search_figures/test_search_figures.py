@@ -10,6 +10,7 @@ from trainables.status import TrialStatus
 from tune_jobs.analysis.results import search_frame
 from tune_jobs.analysis.search_figures.axes import parameter_axes
 from tune_jobs.analysis.search_figures.history import (
+    SCORE,
     STATUS_STYLES,
     axis_label,
     history_info,
@@ -26,7 +27,6 @@ from tune_jobs.analysis.search_figures.parameters import (
     slices_info,
 )
 from tune_jobs.analysis.search_figures.pareto import pareto_front, pareto_info, plot_pareto
-from tune_jobs.run_folder.schema import SCORE
 from tune_jobs.search_space.space import Parameter
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from trainables.target import ACCURACY, Target
+from tune_jobs.analysis.comparison.class_averages import DRAWS
 from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.statistics import DRAWS
 from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
-from tune_jobs.run_folder.schema import SCORE
 
 MOST_NUMBERED = 12
 """Maximum number of classes for which a confusion matrix shows numbers and all labels."""
@@ -117,13 +117,17 @@ def section(comparison: Comparison) -> Section:
     winners = [contestant.winner for contestant in comparison.contestants]
     blocks: list[Block] = [
         Text(
-            "Each model is the best of its model family by validation accuracy. The "
+            "Each model is the best of its model family by validation "
+            f"{comparison.target.label}. The "
             f"{images:,} test images were used neither for training nor for that choice. "
             "Precision, recall and F1 are averages over classes, weighted by their number of "
-            "images. Intervals are 95% confidence intervals: Wilson's score interval for accuracy, "
-            f"and a stratified bootstrap with {DRAWS:,} resamples for precision, recall and F1."
+            "images; balanced accuracy (mean recall) and macro-F1 weigh all classes alike. "
+            "Intervals are 95% confidence intervals: Wilson's score interval for accuracy, "
+            "Student's t for log-loss (nats, lower is better), and a stratified bootstrap with "
+            f"{DRAWS:,} resamples for the others; AUROC, the mean over classes of the area under "
+            "the ROC curve of each against the rest, has none. " + constant_sentence(comparison)
         ),
-        score_table(winners, strong=0),
+        score_table(winners, comparison.target, strong=0),
         confusion_picture("confusion", winners, classes),
     ]
     if comparison.trials:
@@ -133,7 +137,7 @@ def section(comparison: Comparison) -> Section:
                 f"All other trials ({len(comparison.trials)}), whose test scores were not used to "
                 "choose a model",
                 [
-                    score_table(comparison.trials),
+                    score_table(comparison.trials, comparison.target),
                     confusion_picture("confusion-trials", shown, classes),
                 ],
             )
@@ -141,23 +145,41 @@ def section(comparison: Comparison) -> Section:
     return Section("Scores on the test set", blocks)
 
 
-def score_table(scored: Sequence[Scored], strong: int | None = None) -> Table:
-    """Return the score table, one row per model."""
+def constant_sentence(comparison: Comparison) -> str:
+    """Return a sentence on the constant answer if one class has most of the test images."""
+    answer = comparison.constant_answer
+    if not answer:
+        return ""
+    return f"Compare accuracies with a constant answer: {answer} of the test images."
+
+
+def score_table(scored: Sequence[Scored], target: Target, strong: int | None = None) -> Table:
+    """Return the score table, one row per model.
+
+    Args:
+        scored: models.
+        target: metric that they were selected by on the validation images.
+        strong: row of the chosen model.
+    """
     rows = []
     for s in scored:
         scores = [
             with_interval(getattr(s.scores, name), interval)
             for name, interval in s.score_intervals.items()
         ]
+        low, high = s.log_loss_interval
         rows.append(
             (
                 s.name,
-                percent(s.candidate.row[SCORE]),
+                target.show(s.candidate.row[target.best]),
                 with_interval(s.accuracy, s.accuracy_interval),
                 *scores,
+                f"{s.metrics['log_loss']:.4f} ({low:.4f} to {high:.4f})",
+                f"{s.metrics['auroc']:.4f}",
             )
         )
-    header = ("model", "validation accuracy", "test accuracy", "precision", "recall", "F1")
+    header = ("model", f"validation {target.label}", f"test {ACCURACY.label}", "precision",
+              "recall", "F1", "balanced accuracy", "macro-F1", "log-loss", "AUROC")  # fmt: skip
     return Table(header, rows, strong=strong)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points
 from tune_jobs.analysis.report.blocks import Section, Table, Text
-from tune_jobs.run_folder.schema import SCORE
 
 Measure = Callable[[Contestant], str]
 """Function that formats a measurement of a contestant."""
@@ -23,12 +22,13 @@ def compute(contestant: Contestant) -> str:
 
 
 def time_to_best(contestant: Contestant) -> str:
-    """Return the best validation accuracy and the training time until it was reached."""
-    row = contestant.winner.candidate.row
+    """Return the best validation score and the training time until it was reached."""
+    row, target = contestant.winner.candidate.row, contestant.winner.candidate.run.target
     epochs = contestant.winner.candidate.run.epochs
     until = epochs[(epochs["trial"] == row["trial"]) & (epochs["epoch"] <= row["best/epoch"])]
     seconds = float(until["seconds"].sum())
-    return f"{percent(row[SCORE])} validation accuracy after {duration(seconds)} of training"
+    score = target.show(row[target.best])
+    return f"{score} validation {target.label} after {duration(seconds)} of training"
 
 
 def generalisation(contestant: Contestant) -> str:
@@ -78,7 +78,7 @@ ROWS = (
     Row("Expertise requirements", "High", "Low", how="not measured: no users were observed"),
     Row("Ease of use", "Low", "High", how="not measured: no users were observed"),
     Row("Time efficiency", "Low", "High", time_to_best,
-        "epochs up to the one with the best validation accuracy; excludes pretraining and "
+        "epochs up to the one with the best validation score; excludes pretraining and "
         "computing the backbone features of a probe"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
         "accuracy during the training epoch of the saved weights, with dropout and augmentation "

@@ -10,7 +10,7 @@ from tune_jobs.analysis.comparison.student_report import LAYERS, Published, publ
 from tune_jobs.analysis.curves import Curve, CurvesInfo, curves_info, plot_curves
 from tune_jobs.analysis.formatting import counted, duration, percent, points, signed
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
-from tune_jobs.run_folder.schema import SCORE, config_of, merit
+from tune_jobs.run_folder.schema import config_of, merit
 
 MOST_CURVES, MOST_ROWS = 12, 20
 """Maximum number of trials of a run in the figure and in the table."""
@@ -27,14 +27,16 @@ def section(comparison: Comparison) -> Section:
 
 def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Block]:
     """Return a summary of a run, its loss curves in a figure named `picture`, and its trials."""
-    trained = sorted((row for row in run.rows if row["epochs"]), key=merit, reverse=True)
+    target = run.target
+    trained = [row for row in run.rows if row["epochs"]]
+    trained.sort(key=lambda row: merit(row, target), reverse=True)
     statuses = run.trials["status"].value_counts()
     summary = ", ".join(f"{n} {status}" for status, n in statuses.items())
     algorithm = run.record.get("search", {}).get("algorithm", "grid")
     trials = counted(len(run.rows), "trial")
     text = f"Run {run.name} (job {run.record['job']}, algorithm {algorithm}): {trials}, {summary}."
     if len(trained) > MOST_ROWS:
-        text += f" The table lists the best {MOST_ROWS} by validation accuracy."
+        text += f" The table lists the best {MOST_ROWS} by validation {target.label}."
     scored = {(s.candidate.run.name, s.candidate.trial): s for s in comparison.scored}
     rows = [
         (
@@ -42,7 +44,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
             str(row["epochs"]),
             f"{row['last/train_loss']:.4f}",
             f"{row['last/val_loss']:.4f}",
-            f"{percent(row[SCORE])} ({row['best/epoch']:.0f})",
+            f"{target.show(row[target.best])} ({row['best/epoch']:.0f})",
             percent(s.accuracy) if (s := scored.get((run.name, row["trial"]))) else "sealed",
             duration(row["seconds"]),
             row["status"],
@@ -52,7 +54,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
     of_many = f" of the best {MOST_CURVES} trials" if len(trained) > MOST_CURVES else ""
     info = run_curves(run, [row["trial"] for row in trained], comparison.test_set.classes)
     header = ("trial", "epochs", "final training loss", "final validation loss",
-              "best validation accuracy (epoch)", "test accuracy", "training time",
+              f"best validation {target.label} (epoch)", "test accuracy", "training time",
               "status")  # fmt: skip
     ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES]]
     return [
