@@ -124,7 +124,6 @@ class Recipe:
         check_positive("epochs", self.epochs)
         check_positive("batch_size", self.batch_size)
         check_range("label_smoothing", self.label_smoothing, 0, 1)
-        check_class_weights(self.class_weights)
         check_range("momentum", self.momentum, 0, 1)
         if self.dropout is not None:
             check_range("dropout", self.dropout, 0, 1)
@@ -204,6 +203,7 @@ class TrialConfig(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_lr(self.lr)
+        check_class_weights(self.class_weights)  # a recipe may still name a file, as an option does
         check_range("head_epochs", self.head_epochs, 0, float("inf"))
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"layer_decay is {self.layer_decay} but must be above 0 and at most 1")

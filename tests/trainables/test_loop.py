@@ -215,12 +215,16 @@ def test_balanced_class_weights_make_all_classes_as_likely(tiny_data):
         classes=("common", "rare"),
     )  # fmt: skip
     plain, balanced = (
-        fit(make_config(class_weights=each, epochs=20, dropout=0.0), data, lambda *_: None)[-1]
+        fit(
+            make_config(class_weights=each, epochs=20, dropout=0.0, optimizer="sgd", batch_size=8),
+            data,
+            lambda *_: None,
+        )[-1]
         for each in ("none", "balanced")
     )
     # The loss on validation images is not weighted.
     assert plain["val_loss"] == pytest.approx(-0.9 * math.log(0.9) - 0.1 * math.log(0.1), abs=0.01)
-    assert balanced["val_loss"] == pytest.approx(math.log(2), abs=0.01)
+    assert balanced["val_loss"] == pytest.approx(math.log(2), abs=0.03)
 
 
 # Resuming

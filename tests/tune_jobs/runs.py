@@ -11,6 +11,7 @@ from trainables.checkpoint import save_checkpoint
 from trainables.config import TrialConfig
 from trainables.loop import fit
 from trainables.models.weights import read_weights
+from trainables.target import TARGETS
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime import capacity
@@ -39,7 +40,7 @@ def write_run(
     first = next(iter(configs.values()))
     own = type("Options", (JobOptions,), {"job": job})
     options = own(data=data_options, run=RunOptions(name=path.name, storage_path=str(path.parent)))
-    split = dataclasses.replace(options.training, split=first.split)
+    split = dataclasses.replace(options.training, split=first.split, metric=first.metric)
     options = dataclasses.replace(options, training=split)
     data = load_data(data_options, first.split, smoke_test=False)
     weights = {
@@ -65,7 +66,7 @@ def write_run(
                 "trial": name,
                 "status": "finished",
                 **config_columns(config),
-                **summary_columns(epochs),
+                **summary_columns(epochs, TARGETS[config.metric]),
                 "parameters": count_parameters(config, data.training),
                 "device": "cpu",
                 "precision": "fp32",
