@@ -69,13 +69,12 @@ class Recipe:
     label_smoothing: float = 0.0
     """Label smoothing of the training loss, at least 0 and below 1."""
     class_weights: str = "none"
-    """Weights of the classes in the training loss: none, or balanced, so that
-    all classes weigh the same however many images they have.
-    Or a JSON file that maps each class name to its weight; only the ratios
-    of the weights matter."""
+    """Weights of the classes in the training loss: none; balanced, where classes have the same
+    weight, however many images they have; or a JSON file that maps each class name to its weight.
+    Only the ratios of weights matter."""
     metric: MetricName = "accuracy"
-    """Metric of the validation images that epochs and trials are stopped,
-    chosen and compared by. Every table has all of them."""
+    """Metric of the validation images that epochs and trials are stopped, chosen and compared by.
+    The tables always have all of them."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimiser; sgd uses Nesterov momentum."""
     momentum: float = 0.9

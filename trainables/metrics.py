@@ -101,16 +101,18 @@ def auroc(logits: Tensor, labels: Tensor) -> Tensor:
         Mean over the classes that have images, a scalar, float64; NO_AUROC if only one has.
     """
     total = logits.double().logsumexp(1)
+    counts = labels.bincount(minlength=logits.shape[1]).tolist()
     areas = []
-    for label, positives in enumerate(labels.bincount(minlength=logits.shape[1]).tolist()):
-        negatives = len(labels) - positives
+    for label, images in enumerate(labels.argsort().split(counts)):
+        positives, negatives = len(images), len(labels) - len(images)
         if positives and negatives:
             # Log-probabilities have the order of probabilities, and keep it close to 1. Rounding
             # makes equal ones equal whatever the order that they were summed in.
             scores = (logits[:, label].double() - total).float()
-            ordered, own = scores.sort().values, scores[labels == label].contiguous()
-            below = torch.searchsorted(ordered, own)
-            up_to = torch.searchsorted(ordered, own, right=True)
-            ranks = (below + up_to + 1).sum().double() / 2
-            areas.append((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+            own = scores[images].sort().values
+            below = torch.searchsorted(own, scores)
+            up_to = torch.searchsorted(own, scores, right=True)
+            # Pairs that are in the wrong order, ties counted half; also those of two positives.
+            wrong = (below + up_to).sum().double() / 2 - positives**2 / 2
+            areas.append(1 - wrong / (positives * negatives))
     return torch.stack(areas).mean() if areas else total.new_tensor(NO_AUROC)
