@@ -14,6 +14,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,30 +70,28 @@ def read_torchvision(data: DataSet) -> Iterator[Read]:
 
 def read_huggingface(data: DataSet) -> Iterator[Read]:
     """Read with datasets.load_dataset, by the builder for the kind of source."""
-    from datasets import ClassLabel, load_dataset
-    from datasets import Image as ImageFeature
-
+    datasets: Any = import_module("datasets")
     folder = str(data.folder)
     file = {"train": str(data.folder / (data.file or ""))}
     if data.kind in ("folder", "metadata"):
-        splits = load_dataset("imagefolder", data_dir=folder)
+        splits = datasets.load_dataset("imagefolder", data_dir=folder)
     elif data.kind == "parquet":
-        splits = load_dataset(folder)
+        splits = datasets.load_dataset(folder)
     elif data.kind == "archive":
-        splits = load_dataset("imagefolder", data_files=file)
+        splits = datasets.load_dataset("imagefolder", data_files=file)
     else:
-        splits = load_dataset(data.kind, data_files=file)
+        splits = datasets.load_dataset(data.kind, data_files=file)
     if data.kind == "parquet":  # where the file does not say that its structs are images
-        splits = splits.cast_column("image", ImageFeature())
+        splits = splits.cast_column("image", datasets.Image())
     if data.kind == "csv":  # paths are relative to the working folder
         with contextlib.chdir(folder):
-            splits = splits.cast_column("image", ImageFeature())
-            yield from _rows_of_huggingface(splits, ClassLabel)
+            splits = splits.cast_column("image", datasets.Image())
+            yield from _rows_of_huggingface(splits, datasets.ClassLabel)
     else:
-        yield from _rows_of_huggingface(splits, ClassLabel)
+        yield from _rows_of_huggingface(splits, datasets.ClassLabel)
 
 
-def _rows_of_huggingface(splits: Any, class_label: type) -> Iterator[Read]:
+def _rows_of_huggingface(splits: Any, class_label: Any) -> Iterator[Read]:
     for part, split in splits.items():
         image_column, label_column = (
             ("jpg", "cls") if "jpg" in split.features else ("image", "label")
@@ -107,16 +106,15 @@ def _rows_of_huggingface(splits: Any, class_label: type) -> Iterator[Read]:
 
 def read_timm(data: DataSet) -> Iterator[Read]:
     """Read with timm.data.create_dataset: its folders and tar files, else hfds and wds."""
-    from timm.data import create_dataset
-    from timm.data.readers import add_img_extensions, set_img_extensions
-
-    set_img_extensions((".png", ".jpg", ".jpeg"))
+    timm: Any = import_module("timm.data")
+    suffixes: Any = import_module("timm.data.readers")
+    suffixes.set_img_extensions((".png", ".jpg", ".jpeg"))
     if data.suffix is not None:
-        add_img_extensions(data.suffix)
+        suffixes.add_img_extensions(data.suffix)
     if data.kind == "csv":
         raise NoReaderError
     if data.kind == "webdataset":
-        images = create_dataset(
+        images = timm.create_dataset(
             "wds/x", root=str(data.folder), split=f"{data.file}|{len(data.rows)}"
         )
         yield from (("train", str(label), image) for image, label in images)
@@ -124,10 +122,10 @@ def read_timm(data: DataSet) -> Iterator[Read]:
     names: dict[int, str] = {}
     for part, folder in part_folders(data).items():
         if data.kind in ("parquet", "metadata"):
-            images = create_dataset(f"hfds/{data.folder}", split=part)
+            images = timm.create_dataset(f"hfds/{data.folder}", split=part)
         else:
             root = folder / (data.file or "")
-            images = create_dataset("", root=str(root), search_split=False)
+            images = timm.create_dataset("", root=str(root), search_split=False)
         reader = images.reader
         index = getattr(reader, "class_to_idx", None) or getattr(reader, "class_name_to_idx", {})
         names = names or {i: name for name, i in index.items()}
