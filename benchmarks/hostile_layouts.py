@@ -57,7 +57,7 @@ def flat_test(data: DataSet) -> None:
     data.classes("train/", "train")
     for n in range(20, 24):
         data.save(n, f"test/{n}.jpg", None, "test")
-    data.says = r"(?i)\btest\b.*(unlabel|class|left out|ignor)|class folder.*\btest\b"
+    data.says = r"(?i)unlabel|\btest\b.*(class|left out|ignor)"
 
 
 @hostile

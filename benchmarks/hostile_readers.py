@@ -2,7 +2,7 @@
 
 Each reader takes a dataset and yields (part, class name or None, RGB image). What a library does
 not look for by itself, but can be told in a documented way, it is told: the folders of parts, that
-a class is empty, that all images have an unusual suffix. Ours is given the folder or file alone.
+a class is empty, that all images have an unusual suffix. Ours is told neither parts nor suffixes.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def unlike(pixels: Pixels, right: Pixels) -> str:
 
 def in_words(part: str, label: str | None) -> str:
     """Name a part and class."""
-    return f"{part} {'without class' if label is None else label!r}"
+    return f"{part} without class" if label is None else f"{part} {label!r}"
 
 
 def judge(data: DataSet, reading: Reading | None) -> tuple[str, str]:
