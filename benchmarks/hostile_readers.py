@@ -204,6 +204,16 @@ READERS: dict[str, tuple[str, Callable[[DataSet], Iterator[Read]]]] = {
     "bakeoff": ("", read_ours),
 }
 """Package of each reader, empty for ours, and its function."""
+DOCUMENTED = {
+    "torchvision": "classes are the folders of the first level, and files are chosen by suffix.",
+    "Hugging Face": "labels are given if all images lie at one depth, in two or more folders.",
+    "timm": "labels are the names of the leaf folders; files are .png, .jpg and .jpeg, unless "
+    "others are added; a sample that fails to load is skipped with a warning.",
+    "fastai": "from_folder labels an image by the name of its folder.",
+    "Ultralytics": "the folder holds train and val, else it is split at random; corrupt JPEGs are "
+    "corrected if found.",
+}
+"""What the docstrings and comments of a library say of behaviour that the table counts as wrong."""
 SHOWN = {"ultralytics": logging.INFO, "": logging.WARNING, "datasets": logging.WARNING}
 """Lowest level of log messages that a user sees by default, by logger."""
 

@@ -27,7 +27,15 @@ import benchmarks.hostile_folders
 import benchmarks.hostile_layouts
 import benchmarks.hostile_pixels  # noqa: F401 (these three register their datasets)
 from benchmarks.hostile_data import MAKERS, DataSet, Pixels, Row, formats, made
-from benchmarks.hostile_readers import READERS, Found, Reading, prepare, read, version_of
+from benchmarks.hostile_readers import (
+    DOCUMENTED,
+    READERS,
+    Found,
+    Reading,
+    prepare,
+    read,
+    version_of,
+)
 
 TOLERANCE = 6
 """Mean difference of two thumbnails, of 255, up to which they show the same; JPEG's is below 3."""
@@ -170,6 +178,10 @@ def main() -> None:
     print()
     for outcome, meaning in OUTCOMES.items():
         print(f"- {outcome}: {meaning}.")
+    print("\nWhat the libraries say of themselves:\n")
+    for reader in outcomes:
+        if reader in DOCUMENTED:
+            print(f"- {reader}: {DOCUMENTED[reader]}")
     print("\n| dataset | reader | outcome | what happened |\n| --- | --- | --- | --- |")
     for name in options.sets:
         for reader, judged in outcomes.items():
