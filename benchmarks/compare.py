@@ -18,33 +18,33 @@ import sys
 import tempfile
 import time
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from benchmarks.images import SIZE, load_test
 from benchmarks.lr_grid import spread
 from benchmarks.report_pipeline import PILDataset, ReportCNN, evaluate
-from trainables.data import TEST, Images, Ints
+from trainables.arrays import Images, Ints
 from trainables.models import build_model
 from trainables.preparation import Preparation
 from trainables.saved_model import Classifier
-from trainables.sources import load_dataset
+from trainables.views import Decoding, View
 
 
 def untrained(source: str, device: torch.device) -> tuple[Classifier, Images, Ints]:
     """Return an untrained custom CNN, the test images (N×H×W×3, uint8) and their labels (N)."""
-    dataset = load_dataset(source)
-    test = np.flatnonzero(dataset.parts == TEST)
-    images, half = dataset.images[test], (0.5, 0.5, 0.5)
-    model = build_model("cnn", len(dataset.classes), images.shape[1]).to(device)
+    images, labels, classes = load_test(source, SIZE)
+    half = 0.5, 0.5, 0.5
+    model = build_model("cnn", len(classes), SIZE).to(device)
     classifier = Classifier(
         model.to(memory_format=torch.channels_last).eval(),
         Preparation(half, half, device),
-        dataset.classes,
-        images.shape[1],
+        classes,
+        View(SIZE),
+        Decoding(),
         device,
     )
-    return classifier, images, dataset.labels[test]
+    return classifier, images.read(), labels
 
 
 def inference(source: str, rounds: int) -> None:

@@ -28,15 +28,14 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks import report_pipeline
+from benchmarks.images import SIZE, load, subset
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, split, subsample
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
 from trainables.models.weights import read_weights
 from trainables.precision import resolve_precision
-from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_trials
 
 MODELS = ("resnet18", "densenet121", "googlenet")
@@ -67,8 +66,7 @@ def write_subset(source: str, images: int, folder: str) -> str:
 
 def throughput(source: str, rounds: int) -> None:
     """Measure images per second of full fine-tuning (two learning rates, one epoch, validation)."""
-    dataset = load_dataset(source)
-    data = TrainingData.of(dataset, split(dataset))
+    data = load(source, SIZE)
     images = len(RATES) * (len(data.train_labels) + len(data.val_labels))
     for name in MODELS:
         ours, theirs, memory = [], [], []
@@ -76,7 +74,7 @@ def throughput(source: str, rounds: int) -> None:
             torch.set_num_threads(os.cpu_count() or 1)
             seconds = 0.0
             for lr in RATES:
-                model = build_model(name, len(data.classes), 32)
+                model = build_model(name, len(data.classes), SIZE)
                 seconds += list(report_pipeline.train(data, lr, 1, model))[-1]["seconds"]
             theirs.append(images / seconds)
             with tempfile.TemporaryDirectory() as runs:
@@ -93,12 +91,11 @@ def throughput(source: str, rounds: int) -> None:
 
 def probe(source: str) -> None:
     """Compare training heads on cached backbone features with forward passes in every epoch."""
-    dataset = load_dataset(source)
-    data = TrainingData.of(dataset, split(dataset))
+    data = load(source, SIZE)
     name = "resnet18"
     with tempfile.TemporaryDirectory() as runs:
         file = f"{runs}/{name}.pt"
-        torch.save(build_model(name, len(data.classes), 32).state_dict(), file)
+        torch.save(build_model(name, len(data.classes), SIZE).state_dict(), file)
         ours = job(runs, "--data", source, "--models", name, "--weights", file, "--mode", "probe",
                    "--epochs", PROBE_EPOCHS, "--lr", *PROBE_RATES)  # fmt: skip
         config = TrialConfig(lr=1e-3, model=name, weights=file, mode="probe", normalize="weights")
@@ -108,7 +105,7 @@ def probe(source: str) -> None:
         weights = read_weights(name, file)
         compute_features(config, data, weights, device, resolve_precision("auto", device))
         pass_seconds = time.perf_counter() - start
-    model = build_model(name, len(data.classes), 32).requires_grad_(False)
+    model = build_model(name, len(data.classes), SIZE).requires_grad_(False)
     model.get_submodule("fc").requires_grad_()
     epoch_seconds = list(report_pipeline.train(data, 1e-3, 1, model))[-1]["seconds"]
     passes = len(PROBE_RATES) * PROBE_EPOCHS
@@ -125,8 +122,7 @@ def probe(source: str) -> None:
 
 def pretrained(source: str, rounds: int) -> None:
     """Compare the validation accuracy from ImageNet weights and from random weights."""
-    dataset = load_dataset(source)
-    data, _ = subsample(TrainingData.of(dataset, split(dataset)), 2000)
+    data = subset(load(source, SIZE), 2000)
     torch.set_num_threads(os.cpu_count() or 1)
     warnings.simplefilter("ignore")
     weights = read_weights(PRETRAINED, "default")

@@ -21,15 +21,15 @@ from torch import multiprocessing
 
 from benchmarks import report_pipeline
 from benchmarks.compare import untrained
+from benchmarks.images import SIZE, load, subset
 from benchmarks.lr_grid import spread
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, split, subsample
+from trainables.data import TrainingData
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
 from trainables.models.weights import read_weights
 from trainables.precision import resolve_precision
-from trainables.sources import load_dataset
 
 GPU = torch.device("cuda")
 MODELS = ("cnn", "resnet18", "densenet121", "googlenet")
@@ -43,7 +43,7 @@ def throughput(data: TrainingData, rounds: int) -> None:
     for name in MODELS:
         ours, theirs, memory = [], [], []
         for _ in range(rounds):
-            model = None if name == "cnn" else build_model(name, len(data.classes), 32)
+            model = None if name == "cnn" else build_model(name, len(data.classes), SIZE)
             first, second = report_pipeline.train(data, 1e-4, 2, model, "cuda")
             theirs.append(images / (second["seconds"] - first["seconds"]))
             del model  # so that its memory does not count as ours
@@ -78,7 +78,7 @@ def probe(data: TrainingData) -> None:
     """Compare training heads on cached backbone features with forward passes in every epoch."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/resnet18.pt"
-        torch.save(build_model("resnet18", len(data.classes), 32).state_dict(), file)
+        torch.save(build_model("resnet18", len(data.classes), SIZE).state_dict(), file)
         os.environ["XDG_CACHE_HOME"] = folder
         weights = read_weights("resnet18", file)
         configs = [
@@ -95,7 +95,7 @@ def probe(data: TrainingData) -> None:
         precision = resolve_precision("auto", GPU)
         compute_features(configs[0], data, weights, GPU, precision)
         pass_seconds = time.perf_counter() - start
-    model = build_model("resnet18", len(data.classes), 32).requires_grad_(False)
+    model = build_model("resnet18", len(data.classes), SIZE).requires_grad_(False)
     model.get_submodule("fc").requires_grad_()
     first, second = report_pipeline.train(data, 1e-3, 2, model, "cuda")
     epoch_seconds = second["seconds"] - first["seconds"]
@@ -130,8 +130,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}, {os.cpu_count()} cores")
-    dataset = load_dataset(options.data)
-    data, _ = subsample(TrainingData.of(dataset, split(dataset)), options.images)
+    data = subset(load(options.data, SIZE), options.images)
     for benchmark in options.benchmarks:
         print(f"\n{benchmark}", flush=True)
         if benchmark == "throughput":

@@ -127,7 +127,7 @@ def two_labels(data: DataSet) -> None:
     """One file in two classes."""
     data.classes()
     data.save(0, "dog/0.jpg", "dog")
-    data.says, data.must_say = r"(?i)duplicate|same image|both|two classes", True
+    data.says, data.must_say = r"(?i)duplicate|same image|both|two classes|another label", True
 
 
 @hostile
@@ -139,4 +139,4 @@ def saved_again(data: DataSet) -> None:
     again = picture(0).resize((WIDTH - 8, HEIGHT - 5))
     write(again, data.folder / "test/cat/again.jpg", quality=80)
     data.add(again, "cat", "test")
-    data.says, data.must_say = r"(?i)duplicate|same image|leak|also in", True
+    data.says, data.must_say = r"(?i)duplicate|same image|leak|also in|later split", True

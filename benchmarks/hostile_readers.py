@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from benchmarks.hostile_data import THUMBNAIL, DataSet, Pixels, thumbnail
+from benchmarks.hostile_data import DataSet, Pixels, thumbnail
 
 Read: TypeAlias = tuple[str, str | None, Image.Image]
 Found: TypeAlias = tuple[str, str | None, Pixels]
@@ -185,14 +185,30 @@ def read_ultralytics(data: DataSet) -> Iterator[Read]:
 
 
 def read_ours(data: DataSet) -> Iterator[Read]:
-    """Read with this project, given nothing but the folder or file."""
+    """Read with this project, given the folder or file, and print what a job prints."""
     from trainables.data import TEST, TRAIN, VALIDATION
-    from trainables.sources import load_dataset
+    from trainables.decoding import open_rgb
+    from trainables.errors import InputError
+    from trainables.sources import describe_ignored
+    from tune_jobs.command_line.options import DataOptions
+    from tune_jobs.tuning.copies import count_copies, describe_copies
+    from tune_jobs.tuning.data import named_errors
+    from tune_jobs.tuning.found_images import find_images
 
     parts = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
-    read = load_dataset(str(data.folder / (data.file or "")), image_size=THUMBNAIL)
-    for pixels, label, part in zip(read.images, read.labels, read.parts, strict=True):
-        yield parts[int(part)], read.classes[label], Image.fromarray(pixels)
+    least = 1 if data.empty_class else None
+    found = find_images(
+        DataOptions(data=str(data.folder / (data.file or "")), min_per_class=least, cache_gb=0)
+    )
+    listing, facts = found.listing, found.images.scan([])
+    if facts.errors:
+        raise InputError(f"damaged: {named_errors(found, facts.errors)}")
+    rows = np.arange(len(listing.labels))
+    counts = count_copies(listing, facts, rows, listing.parts)
+    print(describe_ignored(listing), *listing.notes, *describe_copies(counts, 0), sep="\n")
+    for row, label, part in zip(rows.tolist(), listing.labels, listing.parts, strict=True):
+        image = open_rgb(listing.images.read(row), found.images.how)
+        yield parts[int(part)], listing.classes[label], image
 
 
 READERS: dict[str, tuple[str, Callable[[DataSet], Iterator[Read]]]] = {

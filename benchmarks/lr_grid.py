@@ -27,10 +27,10 @@ import torch
 from PIL import Image
 
 from benchmarks import report_pipeline
+from benchmarks.images import SIZE, load
 from trainables.config import RECIPES, TrialConfig
-from trainables.data import TrainingData, split
+from trainables.data import TrainingData
 from trainables.loop import fit
-from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_trials
 
 RATES = (1e-4, 2.5e-4)
@@ -185,8 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, "
           f"{torch.cpu.get_capabilities()}")  # fmt: skip
-    dataset = load_dataset(options.data)
-    data = TrainingData.of(dataset, split(dataset, (0.6, 0.2, 0.2)))
+    data = load(options.data, SIZE, (0.6, 0.2, 0.2))
     for benchmark in options.benchmarks:
         print(f"\n{benchmark}", flush=True)
         if benchmark == "throughput":

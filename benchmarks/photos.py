@@ -36,10 +36,16 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from benchmarks.lr_grid import spread
+from trainables.image_cache import SquareImages
+from trainables.source_options import SourceOptions
+from trainables.sources import list_images
+from trainables.views import Decoding, View
 
 WORKERS = 2
 BATCH_SIZE = 64
 RESIZE, CROP = 256, 224
+VIEW = View(CROP, resize_to=RESIZE)
+CACHE_BYTES = 10**11
 LATER_PASSES = 2
 PHOTOGRAPH = (400, 533)
 """Width and height in pixels of the photographs that are made for `speed`."""
@@ -84,12 +90,27 @@ def our_passes(folder: str) -> Iterator[Pass]:
 
 def first_pass(folder: str) -> int:
     """Fill the cache with a folder's images, read each from it, and return their number."""
-    raise NotImplementedError(f"the image cache is not connected to this benchmark ({folder})")
+    images = square_images(folder)
+    images.scan([VIEW])
+    return read_all(images)
 
 
 def later_pass(folder: str) -> int:
     """Read each of a folder's images from the cache, and return their number."""
-    raise NotImplementedError(f"the image cache is not connected to this benchmark ({folder})")
+    return read_all(square_images(folder))
+
+
+def square_images(folder: str) -> SquareImages:
+    """Find the images of a folder, and their entry in the cache."""
+    return SquareImages.of(list_images(SourceOptions(folder)).images, Decoding(), CACHE_BYTES)
+
+
+def read_all(images: SquareImages) -> int:
+    """Read all images in batches, in random order as training does, and return their number."""
+    store = images.store(VIEW)
+    order = np.random.default_rng(0).permutation(store.shape[0])
+    batches = (order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE))
+    return sum(len(torch.from_numpy(store.read(rows))) for rows in batches)
 
 
 def seconds_per_pass(passes: Iterator[Pass], images: int) -> list[float]:

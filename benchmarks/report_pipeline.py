@@ -91,7 +91,7 @@ def train(
         After each epoch: `epoch`, `val_accuracy`, and `seconds` since the start.
     """
     loaders = [
-        DataLoader(PILDataset(images, labels), batch_size=64, shuffle=shuffle, num_workers=2)
+        DataLoader(PILDataset(images.read(), labels), batch_size=64, shuffle=shuffle, num_workers=2)
         for images, labels, shuffle in (
             (data.train_images, data.train_labels, True),
             (data.val_images, data.val_labels, False),

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import syne_tune_peer
-from benchmarks.search_setup import BASE, EPOCHS, load
+from benchmarks.search_setup import BASE, EPOCHS, SIZE, load
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.errors import DivergedError
@@ -133,9 +133,10 @@ def bakeoff(folder: Path, options: argparse.Namespace, start: float) -> dict[str
     from tune_jobs.analysis.results import load_trials
 
     left = start + options.budget - time.time()
-    command = [sys.executable, "-c", OURS, options.data, options.images]
-    command += ["--data", options.data, "--epochs", EPOCHS, "--trials", 10_000, "--max-time",
-                f"{left:.0f}s", "--seed", options.seed, "--storage-path", folder]  # fmt: skip
+    command = [sys.executable, "-c", OURS, options.images]
+    command += ["--data", options.data, "--image-size", SIZE, "--epochs", EPOCHS,
+                "--trials", 10_000, "--max-time", f"{left:.0f}s", "--seed", options.seed,
+                "--storage-path", folder]  # fmt: skip
     subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     trials = load_trials(folder / "optuna-search")
     return {"best": float(trials["best/val_accuracy"].max()), "trials": len(trials)}
@@ -144,12 +145,12 @@ def bakeoff(folder: Path, options: argparse.Namespace, start: float) -> dict[str
 # The job has no option to train on a subset of the images.
 OURS = """
 import sys
-from benchmarks.search_setup import load
-from trainables.data import TrainingData
+from benchmarks.images import fewer_to_train
+from trainables import data
 from tune_jobs import optuna_search
-data = load(sys.argv[1], int(sys.argv[2]))
-del sys.argv[1:3]
-TrainingData.of = staticmethod(lambda dataset, split: data)
+count, split = int(sys.argv.pop(1)), data.split
+# Before the job imports it.
+data.split = lambda *arguments: fewer_to_train(split(*arguments), count)
 optuna_search.optuna_search()
 """
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from trainables.config import RECIPES, TrialConfig
-from trainables.data import TrainingData, split
+from trainables.data import TrainingData
 
 EPOCHS = 12
 """Number of epochs of a trial that no scheduler stops."""
+SIZE = 32
+"""Height and width of the images in pixels."""
 BASE = dataclasses.replace(
     TrialConfig(**dataclasses.asdict(RECIPES["standard"]), lr=1e-3), epochs=EPOCHS
 )
@@ -22,11 +24,6 @@ def load(source: str, images: int) -> TrainingData:
         source: name or path of the dataset.
         images: approximate number of training images.
     """
-    from trainables.sources import load_dataset
+    from benchmarks.images import load
 
-    dataset = load_dataset(source)
-    data = TrainingData.of(dataset, split(dataset))
-    every = max(1, len(data.train_labels) // images)
-    return dataclasses.replace(
-        data, train_images=data.train_images[::every], train_labels=data.train_labels[::every]
-    )
+    return load(source, SIZE, train=images)

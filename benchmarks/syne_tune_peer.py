@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.search_setup import BASE, EPOCHS, load
-from trainables.data import TrainingData
+from trainables.data import ImageRows, TrainingData
 from trainables.errors import DivergedError
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import Parameter, to_config
 
-ARRAYS = ("train_images", "train_labels", "val_images", "val_labels")
+IMAGES, LABELS = ("train_images", "val_images"), ("train_labels", "val_labels")
+"""Fields of TrainingData that the trials read from files."""
 POLL_S = 0.5
 """Polling interval in seconds; the default of 5 s is as long as some trials."""
 
@@ -50,10 +51,11 @@ def search(folder: Path, options: Namespace, start: float) -> dict[str, Any]:
 
     data = load(options.data, options.images)
     os.chdir(folder)  # the tuner leaves a file in the working directory
-    for name in ARRAYS:
+    for name in IMAGES:
+        np.save(folder / f"{name}.npy", getattr(data, name).read())
+    for name in LABELS:
         np.save(folder / f"{name}.npy", getattr(data, name))
-    rest = {"classes": data.classes, "mean": data.mean, "std": data.std}
-    (folder / "rest.json").write_text(json.dumps(rest))
+    (folder / "classes.json").write_text(json.dumps(data.classes))
     space = {parameter.name: domain(parameter) for parameter in default_space().values()}
     tuner = Tuner(
         trial_backend=LocalBackend(entry_point=__file__, pass_args_as_json=True),
@@ -89,11 +91,11 @@ def train() -> None:
     settings = load_config_json(vars(parser.parse_known_args()[0]))
     folder = Path(settings["folder"])
     arrays: dict[str, Any] = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS
+        name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in IMAGES + LABELS
     }
-    for name, value in json.loads((folder / "rest.json").read_text()).items():
-        arrays[name] = tuple(value)
-    data = TrainingData(**arrays)
+    arrays |= {name: ImageRows(arrays[name]) for name in IMAGES}
+    classes = tuple(json.loads((folder / "classes.json").read_text()))
+    data = TrainingData(**arrays, classes=classes)
     space = default_space()
     values = {
         name: json.loads(settings[name]) if space[name].kind == "categorical" else settings[name]

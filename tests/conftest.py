@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,11 +7,12 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from tests.images import Digits, digits_at
 from trainables.config import TrialConfig
-from trainables.data import ImageDataset, TrainingData
+from trainables.data import ImageRows, TrainingData
 from trainables.models import build_for
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
-from trainables.sources import load_dataset
+from trainables.views import Decoding
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -18,22 +20,28 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if config.option.markexpr == "cluster" else 2
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the cache of the person who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def digits() -> ImageDataset:
-    return load_dataset("digits", image_size=8)
+def digits() -> Digits:
+    return digits_at(8)
 
 
 @pytest.fixture(scope="session")
 def tiny_data(digits) -> TrainingData:
     """Forty digits to train on, so that batches of 16 leave a smaller one, and 24 to validate."""
     return TrainingData(
-        train_images=digits.images[:40],
+        train_images=ImageRows(digits.images[:40]),
         train_labels=digits.labels[:40],
-        val_images=digits.images[40:64],
+        val_images=ImageRows(digits.images[40:64]),
         val_labels=digits.labels[40:64],
         classes=digits.classes,
-        mean=(0.3, 0.3, 0.3),
-        std=(0.4, 0.4, 0.4),
     )
 
 
@@ -43,5 +51,5 @@ def write_model(folder: Path, config: TrialConfig, data: TrainingData) -> nn.Mod
     model = build_for(config, data)
     weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     (folder / MODEL_WEIGHTS).write_bytes(weights)
-    (folder / MODEL_FILE).write_text(json.dumps(describe_model(config, data, weights)))
+    (folder / MODEL_FILE).write_text(json.dumps(describe_model(config, data, weights, Decoding())))
     return model

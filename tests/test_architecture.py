@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainables", "tune_jobs")
 LEVELS = (
     ("scripts",),
-    ("search", "test_set"),
+    ("search", "test_set", "data_check"),
     ("tuning", "cluster"),
     ("command_line",),
     ("analysis", "ray_runtime"),
@@ -105,7 +105,7 @@ def test_files_and_search_spaces_know_no_ray(file):
     assert "ray" not in packages_imported_by(file)
 
 
-@pytest.mark.parametrize("file", files_of("tune_jobs/analysis"))
+@pytest.mark.parametrize("file", files_of("tune_jobs/analysis", "tune_jobs/data_check"))
 def test_analysis_reads_files_and_never_ray_objects(file):
     assert "ray" not in packages_imported_by(file)
 
@@ -208,6 +208,7 @@ def has_fields(class_):
         "trainables.source_options",
         *(f"tune_jobs.{name}" for name in ("lr_grid", "optuna_search", "finetune", "compare")),
         "tune_jobs.predict",
+        "tune_jobs.check_data",
         "tune_jobs.search_space.defaults",
         "tune_jobs.search_space.space_file",
     ],

@@ -32,7 +32,7 @@ def build_augmentation(config: TrialConfig, size: int) -> Augmentation:
     if plain and config.augment == "none":
         return pick
     if plain and config.augment == "flip_crop":
-        return pick_flip_crop if config.horizontal_flip else pick_crop
+        return pick_crop if config.horizontal_flip is False else pick_flip_crop
     return RandomViews(config, size)
 
 
@@ -40,7 +40,8 @@ def describe(config: TrialConfig) -> str:
     """Return what is done to training images, in one line, e.g. "photo, half of them mirrored"."""
     parts: list[str] = [config.augment]
     if config.augment != "none":
-        parts.append("half of them mirrored" if config.horizontal_flip else "not mirrored")
+        mirrored = config.horizontal_flip is not False
+        parts.append("half of them mirrored" if mirrored else "not mirrored")
     if config.vertical_flip:
         parts.append("half of them upside down")
     if config.rotation:

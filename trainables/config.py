@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from trainables.class_weights import check_class_weights
 from trainables.errors import InputError
 from trainables.target import MetricName
+from trainables.views import Interpolation, Resize, View
 
 
 def file_stem(model: str) -> str:
@@ -92,9 +93,10 @@ class Recipe:
     brightness, contrast and saturation.
     strong: crop and flip as photo, one random operation on shape or colour as in TrivialAugment,
     and a rectangle erased from every fourth image."""
-    horizontal_flip: bool = True
+    horizontal_flip: bool | None = None
     """Whether flip_crop, photo and strong mirror every second image.
-    Turn it off where a mirrored image is of another class or of none, as with digits and text."""
+    Turn it off where a mirrored image is of another class or of none, as with text.
+    None: yes, but photo and strong mirror nothing where classes are digits or letters."""
     vertical_flip: bool = False
     """Turn every second training image upside down, as suits images without an up and down."""
     rotation: float = 0.0
@@ -154,6 +156,8 @@ RECIPES: dict[str, Recipe] = {
 """Presets of the training settings, by the name that --recipe takes."""
 
 
+CROPPED_SHARE = 0.875
+"""Height and width of network inputs relative to the training images that they are cropped from."""
 AUGMENTATIONS_OFF: dict[str, Any] = {
     "augment": "none",
     "vertical_flip": False,
@@ -196,12 +200,28 @@ class TrialConfig(Recipe):
     learning rate of each stage of the network to that of the next stage towards the head."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of batch normalisation at their initial values."""
+    image_size: int | None = None
+    """Height and width in pixels of the images as they are read; None: those of the dataset, as in
+    runs of earlier versions."""
+    resize: Resize = "crop"
+    """How images become squares of `image_size`: crop, letterbox or squash, as in `View`."""
+    resize_to: int | None = None
+    """Length in pixels to which crop resizes the shorter side; None: `image_size`."""
+    interpolation: Interpolation = "bilinear"
+    """Interpolation of the resizing."""
     input_size: int | None = None
     """Height and width in pixels that batches are resized to on the device; None: no resizing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_lr(self.lr)
+        if self.image_size is not None:
+            check_positive("image_size", self.image_size)
+        if self.resize_to is not None and self.resize_to < (self.image_size or 0):
+            raise InputError(
+                f"resize_to is {self.resize_to} but must be at least the image size "
+                f"{self.image_size}, which is cut out of it"
+            )
         check_class_weights(self.class_weights)  # a recipe may still name a file, as an option does
         check_range("head_epochs", self.head_epochs, 0, float("inf"))
         if not 0 < self.layer_decay <= 1:
@@ -225,9 +245,29 @@ class TrialConfig(Recipe):
         dropout = {} if self.dropout is None else {"dropout": self.dropout}
         return {**dropout, **self.model_args}
 
+    @property
+    def view(self) -> View | None:
+        """View in which the images are read; None without an `image_size`."""
+        if self.image_size is None:
+            return None
+        return View(self.image_size, self.resize, self.resize_to, self.interpolation)
+
+    @property
+    def train_view(self) -> View | None:
+        """View of the training images: larger than `view` where the augmentation crops them."""
+        view = self.view
+        if view is None or self.augment in ("none", "flip_crop"):
+            return view
+        size = round(view.size / CROPPED_SHARE)
+        return View(size, view.resize, max(size, view.shorter_side), view.interpolation)
+
     def network_size(self, image_size: int) -> int:
-        """Return the height and width in pixels of network inputs, from those of the images."""
-        return self.input_size or image_size
+        """Return the height and width in pixels of network inputs.
+
+        Args:
+            image_size: Height and width of the images, for configurations without a size.
+        """
+        return self.input_size or self.image_size or image_size
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrialConfig:

@@ -15,6 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 WARM_UP, TIMED = 5, 30
 LATENCY_RUNS = 200
 THROUGHPUT_BATCH, THROUGHPUT_RUNS = 256, 5
+CPU_PIXELS = THROUGHPUT_BATCH * 64**2
+"""Most pixels of a batch on a CPU, where larger ones take memory and are no faster."""
 MAX_SECONDS = 10.0
 """Time limit of one measurement in seconds; large networks on a CPU are timed fewer times."""
 
@@ -30,7 +32,8 @@ class Costs:
     latency_p95_ms: float
     """95th percentile of the latency of a single image in milliseconds."""
     images_per_second: float
-    """Median throughput at batch size 256, which is halved until a batch fits into GPU memory."""
+    """Median throughput at batch size 256, or less: on a CPU for images above 64 pixels, and on a
+    GPU where a batch does not fit into its memory."""
 
 
 def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
@@ -45,6 +48,8 @@ def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
     """
     single = _times(model, 1, image_size, device, LATENCY_RUNS)
     batch = THROUGHPUT_BATCH
+    if device.type == "cpu":
+        batch = max(1, min(batch, CPU_PIXELS // image_size**2))
     while True:
         try:
             batched = _times(model, batch, image_size, device, THROUGHPUT_RUNS)
@@ -86,16 +91,21 @@ def _times(
     """Return the seconds of each run, after warm-up runs."""
     model.eval()
     images = _images(batch, image_size, device)
-    times: list[float] = []
-    begin = time.perf_counter()
-    for i in range(min(WARM_UP, runs) + runs):
+
+    def run() -> float:
         start = time.perf_counter()
         model(images).sum().item()  # .item() synchronises a GPU
-        end = time.perf_counter()
-        if i >= min(WARM_UP, runs):
-            times.append(end - start)
-        if times and end - begin > MAX_SECONDS:
+        return time.perf_counter() - start
+
+    spent = 0.0
+    times: list[float] = []
+    for _ in range(min(WARM_UP, runs)):
+        spent += run()
+        if spent > MAX_SECONDS / 2:
             break
+    while len(times) < runs and (not times or spent < MAX_SECONDS):
+        times.append(run())
+        spent += times[-1]
     return times
 
 

@@ -1,4 +1,4 @@
-"""Image datasets in memory, and stratified training, validation and test splits.
+"""Image datasets, and stratified training, validation and test splits.
 
 Shape letters: N images, H height, W width. The three colour channels come last.
 """
@@ -6,7 +6,8 @@ Shape letters: N images, H height, W width. The three colour channels come last.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from typing import TypeAlias
@@ -14,31 +15,45 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from trainables.arrays import DIGEST_BYTES, Digests, Images, Ints
 from trainables.errors import InputError
+from trainables.image_rows import ImageRows
 
-Images: TypeAlias = npt.NDArray[np.uint8]
-"""Images, N×H×W×3, uint8, RGB."""
-Ints: TypeAlias = npt.NDArray[np.int64]
-"""Labels or indices, N, int64."""
-Digests: TypeAlias = npt.NDArray[np.uint8]
-"""Hashes of images, N×16, uint8."""
-
-DIGEST_BYTES = 16
+__all__ = [
+    "DIGEST_BYTES",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "Digests",
+    "ImageDataset",
+    "ImageRows",
+    "Images",
+    "Ints",
+    "Split",
+    "TrainingData",
+    "image_digests",
+    "pixel_statistics",
+    "split",
+]
 
 TRAIN, VALIDATION, TEST = range(3)
 """Codes of the splits in ImageDataset.parts."""
+Statistic: TypeAlias = tuple[float, float, float]
+"""Value of each channel: red, green, blue."""
+GROUP_FOLDS = 20
+"""Number of folds of which several are held out where equal folds do not give a fraction."""
+GROUP_TOLERANCE = 0.02
+"""Largest difference between a fraction and the size of a fold."""
 DEFAULT_SPLIT = (0.6, 0.2, 0.2)
 """Fractions of the training, validation and test splits of a source that defines none."""
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Labelled images of one size, with the splits that their source defines."""
+    """Labelled images without their pixels, with the splits that their source defines."""
 
     name: str
     """Name of the dataset for reports and messages: that of the source, or its path."""
-    images: Images
-    """Images, N×H×W×3, uint8, RGB."""
     labels: Ints
     """Labels, N, int64, in 0..len(classes) - 1."""
     classes: tuple[str, ...]
@@ -47,35 +62,27 @@ class ImageDataset:
     """Split of each image in the source, N, int8: TRAIN, VALIDATION or TEST; TRAIN if the source
     defines no splits."""
     digests: Digests
-    """Hash of each image as the source stores it, before resizing, N×16, uint8."""
+    """Hash of each image as the source stores it, N×16, uint8."""
+    groups: tuple[str, ...] | None = None
+    """Group of each image, N, whose images belong into one split; None if there are no groups."""
 
     def __post_init__(self) -> None:
-        n = len(self.images)
-        assert self.images.dtype == np.uint8, self.images.dtype
-        assert self.images.shape[3:] == (3,), self.images.shape
+        n = len(self.labels)
         assert self.labels.shape == self.parts.shape == (n,)
         assert self.digests.shape == (n, DIGEST_BYTES), self.digests.shape
+        assert self.groups is None or len(self.groups) == n
         if n == 0:
             raise InputError(f"{self.name} holds no image: give a source with images of each class")
 
-    def count(self, split_code: int) -> int:
-        """Return the number of images in a split of the source: TRAIN, VALIDATION or TEST."""
-        return int((self.parts == split_code).sum())
+    def __len__(self) -> int:
+        return len(self.labels)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the content: images, labels, class names and splits of the source."""
-        return self._hash(self.images)
-
-    @cached_property
-    def source_fingerprint(self) -> str:
-        """Hash of the content that does not depend on the size images were resized to."""
-        return self._hash(self.digests)
-
-    def _hash(self, images: npt.NDArray[np.uint8]) -> str:
+        """Hash of the content: images as stored, labels, class names and splits of the source."""
         digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        digest.update(repr((images.shape, self.classes)).encode())
-        for array in (images, self.labels, self.parts):
+        digest.update(repr((self.digests.shape, self.classes)).encode())
+        for array in (self.digests, self.labels, self.parts):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -99,6 +106,13 @@ class Split:
             "validation": len(self.validation),
             "test": len(self.test),
         }
+
+    def codes(self, n: int) -> npt.NDArray[np.int8]:
+        """Return TRAIN, VALIDATION or TEST for each of `n` images, and -1 for those in no split."""
+        codes = np.full(n, -1, dtype=np.int8)
+        for code, indices in enumerate((self.train, self.validation, self.test)):
+            codes[indices] = code
+        return codes
 
     @cached_property
     def fingerprint(self) -> str:
@@ -148,64 +162,88 @@ def split(
         if count < least:
             raise InputError(
                 f"class {name!r} of {dataset.name} has {count} training images but needs {least} "
-                "or more for every split to get one: add images or leave the class out"
+                "or more for every split to get one: add images, or leave the class out with "
+                f"--min-per-class {least}"
             )
-    pool, test = _hold_out(pool, dataset.labels, round(test_fraction * len(pool)), seed)
-    n_val = round(val_fraction / (1 - test_fraction) * len(pool))
-    train, validation = _hold_out(pool, dataset.labels, n_val, seed)
+    hold_out = _hold_out if dataset.groups is None else _hold_out_groups
+    pool, test = hold_out(pool, dataset, test_fraction, seed)
+    train, validation = hold_out(pool, dataset, val_fraction / (1 - test_fraction), seed)
     return Split(train, np.union1d(own[VALIDATION], validation), np.union1d(own[TEST], test))
 
 
-def _hold_out(pool: Ints, labels: Ints, size: int, seed: int) -> tuple[Ints, Ints]:
-    """Hold out `size` of the indices in `pool`, stratified; return (rest, held out), ascending."""
+def _hold_out(pool: Ints, dataset: ImageDataset, fraction: float, seed: int) -> tuple[Ints, Ints]:
+    """Hold out a fraction of `pool`, stratified; return (rest, held out), ascending indices."""
     from sklearn.model_selection import train_test_split
 
+    size = round(fraction * len(pool))
     if size == 0:
         return pool, pool[:0]
     rest, held_out = train_test_split(
-        pool, test_size=size, stratify=labels[pool], random_state=seed
+        pool, test_size=size, stratify=dataset.labels[pool], random_state=seed
     )
     return np.sort(rest), np.sort(held_out)
+
+
+def _hold_out_groups(
+    pool: Ints, dataset: ImageDataset, fraction: float, seed: int
+) -> tuple[Ints, Ints]:
+    """Hold out about a fraction of the indices in `pool`, without dividing a group.
+
+    The pool is divided into folds by StratifiedGroupKFold, and as many are held out as come nearest
+    to the fraction.
+
+    Raises:
+        InputError: There are fewer groups than folds, or a class is in too few groups.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if fraction == 0:
+        return pool, pool[:0]
+    assert dataset.groups is not None
+    groups = np.array(dataset.groups)[pool]
+    labels, folds = dataset.labels[pool], round(1 / fraction)
+    count = 1
+    if abs(1 / folds - fraction) > GROUP_TOLERANCE:
+        folds, count = GROUP_FOLDS, round(fraction * GROUP_FOLDS)
+    for label, name in enumerate(dataset.classes):
+        own = len(np.unique(groups[labels == label]))
+        if own < folds:
+            raise InputError(
+                f"class {name!r} of {dataset.name} has images of {own} groups, but needs {folds} "
+                "or more for every split to get one: add images, or leave the class out"
+            )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    folds_held = itertools.islice(splitter.split(pool, labels, groups), count)
+    held = np.concatenate([test for _, test in folds_held])
+    held_out = np.zeros(len(pool), dtype=bool)
+    held_out[held] = True
+    return pool[~held_out], pool[held_out]
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """Data of a trial: training and validation splits. The sealed test set is not included."""
 
-    train_images: Images
-    """Images of the training split, N×H×W×3, uint8."""
+    train_images: ImageRows
+    """Images of the training split, N×H×W×3, uint8; larger where the augmentation crops them."""
     train_labels: Ints
     """Labels of the training split, N, int64."""
-    val_images: Images
+    val_images: ImageRows
     """Images of the validation split, N×H×W×3, uint8."""
     val_labels: Ints
     """Labels of the validation split, N, int64."""
     classes: tuple[str, ...]
     """Class name of each label."""
-    mean: tuple[float, float, float]
-    """Mean of the training pixels per channel, in 0..1."""
-    std: tuple[float, float, float]
-    """Standard deviation of the training pixels (not of image means) per channel, in 0..1."""
-
-    @classmethod
-    def of(cls, dataset: ImageDataset, splits: Split) -> TrainingData:
-        """Copy the training and validation splits out of a dataset."""
-        train_images = dataset.images[splits.train]
-        mean, std = pixel_statistics(train_images)
-        return cls(
-            train_images=train_images,
-            train_labels=dataset.labels[splits.train],
-            val_images=dataset.images[splits.validation],
-            val_labels=dataset.labels[splits.validation],
-            classes=dataset.classes,
-            mean=mean,
-            std=std,
-        )
 
     @property
     def image_size(self) -> int:
-        """Height and width of the images in pixels."""
-        return int(self.train_images.shape[1])
+        """Height and width in pixels of the images that the network classifies."""
+        return int(self.val_images.shape[1])
+
+    @cached_property
+    def statistics(self) -> tuple[Statistic, Statistic]:
+        """Mean and standard deviation of the training pixels per channel, in 0..1."""
+        return pixel_statistics(self.train_images)
 
 
 def image_digests(images: npt.NDArray[np.uint8]) -> Digests:
@@ -221,10 +259,8 @@ def image_digests(images: npt.NDArray[np.uint8]) -> Digests:
     return np.frombuffer(b"".join(d.digest() for d in digests), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def pixel_statistics(
-    images: Images,
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Compute the exact mean and standard deviation of the pixels per channel.
+def pixel_statistics(images: ImageRows) -> tuple[Statistic, Statistic]:
+    """Compute the exact mean and standard deviation of the pixels (not of image means) per channel.
 
     Uses histograms of the 256 values instead of a copy of the images in floating point, to save
     memory.
@@ -237,35 +273,15 @@ def pixel_statistics(
         deviation 1.
     """
     values = np.arange(256) / 255
-    means, stds = [], []
-    for channel in range(3):
-        histogram = np.zeros(256)
-        for block in np.array_split(images, ceil(len(images) / 4096)):
+    histograms = np.zeros((3, 256))
+    for block in images.blocks():
+        for channel, histogram in enumerate(histograms):
             histogram += np.bincount(block[..., channel].ravel(), minlength=256)
+    means, stds = [], []
+    for histogram in histograms:
         weights = histogram / histogram.sum()
         mean = float(weights @ values)
         means.append(mean)
         # A constant channel must not lead to a division by zero.
         stds.append(float(np.sqrt(weights @ (values - mean) ** 2)) or 1.0)
     return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
-
-
-def subsample(data: TrainingData, images: int) -> tuple[TrainingData, float]:
-    """Subsample training data to every k-th image.
-
-    Args:
-        data: Training data.
-        images: Approximate number of training images to keep.
-
-    Returns:
-        The subset, whose arrays are views, and the fraction of the training images in it.
-    """
-    every = max(1, len(data.train_labels) // images)
-    subset = replace(
-        data,
-        train_images=data.train_images[::every],
-        train_labels=data.train_labels[::every],
-        val_images=data.val_images[::every],
-        val_labels=data.val_labels[::every],
-    )
-    return subset, len(subset.train_labels) / len(data.train_labels)

@@ -51,9 +51,13 @@ class ImageFacts:
     """Pillow's name of the pixels' layout, e.g. RGB, L, P, I;16, CMYK."""
     format: str
     """Pillow's name of the file's format, e.g. JPEG; array for an array."""
+    orientation: int
+    """EXIF orientation, 1 to 8, by which the image has to be turned upright; 1: not at all."""
+    transparent: bool
+    """Whether the image has an alpha channel or a transparent colour."""
 
 
-def facts(content: bytes | Images) -> ImageFacts:
+def header_facts(content: bytes | Images) -> ImageFacts:
     """Read the header of an image; the pixels are not decoded.
 
     Args:
@@ -65,9 +69,17 @@ def facts(content: bytes | Images) -> ImageFacts:
     with decoding_errors(content):
         image = open_header(content)
         width, height = image.size
-        if _orientation(image, content) >= 5:
+        orientation = _orientation(image, content)
+        if orientation >= 5:
             width, height = height, width
-        return ImageFacts(height, width, image.mode, image.format or "array")
+        return ImageFacts(
+            height=height,
+            width=width,
+            mode=image.mode,
+            format=image.format or "array",
+            orientation=orientation,
+            transparent=image.has_transparency_data,
+        )
 
 
 def open_rgb(

@@ -52,7 +52,7 @@ class FromBytes(nn.Module):
 def export(classifier: Classifier, kind: Format) -> bytes:
     """Export a model, and check on random images that its logits agree within TOLERANCE.
 
-    The exported model takes `images`, N×S×S×3, uint8, with S = `classifier.image_size`, and
+    The exported model takes `images`, N×S×S×3, uint8, with S = `classifier.view.size`, and
     returns `logits`, N×C, float32. It contains the class names as JSON: in the metadata of an ONNX
     file under `classes`, and in a TorchScript file as the extra file `classes.json`.
 
@@ -69,7 +69,7 @@ def export(classifier: Classifier, kind: Format) -> bytes:
     """
     assert classifier.device.type == "cpu"
     generator = np.random.default_rng(0)
-    size = classifier.image_size
+    size = classifier.view.size
     batches: list[Images] = [
         generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8) for count in CHECKED
     ]

@@ -19,16 +19,17 @@ import torch
 from filelock import FileLock
 from torch import nn
 
+from trainables.cache_files import cache_folder
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
+from trainables.device_images import on_device
 from trainables.errors import InputError
 from trainables.models import build_for, build_model, heads
 from trainables.models.pretrained import code_version
 from trainables.models.weights import Weights, fingerprint, load_weights
 from trainables.precision import Autocast, ResolvedPrecision
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.preparation import input_statistics, preparation
-from trainables.sources import cache_folder
 
 SPLITS = ("train", "val")
 UNUSED_DAYS = 30
@@ -115,8 +116,7 @@ def content_key(
     for value in (*settings, *implementation, fingerprint(weights)):
         digest.update(repr(value).encode())
     for images in (data.train_images, data.val_images):
-        digest.update(repr(images.shape).encode())
-        digest.update(np.ascontiguousarray(images).data)
+        digest.update(repr(images.shape).encode() + images.fingerprint().encode())
     return digest.hexdigest()
 
 
@@ -140,8 +140,8 @@ def compute_features(
     prepare, autocast = preparation(config, data, device), Autocast(precision, device)
     images = {"train": data.train_images, "val": data.val_images}
     return {
-        split: predict(model, to_device(array, device), prepare, autocast).cpu().numpy()
-        for split, array in images.items()
+        split: predict(model, on_device(rows, device), prepare, autocast).cpu().numpy()
+        for split, rows in images.items()
     }
 
 

@@ -53,8 +53,8 @@ KNOWN_SUFFIXES = frozenset(
 )
 """Suffixes, in lower case, of files that hold images, whether they can be read here or not."""
 
-HEIF_REMEDY = "HEIC image: pip install 'bakeoff[heif]'"
-AVIF_REMEDY = "AVIF image: pip install 'pillow>=11.3'"
+INSTALL_HEIF, INSTALL_AVIF = "pip install 'bakeoff[heif]'", "pip install 'pillow>=11.3'"
+HEIF_REMEDY, AVIF_REMEDY = f"HEIC image: {INSTALL_HEIF}", f"AVIF image: {INSTALL_AVIF}"
 BRANDS = {
     **dict.fromkeys(("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"), HEIF_REMEDY),
     **dict.fromkeys(("avif", "avis"), AVIF_REMEDY),
@@ -90,6 +90,12 @@ SIGNATURES = (
 # Tags of TIFF, of which cameras' raw images are a kind: their first page is a thumbnail.
 NEW_SUBFILE_TYPE, SUB_IFDS, DNG_VERSION = 254, 330, 50706
 MARKUP = ((b"<svg", "SVG drawing"), (b"<html", "HTML page"), (b"<!doctype html", "HTML page"))
+
+
+def remedy_for(suffix: str) -> str:
+    """Return what makes images of a suffix readable that cannot be read here."""
+    install = {**dict.fromkeys(SUFFIXES["HEIF"], INSTALL_HEIF), ".avif": INSTALL_AVIF}.get(suffix)
+    return f"{install}, or convert them to JPEG" if install else "convert them to PNG or JPEG"
 
 
 def describe(content: bytes) -> str:

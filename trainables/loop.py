@@ -18,13 +18,14 @@ from trainables.checkpoint import TrainingState
 from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
+from trainables.device_images import Inputs, to_device
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.mixing import Mixing, build_mixing
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
 from trainables.target import TARGETS
@@ -54,7 +55,8 @@ def fit(
         report: Callback, called after each epoch with its metrics (EPOCH_METRICS and `epoch`) and
             the complete training state. Training continues to modify the tensors of the state, so
             the callback must save or copy what it keeps.
-        device: Device to train on, the CPU by default. All images are copied to it once.
+        device: Device to train on, the CPU by default. All images are copied to it once, if they
+            fit, and otherwise in batches.
         resume: Training state of an earlier call under the same configuration; training resumes
             after its last epoch. On the same type of device the results are bit-identical to those
             of an uninterrupted training, if all kernels are deterministic (convolutions are).
@@ -82,7 +84,7 @@ def fit(
     optimizer = build_optimizer(config, model, task.head)
     scheduler = build_scheduler(config, optimizer, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=autocast.dtype is torch.float16)
-    augmentation = augment.build_augmentation(config, task.train.shape[1])
+    augmentation = augment.build_augmentation(config, task.val.shape[1])
     mixing = build_mixing(config, len(data.classes))
     counts = train_labels.bincount(minlength=len(data.classes)).tolist()
     by_class = class_weights(config.class_weights, counts, data.classes)
@@ -158,7 +160,7 @@ def fit(
 
 def train_one_epoch(
     step: Step,
-    images: Tensor,
+    images: Inputs,
     labels: Tensor,
     order_rng: torch.Generator,
     epoch: int,
@@ -169,7 +171,7 @@ def train_one_epoch(
 
     Args:
         step: Training step.
-        images: Images, N×H×W×3, uint8, or features, N×F, float32, on the training device.
+        images: Images, N×H×W×3, uint8, or features, N×F, float32.
         labels: Labels, N, int64, on the training device.
         order_rng: Random number generator of the order, on the CPU.
         epoch: Number of the epoch, from 1, for messages.
@@ -187,8 +189,8 @@ def train_one_epoch(
     batches = order.split(batch_sizes(n, step.config.batch_size))
     losses = torch.empty(len(batches), device=device)
     total_correct = torch.zeros((), dtype=torch.long, device=device)
-    for i, index in enumerate(batches):
-        batch, target = augmentation(images, index), labels[index]
+    for i, (tensor, rows) in enumerate(images.batches(batches)):
+        batch, target = augmentation(tensor, rows), labels[batches[i]]
         if mixing is not None:
             batch, target = mixing(batch, target)
         losses[i], correct = step(batch, target)

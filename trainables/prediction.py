@@ -5,14 +5,12 @@ Shape letters: N images, H height, W width, F features, C classes.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.device_images import Inputs, Resident
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 
@@ -23,7 +21,10 @@ not fit into the cache: one core classifies 2,070 images/s at 128 and 1,150 imag
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: Tensor, prepare: Callable[[Tensor], Tensor], autocast: Autocast
+    model: nn.Module,
+    images: Inputs | Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    autocast: Autocast,
 ) -> Tensor:
     """Compute logits in batches, with the model in evaluation mode.
 
@@ -31,7 +32,7 @@ def predict(
 
     Args:
         model: Model; it is left in evaluation mode.
-        images: Images, N×H×W×3, uint8, or features, N×F, float32, on the device of the model.
+        images: Images, N×H×W×3, uint8, or features, N×F, float32, for the device of the model.
         prepare: Function that turns a batch of `images` into the input of the model.
         autocast: Factory of autocast contexts.
 
@@ -42,32 +43,21 @@ def predict(
         RuntimeError: A single image does not fit into memory.
     """
     model.eval()
-    size = getattr(prepare, "size", None) or images.shape[1]
-    batch = EVAL_BATCH[images.device.type]
-    if images.ndim == 4:  # features are small, so their batch size is not reduced
+    inputs = Resident(images) if isinstance(images, Tensor) else images
+    size = getattr(prepare, "size", None) or inputs.shape[1]
+    batch = EVAL_BATCH[inputs.device.type]
+    if len(inputs.shape) == 4:  # features are small, so their batch size is not reduced
         batch = max(8, int(batch * min(1, (32 / size) ** 2)))
     logits, done = [], 0
-    while done < len(images):
-        subset = images[done : done + batch]
+    while done < len(inputs):
         try:
-            prepared = prepare(subset)
-            with autocast():
-                logits.append(model(prepared).float())
-        except RuntimeError as error:
+            for subset in inputs.slices(batch, start=done):
+                prepared = prepare(subset)
+                with autocast():
+                    logits.append(model(prepared).float())
+                done += len(subset)
+        except RuntimeError as error:  # noqa: PERF203  once for each batch size that fails
             if not is_out_of_memory(error) or batch == 1:
                 raise
             batch //= 2
-        else:
-            done += len(subset)
     return torch.cat(logits)
-
-
-def to_device(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    """Convert an array to a tensor of the same shape and dtype on a device.
-
-    On a CPU the tensor shares the memory of the array, which may be read-only.
-    """
-    with warnings.catch_warnings():
-        # Nothing writes into the tensors, so read-only arrays are safe.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(array).to(device)

@@ -58,17 +58,22 @@ def input_statistics(config: TrialConfig, data: TrainingData) -> tuple[Colour, C
     Raises:
         InputError: normalize is `weights`, and the model has no pretrained weights.
     """
+    check_normalization(config)
     if config.normalize == "half":
         return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     if config.normalize == "dataset":
-        return data.mean, data.std
-    if is_registered(config.model):
+        return data.statistics
+    spec = pretrained.input_spec(config.model)
+    return spec.mean, spec.std
+
+
+def check_normalization(config: TrialConfig) -> None:
+    """Raise InputError if normalize is `weights`, and the model has no pretrained weights."""
+    if config.normalize == "weights" and is_registered(config.model):
         raise InputError(
             f"normalize weights needs a pretrained network, but {config.model} has no pretrained "
             "weights: use half or dataset"
         )
-    spec = pretrained.input_spec(config.model)
-    return spec.mean, spec.std
 
 
 def preparation(config: TrialConfig, data: TrainingData, device: torch.device) -> Preparation:

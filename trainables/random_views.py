@@ -132,7 +132,7 @@ class RandomViews:
         elif config.augment == "flip_crop":
             pixels = max(r // 8, 1)
             center = ((2 * pixels + 1) * drawn["center"]).floor().sub(pixels) * (2 / r)
-        if config.horizontal_flip and config.augment != "none":
+        if config.horizontal_flip is not False and config.augment != "none":
             sides[:, 0] *= torch.where(drawn["flip"][:, 0] < 0.5, -1.0, 1.0)
         if config.vertical_flip:
             sides[:, 1] *= torch.where(drawn["flip"][:, 1] < 0.5, -1.0, 1.0)

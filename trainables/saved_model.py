@@ -5,6 +5,7 @@ Shape letters: N images, H height, W width, C classes.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -17,18 +18,22 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from trainables.arrays import Images
 from trainables.config import TrialConfig
-from trainables.data import Images, TrainingData
+from trainables.data import TrainingData
+from trainables.device_images import on_device
 from trainables.errors import InputError
+from trainables.image_rows import ImageRows
 from trainables.models import build_model
 from trainables.precision import Autocast, tf32_disabled
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.preparation import Preparation, input_statistics
 from trainables.storage import open_folder
+from trainables.views import Decoding, View
 
 MODEL_FILE = "model.json"
 MODEL_WEIGHTS = "model.safetensors"
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
 """Version of the format of model.json; newer versions are refused."""
 
 
@@ -42,21 +47,23 @@ class Classifier:
     """Preprocessing of image batches."""
     classes: tuple[str, ...]
     """Class name of each logit."""
-    image_size: int
-    """Height and width in pixels of the images that it classifies."""
+    view: View
+    """View in which it classifies images."""
+    how: Decoding
+    """How it decodes images."""
     device: torch.device
     """Device that it computes on."""
 
     @property
     def input_size(self) -> int:
         """Height and width in pixels of the input of the network, after preprocessing."""
-        return self.prepare.size or self.image_size
+        return self.prepare.size or self.view.size
 
-    def logits(self, images: Images) -> Tensor:
+    def logits(self, images: ImageRows | Images) -> Tensor:
         """Classify images in fp32, with TF32 disabled.
 
         Args:
-            images: Images, N×H×W×3, uint8, of `image_size`.
+            images: Images, N×S×S×3, uint8, in `view`.
 
         Returns:
             Logits, N×C, float32, on the CPU.
@@ -64,27 +71,34 @@ class Classifier:
         with tf32_disabled():
             return predict(
                 self.model,
-                to_device(images, self.device),
+                on_device(
+                    images if isinstance(images, ImageRows) else ImageRows(images), self.device
+                ),
                 self.prepare,
                 Autocast("fp32", self.device),
             ).cpu()
 
 
-def describe_model(config: TrialConfig, data: TrainingData, weights: bytes) -> dict[str, Any]:
+def describe_model(
+    config: TrialConfig, data: TrainingData, weights: bytes, how: Decoding
+) -> dict[str, Any]:
     """Return the content of model.json, which suffices to rebuild the model without its run.
 
     Args:
         config: Configuration of the trial that trained the model.
         data: Data that the model was trained on.
         weights: Content of MODEL_WEIGHTS.
+        how: How the images were decoded.
     """
     mean, std = input_statistics(config, data)
+    view = config.view or View(data.image_size, "squash")  # that of earlier versions
     return {
         "format": MODEL_FORMAT,
         "model": config.model,
         "model_args": config.build_args,
         "classes": list(data.classes),
-        "image_size": data.image_size,
+        "view": dataclasses.asdict(view),
+        "decoding": dataclasses.asdict(how),
         "input_size": config.input_size,
         "mean": mean,
         "std": std,
@@ -108,7 +122,8 @@ def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Clas
             f"the weights of {about['model']} were altered after they were written, as their "
             "SHA-256 differs: restore them from a backup, or train again"
         )
-    size = about["input_size"] or about["image_size"]
+    view, how = view_of(about)
+    size = about["input_size"] or view.size
     model = build_model(about["model"], len(about["classes"]), size, **about["model_args"])
     model.load_state_dict(safetensors.torch.load(weights))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -116,9 +131,18 @@ def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Clas
         model=model.eval(),
         prepare=Preparation(about["mean"], about["std"], device, about["input_size"]),
         classes=tuple(about["classes"]),
-        image_size=about["image_size"],
+        view=view,
+        how=how,
         device=device,
     )
+
+
+def view_of(about: dict[str, Any]) -> tuple[View, Decoding]:
+    """Return the view and the decoding of a model from its description."""
+    if about["format"] < 2:  # images were squashed, and transparent pixels kept their hidden colour
+        return View(about["image_size"], "squash"), Decoding()
+    how = about["decoding"]
+    return View(**about["view"]), Decoding(tuple(how["background"]), how["white_level"])
 
 
 def load_model(folder: str | Path, device: torch.device | None = None) -> Classifier:

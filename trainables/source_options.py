@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAMED_SOURCES = ("digits", "cifar10", "cifar100", "fashion_mnist")
+"""Names of the datasets that need no files of the user's."""
+
 
 @dataclass(frozen=True)
 class SourceOptions:
     """Which labelled images to read, and how."""
 
     data: str = "digits"
-    """A named dataset, or the path or URI (s3://, gs://) of a folder, table, parquet file or
-    archive."""
+    """Dataset: digits (no download), cifar10, cifar100 or fashion_mnist.
+    Or the path or URI (s3://…, gs://…) of a folder with one subfolder of
+    images per class, of a parquet file or a folder of them, of a table
+    with a column of paths, of a zip or tar archive, or of WebDataset shards."""
     image_column: str | None = None
     """Column of the images or of their paths; None tries the usual names."""
     label_column: str | None = None

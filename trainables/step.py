@@ -189,4 +189,5 @@ def criterion(
     if class_weights is None:
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    return (each * class_weights[labels]).mean()
+    weights = class_weights[labels] if labels.ndim == 1 else labels @ class_weights
+    return (each * weights).mean()

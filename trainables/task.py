@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from trainables import models
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
+from trainables.device_images import Inputs, Resident, on_device, to_device
 from trainables.features import cached_features
 from trainables.models.heads import find_head
 from trainables.models.weights import Weights, load_weights
 from trainables.precision import ResolvedPrecision
-from trainables.prediction import to_device
 from trainables.preparation import preparation
 
 
@@ -30,9 +30,9 @@ class Task:
     """Model to train: the network, or in mode probe its linear head."""
     head: str | None
     """Name of the model's last layer in mode gradual, otherwise None."""
-    train: Tensor
+    train: Inputs
     """Training inputs: images, N×H×W×3, uint8, or features, N×F, float32."""
-    val: Tensor
+    val: Inputs
     """Validation inputs, of the dtype and shape of `train` except for N."""
     prepare: Callable[[Tensor], Tensor]
     """Function that turns a batch of inputs into the input of the model."""
@@ -65,8 +65,8 @@ def build_task(
         return Task(
             nn.Linear(features.train.shape[1], len(data.classes)).to(device),
             None,
-            to_device(features.train, device),
-            to_device(features.val, device),
+            Resident(to_device(features.train, device)),
+            Resident(to_device(features.val, device)),
             nn.Identity(),
         )
     model = models.build_for(config, data)
@@ -77,7 +77,7 @@ def build_task(
     return Task(
         model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         head,
-        to_device(data.train_images, device),
-        to_device(data.val_images, device),
+        on_device(data.train_images, device),
+        on_device(data.val_images, device),
         preparation(config, data, device),
     )

@@ -14,16 +14,16 @@ from ray import tune
 from trainables.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
 from trainables.costs import latency_ms
-from trainables.data import TrainingData
 from trainables.errors import DivergedError, first_line
 from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights
 from trainables.status import TrialStatus
+from trainables.trial_images import TrialImages
 
 
 def train_trial(
-    ray_config: dict[str, Any], *, data: TrainingData, weights: dict[str, Weights]
+    ray_config: dict[str, Any], *, images: TrialImages, weights: dict[str, Weights]
 ) -> None:
     """Train one trial, and report every epoch to Ray Tune.
 
@@ -36,8 +36,8 @@ def train_trial(
             `config`: TrialConfig as JSON; `cpus`: number of CPU cores; `resume`: path of the
             checkpoint of an earlier driver to resume from, or None; `latency`: whether to measure
             the latency of the model.
-        data: Training and validation data, in memory shared with the other trials of the node.
-        weights: Initial weights by model name, in shared memory too.
+        images: Training and validation images, which are read from the cache of the node.
+        weights: Initial weights by model name, in memory shared with the other trials of the node.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
@@ -63,6 +63,7 @@ def train_trial(
 
     try:
         config = TrialConfig.from_dict(json.loads(trial["config"]))
+        data = images.training_data(config)
         if trial["latency"]:
             size = config.network_size(data.image_size)
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)

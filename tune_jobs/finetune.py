@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from trainables.config import Recipe, TrialConfig, check_lr, check_positive, file_stem
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
-from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.trial_names import lr_labels
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
+from tune_jobs.tuning.before_ray import find_before_ray
 
 EPOCHS = 10
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
@@ -70,8 +69,6 @@ class FinetuneOptions(StudyOptions):
     layer_decay: float = 0.7
     """Learning rate of a stage of the network relative to the next stage,
     above 0, at most 1 (--mode gradual only)."""
-    data: DataOptions = field(default_factory=lambda: DataOptions(image_size=32))
-    """Dataset and split."""
 
     @classmethod
     def recipes(cls) -> dict[str, Recipe]:
@@ -101,20 +98,22 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
+        found = find_before_ray(options)
         with ray_while_importing(options.run.address, preload=options.run.fills_machine):
             from tune_jobs.tuning.grid import Grid
             from tune_jobs.tuning.job import run
+            from tune_jobs.tuning.sizes import sizes_of_grid
 
-            return run(command, Grid(trials))
-    base = dataclasses.replace(configs[options.models[0]], mode=options.mode[0])
+            return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
+    bases = {m: dataclasses.replace(c, mode=options.mode[0]) for m, c in configs.items()}
+    base = bases[options.models[0]]
     space = search_space(command, base, finetune_space(options.models, options.mode))
     if options.space_print:
         from tune_jobs.search_space.space_file import space_yaml
 
         print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
-    if options.data.image_size == "native" and not options.run.resume:
-        check_one_size((base.model, *(space["model"].choices if "model" in space else ())))
+    found = find_before_ray(options)
     with ray_while_importing(
         options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
     ):
@@ -122,8 +121,10 @@ def finetune() -> int:
         from tune_jobs.tuning.job import run
 
         # The first network, mode and learning rate are no better guesses than any other.
-        search = OptunaStrategy(options, space, base, undecided=("model", "mode", "lr"))
-        return run(command, search)
+        undecided = "model", "mode", "lr"
+        return run(
+            command, lambda images: OptunaStrategy(options, space, bases, images, undecided), found
+        )
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:
@@ -158,33 +159,7 @@ def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConf
         head_epochs=options.head_epochs,
         layer_decay=options.layer_decay,
         freeze_batch_norm=options.freeze_batch_norm,
-        input_size=native_size(model) if options.data.image_size == "native" else None,
     )
-
-
-def native_size(model: str) -> int:
-    """Return the image size that a network's pretrained weights were trained on, in pixels.
-
-    Raises:
-        InputError: the network does not exist, or does not define an image size.
-    """
-    from trainables.models import is_registered, pretrained  # imports torch
-
-    size = None if is_registered(model) else pretrained.input_spec(model).size
-    if size is None:
-        raise InputError(f"{model} does not define an image size: give --image-size in pixels")
-    return size
-
-
-def check_one_size(models: Iterable[str]) -> None:
-    """Raise InputError unless the weights of all networks were trained on the same image size."""
-    sizes = {model: native_size(model) for model in models}
-    if len(set(sizes.values())) > 1:
-        own = ", ".join(f"{model} {size}" for model, size in sizes.items())
-        raise InputError(
-            f"--image-size native differs between these networks ({own}), and --search optuna uses "
-            "one size for all: give the size in pixels, use networks of one size, or --search grid"
-        )
 
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:

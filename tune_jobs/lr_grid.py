@@ -13,6 +13,7 @@ from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import parse
 from tune_jobs.command_line.trial_names import lr_labels
 from tune_jobs.ray_runtime.early_start import ray_while_importing
+from tune_jobs.tuning.before_ray import find_before_ray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,15 @@ def lr_grid() -> int:
     """Run the job: parse options, make the trials, and train them. Return the exit code."""
     command = parse(GridOptions, description=__doc__)
     trials = grid(command.options)
+    found = find_before_ray(command.options)
     with ray_while_importing(
         command.options.run.address, preload=command.options.run.fills_machine
     ):
         from tune_jobs.tuning.grid import Grid
         from tune_jobs.tuning.job import run
+        from tune_jobs.tuning.sizes import sizes_of_grid
 
-        return run(command, Grid(trials))
+        return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
 
 
 if __name__ == "__main__":

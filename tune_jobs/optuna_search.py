@@ -11,6 +11,7 @@ from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space_file import space_yaml
+from tune_jobs.tuning.before_ray import find_before_ray
 
 DEFAULT_LR = 1e-3
 """Learning rate of the first trial."""
@@ -41,13 +42,15 @@ def optuna_search() -> int:
     if options.space_print:
         print(space_yaml(space), end="")  # noqa: T201  the requested output
         return 0
+    found = find_before_ray(options)
     with ray_while_importing(
         options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
     ):
         from tune_jobs.search.optuna_strategy import OptunaStrategy
         from tune_jobs.tuning.job import run
 
-        return run(command, OptunaStrategy(options, space, base))
+        bases = {base.model: base}
+        return run(command, lambda images: OptunaStrategy(options, space, bases, images), found)
 
 
 if __name__ == "__main__":

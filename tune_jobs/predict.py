@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from trainables.arrays import Images
     from trainables.saved_model import Classifier
+
+BLOCK = 256
+"""Number of images that are decoded and classified at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,7 @@ class PredictOptions:
 
 
 def predict() -> int:
-    """Run the job. Return the exit code."""
+    """Run the job. Return the exit code: 1 if no image could be read."""
     options = parse_plain(PredictOptions, description=__doc__).options
     suffix = Path(options.output).suffix if options.output else ".parquet"
     if suffix not in (".parquet", ".csv"):
@@ -60,7 +66,7 @@ def predict() -> int:
 
         target, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
         target.write(file, export(classifier, options.export))
-        size = classifier.image_size
+        size = classifier.view.size
         console.print(
             f"Exported {target.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
             f"logits N×{len(classifier.classes)}, equal to those of the model within {TOLERANCE:g}",
@@ -75,27 +81,45 @@ def predict() -> int:
         frame.to_csv(options.output, index=False)
     else:
         frame.to_parquet(options.output, index=False)
-    return 0
+    return int(frame["error"].notna().all())
 
 
 def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
     """Return a row per image: file, predicted class, its probability, and those of all classes.
 
-    Raises:
-        InputError: a file is not an image.
+    A damaged image has the reason in the column `error` and no prediction.
     """
+    import numpy as np
     import pandas as pd
 
-    from trainables.sources import decode
+    from trainables.decoding import DecodingError, open_rgb, render
 
-    images, _ = decode([(str(file), file) for file in files], classifier.image_size)
-    probabilities = classifier.logits(images).double().softmax(1).numpy()
-    best = probabilities.argmax(1)
+    view, how = classifier.view, classifier.how
+    errors: list[str | None] = [None] * len(files)
+
+    def decode(i: int) -> Images:
+        try:
+            content = files[i].read_bytes()
+            return render(open_rgb(content, how, view.shorter_side), view, how)
+        except (DecodingError, OSError) as error:
+            errors[i] = str(error)
+            return np.zeros((view.size, view.size, 3), dtype=np.uint8)
+
+    blocks = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(files), BLOCK):  # so that memory does not grow with the folder
+            images = pool.map(decode, range(start, min(start + BLOCK, len(files))))
+            blocks.append(classifier.logits(np.stack(list(images))).double().softmax(1).numpy())
+    probabilities = np.concatenate(blocks)
+    probabilities[[error is not None for error in errors]] = np.nan
+    names = np.array([*classifier.classes, None], dtype=object)
+    best = [-1 if errors[i] else row.argmax() for i, row in enumerate(probabilities)]
     return pd.DataFrame(
         {
             "file": [str(file) for file in files],
-            "predicted": [classifier.classes[i] for i in best],
+            "predicted": names[best],
             "probability": probabilities.max(1),
+            "error": errors,
             **{
                 f"probability/{name}": probabilities[:, i]
                 for i, name in enumerate(classifier.classes)
@@ -112,10 +136,13 @@ def print_frame(frame: pd.DataFrame, console: Console) -> None:
     table.add_column("file", overflow="fold")
     table.add_column("predicted")
     table.add_column("probability", justify="right")
-    for file, name, probability in zip(
-        frame["file"], frame["predicted"], frame["probability"], strict=True
+    for file, name, probability, error in zip(
+        frame["file"], frame["predicted"], frame["probability"], frame["error"], strict=True
     ):
-        table.add_row(escape(file), escape(name), f"{probability:.2%}")
+        if not isinstance(error, str):  # None, which pandas may turn into NaN
+            table.add_row(escape(file), escape(name), f"{probability:.2%}")
+        else:
+            table.add_row(escape(file), f"[red]{escape(error)}[/]", "")
     console.print(table)
 
 

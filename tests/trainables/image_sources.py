@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.images import load_source
 from trainables.errors import InputError
-from trainables.sources import load_dataset
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (90, 90, 90)
 COLOURS = [RED, GREEN, BLUE, GREY]
@@ -52,5 +52,5 @@ def colours(dataset):
 
 def refusal(source, **options):
     with pytest.raises(InputError) as error:
-        load_dataset(str(source), 4, **options)
+        load_source(source, 4, **options)
     return str(error.value)

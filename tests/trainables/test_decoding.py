@@ -9,7 +9,7 @@ from torchvision.transforms import Resize as TorchResize
 
 from tests.trainables.encoded_images import FORMAT_PARAMS, MAGENTA, encoded, pixels, png
 from trainables.decoding import (
-    facts,
+    header_facts,
     open_rgb,
     render,
 )
@@ -49,7 +49,7 @@ def test_images_of_each_format_are_turned_upright_once(name, orientation):
     result = pixels(content)
     assert result.shape == QUARTERS.shape
     assert abs(result[8::16, 16::32].astype(int) - QUARTERS[8::16, 16::32]).max() < 8
-    assert (facts(content).height, facts(content).width) == QUARTERS.shape[:2]
+    assert (header_facts(content).height, header_facts(content).width) == QUARTERS.shape[:2]
 
 
 @pytest.mark.parametrize("orientation", STORED)
@@ -69,7 +69,7 @@ def test_heic_is_turned_upright_once(orientation):
     result = pixels(content)
     assert result.shape == QUARTERS.shape
     assert abs(result[8::16, 16::32].astype(int) - QUARTERS[8::16, 16::32]).max() < 24
-    assert (facts(content).height, facts(content).width) == QUARTERS.shape[:2]
+    assert (header_facts(content).height, header_facts(content).width) == QUARTERS.shape[:2]
 
 
 def test_the_orientation_is_found_behind_the_pixels_of_a_png():
@@ -78,7 +78,7 @@ def test_the_orientation_is_found_behind_the_pixels_of_a_png():
     late = [(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))]
     content = png(8, 0, b"\0\x01\x02", 2, 1, after=late)
     assert pixels(content).shape == (2, 1, 3)
-    assert (facts(content).height, facts(content).width) == (2, 1)
+    assert (header_facts(content).height, header_facts(content).width) == (2, 1)
 
 
 def test_a_photograph_with_malformed_exif_tags_can_be_used():

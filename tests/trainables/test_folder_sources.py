@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.images import load_source
 from tests.trainables.image_sources import (
     BLUE,
     COLOURS,
@@ -16,7 +17,6 @@ from tests.trainables.image_sources import (
 )
 from trainables.data import TEST, TRAIN, VALIDATION
 from trainables.errors import InputError
-from trainables.sources import load_dataset
 
 
 def test_the_subfolders_of_a_folder_are_its_classes(tmp_path):
@@ -25,7 +25,7 @@ def test_the_subfolders_of_a_folder_are_its_classes(tmp_path):
     write_image(tmp_path / "cat" / "deeper" / "1.bmp", Image.new("RGB", (4, 4), RED))
     write_image(tmp_path / ".thumbnails" / "1.png")
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
-    dataset = load_dataset(str(tmp_path), 4)
+    dataset = load_source(str(tmp_path), 4)
     assert dataset.classes == ("cat", "dog")
     assert dataset.labels.tolist() == [0, 0, 1]
     assert sorted(colours(dataset)[:2]) == sorted([RED, GREEN])
@@ -38,7 +38,7 @@ def test_train_and_test_folders_are_splits(validation, tmp_path):
     for part, colour in (("train", RED), (validation, GREEN), ("test", BLUE)):
         for name in ("cat", "dog"):
             write_image(tmp_path / part / name / "1.png", Image.new("RGB", (4, 4), colour))
-    dataset = load_dataset(str(tmp_path), 4)
+    dataset = load_source(str(tmp_path), 4)
     assert dataset.classes == ("cat", "dog")
     assert dataset.labels.tolist() == [0, 1] * 3
     assert colours(dataset) == [RED] * 2 + [GREEN] * 2 + [BLUE] * 2
@@ -78,13 +78,13 @@ def test_images_of_any_mode_become_rgb(mode, tmp_path):
     assert image.mode == mode
     path = write_image(tmp_path / "a" / ("1.tiff" if mode == "CMYK" else "1.png"), image)
     assert Image.open(path).mode == mode
-    np.testing.assert_array_equal(load_dataset(str(tmp_path), 4).images[0], expected)
+    np.testing.assert_array_equal(load_source(str(tmp_path), 4).images[0], expected)
 
 
 def test_sixteen_bits_are_scaled_rather_than_clipped(tmp_path):
     ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
     write_image(tmp_path / "a" / "1.png", Image.fromarray(ramp))
-    image = load_dataset(str(tmp_path), 16).images[0]
+    image = load_source(str(tmp_path), 16).images[0]
     assert image[..., 0].ravel().tolist() == list(range(256))
 
 
@@ -93,7 +93,7 @@ def test_images_of_any_shape_become_squares(size, tmp_path):
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, *size))
     write_image(tmp_path / "a" / "1.png", image)
-    result = load_dataset(str(tmp_path), 4).images
+    result = load_source(str(tmp_path), 4).images
     assert result.shape == (1, 4, 4, 3)
     assert (result[0, :, 0] == RED).all()
     assert (result[0, :, 3] == BLUE).all()
@@ -103,7 +103,7 @@ def test_shrinking_an_image_averages_its_pixels(tmp_path):
     stripes = np.zeros((8, 8), dtype=np.uint8)
     stripes[:, ::2] = 200
     write_image(tmp_path / "a" / "1.png", Image.fromarray(stripes))
-    assert (abs(load_dataset(str(tmp_path), 2).images - 100.0) < 30).all()
+    assert (abs(load_source(str(tmp_path), 2).images - 100.0) < 30).all()
 
 
 # What the standard says of row 0 and column 0 of the stored image, undone.
@@ -125,7 +125,7 @@ def test_images_are_turned_upright(orientation, tmp_path):
     exif[0x0112] = orientation
     stored = np.ascontiguousarray(STORED[orientation](RGB))
     write_image(tmp_path / "a" / "1.png", Image.fromarray(stored), exif=exif)
-    np.testing.assert_array_equal(load_dataset(str(tmp_path), 4).images[0], RGB)
+    np.testing.assert_array_equal(load_source(str(tmp_path), 4).images[0], RGB)
 
 
 def test_a_photo_with_a_malformed_exif_tag_can_be_used(tmp_path):
@@ -133,7 +133,7 @@ def test_a_photo_with_a_malformed_exif_tag_can_be_used(tmp_path):
     tags = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack(">HHI4s", 0x011A, 2, 4, b"72")
     exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 2) + tags + bytes(4)
     write_image(tmp_path / "a" / "1.jpg", exif=exif)
-    assert load_dataset(str(tmp_path), 4).images.shape == (1, 4, 4, 3)
+    assert load_source(str(tmp_path), 4).images.shape == (1, 4, 4, 3)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,7 @@ def test_a_corrupt_image_among_good_ones_is_named(content, tmp_path):
         write_image(tmp_path / "cat" / f"{i:03}.png")
     bad = tmp_path / "cat" / "298.png"
     bad.write_bytes(content)
-    message = refusal(tmp_path)
-    assert f"{bad} cannot be decoded" in message
-    assert "remove it" in message
+    assert refusal(tmp_path).startswith(f"{bad}: ")
 
 
 def test_a_class_of_the_test_folder_that_train_has_not_is_refused(tmp_path):
@@ -165,7 +163,7 @@ def test_no_split_is_ignored_or_taken_for_a_class(splits, tmp_path):
         for name in ("cat", "dog"):
             write_image(tmp_path / split_name / name / "1.png")
     try:
-        dataset = load_dataset(str(tmp_path), 4)
+        dataset = load_source(str(tmp_path), 4)
     except InputError:
         return
     assert dataset.classes == ("cat", "dog")

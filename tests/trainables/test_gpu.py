@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from tests.conftest import write_model
+from tests.images import training_data
 from tests.trainables.test_loop import assert_identical, make_config, train, train_until
 from trainables import costs
 from trainables.augment import build_augmentation
 from trainables.config import TrialConfig
 from trainables.cuda_graph import CapturedPass
-from trainables.data import TrainingData, split
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.mixing import build_mixing
@@ -40,7 +40,7 @@ FAMILIES = {
 
 @pytest.fixture(scope="module")
 def data(digits):
-    return TrainingData.of(digits, split(digits))
+    return training_data(digits.images, digits.labels, digits.classes)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -15,7 +15,7 @@ from trainables.decoding import (
     IMAGE_SUFFIXES,
     KNOWN_SUFFIXES,
     DecodingError,
-    facts,
+    header_facts,
     largest_value,
     open_rgb,
 )
@@ -44,7 +44,7 @@ from trainables.views import Decoding
 def test_what_is_no_image_is_named(content, expected):
     assert expected in reason(content)
     with pytest.raises(DecodingError):
-        facts(content)
+        header_facts(content)
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
@@ -78,7 +78,7 @@ def test_whatever_a_damaged_file_causes_is_a_decoding_error(name):
     for _ in range(60):
         damaged = content.copy()
         damaged[rng.integers(0, min(len(content), 400), 4)] = rng.integers(0, 256, 4)
-        for read in (facts, largest_value, lambda data: open_rgb(data, Decoding(), 8)):
+        for read in (header_facts, largest_value, lambda data: open_rgb(data, Decoding(), 8)):
             with contextlib.suppress(DecodingError):
                 read(damaged.tobytes())
                 refusals -= 1
@@ -104,5 +104,5 @@ def test_suffixes_that_can_be_read_are_known():
 
 def test_facts_do_not_decode_the_pixels():
     content = encoded(NOISE)
-    assert facts(content[:200]) == facts(content)
-    assert (facts(content).mode, facts(content).format) == ("RGB", "PNG")
+    assert header_facts(content[:200]) == header_facts(content)
+    assert (header_facts(content).mode, header_facts(content).format) == ("RGB", "PNG")

@@ -10,18 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from trainables import models
+from tests.images import dataset_of, training_data
+from trainables import device_images, models
 from trainables.augment import pick, pick_flip_crop
 from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
 from trainables.config import RECIPES, TrialConfig
-from trainables.data import TEST, TRAIN, ImageDataset, TrainingData, image_digests, split
+from trainables.data import TEST, TRAIN, ImageRows, split
+from trainables.device_images import on_device, to_device
 from trainables.errors import DivergedError
 from trainables.loop import FINITE_CHECK_STEPS, fit, raise_if_not_finite
 from trainables.metrics import EPOCH_METRICS, classification_scores
 from trainables.models import build_model
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.preparation import Preparation
 from trainables.step import criterion
 from trainables.target import TARGETS
@@ -77,8 +79,7 @@ def assert_identical(one, other):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_loss_falls_on_digits(optimizer, digits):
-    parts = split(digits)
-    data = TrainingData.of(digits, parts)
+    data = training_data(digits.images, digits.labels, digits.classes)
     config = make_config(
         epochs=4,
         optimizer=optimizer,
@@ -110,7 +111,7 @@ def test_every_report_has_the_same_metrics_from_the_first_on(tiny_data):
 @pytest.mark.parametrize("loss", ["cross_entropy", "softmax_cross_entropy"])
 def test_the_reported_scores_are_those_of_the_reported_weights(loss, tiny_data):
     config = make_config(loss=loss, label_smoothing=0.1)
-    images = to_device(tiny_data.val_images, CPU)
+    images = torch.from_numpy(tiny_data.val_images.read())
     labels = to_device(tiny_data.val_labels, CPU)
     prepare = Preparation((0.5,) * 3, (0.5,) * 3, CPU)
 
@@ -209,7 +210,8 @@ def test_equal_class_weights_change_nothing_but_rounding(tiny_data):
 
 def test_balanced_class_weights_make_all_classes_as_likely(tiny_data):
     labels = (np.arange(40) % 10 == 0).astype(np.int64)
-    black = np.zeros((40, 8, 8, 3), np.uint8)  # which tell nothing but how frequent a class is
+    # Black images tell nothing but how frequent a class is.
+    black = ImageRows(np.zeros((40, 8, 8, 3), np.uint8))
     data = dataclasses.replace(
         tiny_data, train_images=black, train_labels=labels, val_images=black, val_labels=labels,
         classes=("common", "rare"),
@@ -437,7 +439,7 @@ def test_a_trial_that_diverges_stops_with_epoch_and_step(changes, place, tiny_da
 def test_the_first_step_is_named_although_losses_are_looked_at_in_blocks(digits, tiny_data):
     n = 2 * FINITE_CHECK_STEPS + 1
     data = dataclasses.replace(
-        tiny_data, train_images=digits.images[:n], train_labels=digits.labels[:n]
+        tiny_data, train_images=ImageRows(digits.images[:n]), train_labels=digits.labels[:n]
     )
     with pytest.raises(DivergedError, match=r"epoch 1, step 2$"):
         fit(make_config(lr=1e30, batch_size=1), data, lambda *_: None)
@@ -458,65 +460,43 @@ def test_a_trial_that_diverges_in_its_last_step_is_not_reported_as_a_success(tin
 # Data
 
 
-def sealed_dataset(digits, test_images, test_labels):
-    n = len(test_images)
-    images = np.concatenate([digits.images[:100], test_images])
-    return ImageDataset(
-        name="digits",
-        images=images,
-        labels=np.concatenate([digits.labels[:100], test_labels]),
-        classes=digits.classes,
-        parts=np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [100, n]),
-        digests=image_digests(images),
-    )
-
-
-def test_the_sources_test_split_cannot_influence_training(digits):
-    images, labels = digits.images[100:140], digits.labels[100:140]
+@pytest.mark.parametrize("parts", [None, np.repeat(np.array([TRAIN, TEST], np.int8), [100, 40])])
+def test_the_test_split_cannot_influence_training(parts, digits):
+    images, labels = digits.images[:140].copy(), digits.labels[:140].copy()
+    splits = split(dataset_of(images, labels, digits.classes, parts))
+    assert len(splits.test) > 0
     config = make_config(normalize="dataset", augment="flip_crop")
-    results = []
-    for dataset in (
-        sealed_dataset(digits, images, labels),
-        sealed_dataset(digits, 255 - images[:30], 9 - labels[:30]),
-    ):
-        parts = split(dataset)
-        assert len(parts.test) > 0
-        results.append(train(config, TrainingData.of(dataset, parts)))
-    assert_identical(*results)
-
-
-def test_a_test_split_that_was_held_out_cannot_influence_training(digits):
-    few = {name: getattr(digits, name)[:200] for name in ("images", "labels", "parts", "digests")}
-    dataset = dataclasses.replace(digits, **few)
-    parts = split(dataset, (0.6, 0.2, 0.2))
-    config = make_config(normalize="dataset")
-    before = train(config, TrainingData.of(dataset, parts))
-    images, labels = dataset.images.copy(), dataset.labels.copy()
-    images[parts.test] = 255 - images[parts.test]
-    labels[parts.test] = 0
-    other = dataclasses.replace(dataset, images=images, labels=labels)
-    assert other.fingerprint != dataset.fingerprint
-    assert_identical(train(config, TrainingData.of(other, parts)), before)
+    before = train(config, training_data(images, labels, digits.classes, splits))
+    images[splits.test] = 255 - images[splits.test]
+    labels[splits.test] = 0
+    after = train(config, training_data(images, labels, digits.classes, splits))
+    assert_identical(after, before)
 
 
 def test_read_only_arrays_are_used_without_a_warning_or_a_copy(tiny_data):
-    names = ("train_images", "train_labels", "val_images", "val_labels")
-    arrays = {name: getattr(tiny_data, name).copy() for name in names}
-    for array in arrays.values():
+    images, labels = tiny_data.train_images.read(), tiny_data.train_labels.copy()
+    for array in (images, labels):
         array.setflags(write=False)
-    data = dataclasses.replace(tiny_data, **arrays)
+    data = dataclasses.replace(tiny_data, train_images=ImageRows(images), train_labels=labels)
     torch.set_warn_always(True)  # not once a process
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = train(make_config(augment="flip_crop"), data)
-        images = to_device(data.train_images, CPU)
-        labels = to_device(data.train_labels, CPU)
+        inputs = on_device(data.train_images, CPU)
     torch.set_warn_always(False)
     assert [str(warning.message) for warning in caught] == []
-    assert images.data_ptr() == data.train_images.ctypes.data
-    assert labels.data_ptr() == data.train_labels.ctypes.data
+    assert inputs.tensor.data_ptr() == images.ctypes.data
+    assert to_device(labels, CPU).data_ptr() == labels.ctypes.data
     assert_identical(result, train(make_config(augment="flip_crop"), tiny_data))
-    assert all((arrays[name] == getattr(tiny_data, name)).all() for name in names)
+    assert (images == tiny_data.train_images.read()).all()
+
+
+def test_streamed_images_train_to_the_same_bits_as_resident_ones(tiny_data, monkeypatch):
+    config = make_config(augment="flip_crop", normalize="dataset")
+    resident = train(config, tiny_data)
+    monkeypatch.setattr(device_images, "RESIDENT_BYTES", 0)
+    assert isinstance(on_device(tiny_data.train_images, CPU), device_images.Streamed)
+    assert_identical(train(config, tiny_data), resident)
 
 
 @pytest.mark.parametrize("normalize", ["half", "dataset"])
@@ -533,8 +513,9 @@ def test_the_model_sees_pixels_normalised_as_the_config_says(normalize, tiny_dat
 
     monkeypatch.setattr(models, "build_for", lambda *_: Spy())
     fit(make_config(epochs=1, normalize=normalize), tiny_data, lambda *_: None)
-    mean, std = (0.5, 0.5) if normalize == "half" else (0.3, 0.4)
-    expected = (torch.from_numpy(tiny_data.val_images) / 255 - mean) / std
+    pixels = tiny_data.train_images.read() / 255
+    mean, std = (0.5, 0.5) if normalize == "half" else (pixels.mean(), pixels[..., 0].std())
+    expected = ((torch.from_numpy(tiny_data.val_images.read()) / 255 - mean) / std).float()
     torch.testing.assert_close(seen[-1].permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-5)
     assert len(torch.cat(seen)) == 40 + 24
 

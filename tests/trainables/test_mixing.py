@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from tests.images import training_data
 from tests.trainables.test_loop import make_config, train
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, split
 from trainables.loop import fit
 from trainables.mixing import build_mixing
 from trainables.optim import build_optimizer, build_scheduler
@@ -165,10 +166,21 @@ def test_validation_is_never_mixed(changes, tiny_data):
 
 
 def test_training_on_mixtures_learns_the_classes(digits):
-    data = TrainingData.of(digits, split(digits))
+    data = training_data(digits.images, digits.labels, digits.classes)
     config = make_config(
         epochs=4, batch_size=32, mixup=0.2, cutmix=0.5, augment="photo", horizontal_flip=False,
         model_args={"widths": [8, 16], "kernel_size": 3, "dropout": 0.1},
     )  # fmt: skip
     history = fit(config, data, lambda *_: None)
     assert history[-1]["val_accuracy"] > 0.7
+
+
+def test_the_class_weight_of_a_mixture_is_the_mean_of_its_classes():
+    logits, weights = torch.randn(3, 4), torch.tensor([1.0, 2.0, 0.5, 3.0])
+    labels = torch.tensor([0, 2, 3])
+    hard = criterion("cross_entropy", logits, labels, class_weights=weights)
+    pure = criterion("cross_entropy", logits, F.one_hot(labels, 4).float(), class_weights=weights)
+    torch.testing.assert_close(pure, hard)
+    halves = torch.tensor([[0.5, 0.5, 0.0, 0.0]])
+    mixed = criterion("cross_entropy", logits[:1], halves, class_weights=weights)
+    torch.testing.assert_close(mixed, -1.5 * (halves * logits[:1].log_softmax(1)).sum())

@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from tests.images import load_source
 from tests.trainables.image_sources import (
     BLUE,
     COLOURS,
@@ -15,7 +16,6 @@ from tests.trainables.image_sources import (
 )
 from trainables.data import TEST, TRAIN, VALIDATION, split
 from trainables.errors import InputError
-from trainables.sources import load_dataset
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from trainables.sources import load_dataset
 @pytest.mark.parametrize("image_column", ["image", "img"])
 def test_images_are_read_from_any_layout(layout, image_column, tmp_path):
     columns = {image_column: layout([png(c) for c in COLOURS]), "label": pa.array([0, 2, 1, 0])}
-    dataset = load_dataset(write_parquet(tmp_path / "pets.parquet", **columns), 4)
+    dataset = load_source(write_parquet(tmp_path / "pets.parquet", **columns), 4)
     assert colours(dataset) == COLOURS
     assert dataset.labels.tolist() == [0, 2, 1, 0]
     assert dataset.parts.tolist() == [TRAIN] * 4
@@ -35,21 +35,21 @@ def test_images_are_read_from_any_layout(layout, image_column, tmp_path):
 def test_class_names_come_from_the_metadata_of_hugging_face(label_column, tmp_path):
     columns = {"img": structs([png()] * 3), label_column: pa.array([2, 0, 2])}
     source = write_parquet(tmp_path / "a.parquet", class_names=["owl", "cat", "dog"], **columns)
-    dataset = load_dataset(source, 4)
+    dataset = load_source(source, 4)
     assert dataset.classes == ("owl", "cat", "dog")
     assert dataset.labels.tolist() == [2, 0, 2]
 
 
 def test_without_metadata_integer_labels_are_their_own_names(tmp_path):
     source = write_parquet(tmp_path / "a.parquet", image=structs([png()] * 2), label=[2, 0])
-    assert load_dataset(source, 4).classes == ("0", "2")
+    assert load_source(source, 4).classes == ("0", "2")
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_string_labels_are_classes_in_alphabetical_order(kind, tmp_path):
     labels = pa.array(["dog", "cat", "owl", "cat"], kind)
     source = write_parquet(tmp_path / "a.parquet", image=structs([png()] * 4), label=labels)
-    dataset = load_dataset(source, 4)
+    dataset = load_source(source, 4)
     assert dataset.classes == ("cat", "dog", "owl")
     assert dataset.labels.tolist() == [1, 0, 2, 0]
 
@@ -66,7 +66,7 @@ def test_the_files_of_a_folder_are_its_splits(subfolder, tmp_path):
         columns = {"img": structs([png(colour)] * 2), "label": [label] * 2}
         write_parquet(tmp_path / subfolder / file, class_names=names, **columns)
     (tmp_path / "README.md").write_text("a data set")
-    dataset = load_dataset(str(tmp_path), 4)
+    dataset = load_source(str(tmp_path), 4)
     assert colours(dataset) == [RED, RED, GREEN, GREEN, BLUE, BLUE, GREY, GREY]
     assert dataset.labels.tolist() == [0, 0, 1, 1, 1, 1, 0, 0]
     assert dataset.parts.tolist() == [TRAIN] * 4 + [VALIDATION] * 2 + [TEST] * 2
@@ -77,7 +77,7 @@ def test_string_labels_mean_the_same_class_in_every_file(tmp_path):
     write_parquet(tmp_path / "train-0.parquet", image=structs([png()] * 2), label=["owl", "cat"])
     write_parquet(tmp_path / "train-1.parquet", image=structs([png()]), label=["dog"])
     write_parquet(tmp_path / "test.parquet", image=structs([png()]), label=["owl"])
-    dataset = load_dataset(str(tmp_path), 4)
+    dataset = load_source(str(tmp_path), 4)
     assert [dataset.classes[label] for label in dataset.labels] == ["owl", "cat", "dog", "owl"]
 
 
@@ -89,7 +89,7 @@ def test_columns_can_be_named(tmp_path):
         label=[0],
         coarse=["animal"],
     )
-    dataset = load_dataset(source, 4, image_column="picture", label_column="coarse")
+    dataset = load_source(source, 4, image_column="picture", label_column="coarse")
     assert colours(dataset) == [BLUE]
     assert dataset.classes == ("animal",)
 
@@ -110,13 +110,13 @@ BAD_COLUMNS = {
     ),
     "undecodable image": (
         {"image": structs([png(), b"no image"]), "label": [0, 1]},
-        ["row 1", "replace the image or remove it"],
+        ["row 1"],
     ),
     "truncated image": (
         {"image": structs([png(), png()[:-30]]), "label": [0, 1]},
-        ["row 1", "replace the image or remove it"],
+        ["row 1"],
     ),
-    "empty image": ({"image": structs([b"", png()]), "label": [0, 1]}, ["row 0", "remove it"]),
+    "empty image": ({"image": structs([b"", png()]), "label": [0, 1]}, ["row 0"]),
     "null image": (
         {"image": structs([png(), None]), "label": [0, 1]},
         ["row 1 has no image", "remove the row"],
@@ -203,7 +203,7 @@ def test_a_class_that_only_the_test_file_has_is_refused(train, test, tmp_path):
     write_parquet(tmp_path / "train.parquet", image=structs([png()] * 40), label=train * 20)
     write_parquet(tmp_path / "test.parquet", image=structs([png()]), label=test)
     with pytest.raises(InputError, match=f"class '{test[0]}'"):
-        split(load_dataset(str(tmp_path), 4))
+        split(load_source(str(tmp_path), 4))
 
 
 def test_a_string_label_beyond_the_class_names_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from tests.trainables.encoded_images import (
     two_bytes,
 )
 from trainables.decoding import (
-    facts,
+    header_facts,
     largest_value,
     white_level_of,
 )
@@ -89,7 +89,7 @@ def test_twelve_bits_in_sixteen_reach_from_black_to_white(name):
     content = encoded(Image.fromarray(TWELVE_BITS), name)
     assert largest_value(content) == 4095
     assert greys(content, white_level=4095) == [0, 128, 255, 1]
-    assert facts(content).mode == "I;16"
+    assert header_facts(content).mode == "I;16"
 
 
 @pytest.mark.parametrize("dtype", [">u2", "<i4"])
@@ -228,4 +228,8 @@ def test_arrays_are_read(shape):
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     expected = array if len(shape) == 3 else array[..., None].repeat(3, 2)
     np.testing.assert_array_equal(pixels(array), expected)
-    assert (facts(array).height, facts(array).width, facts(array).format) == (3, 5, "array")
+    assert (header_facts(array).height, header_facts(array).width, header_facts(array).format) == (
+        3,
+        5,
+        "array",
+    )

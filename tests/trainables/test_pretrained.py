@@ -18,9 +18,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests import nets
+from tests.images import digits_at, training_data
 from trainables import cuda_graph, features, step
+from trainables.cache_files import cache_folder
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
+from trainables.data import ImageRows
 from trainables.errors import InputError
 from trainables.loop import batch_sizes, fit, set_training
 from trainables.models import build_model
@@ -29,9 +32,8 @@ from trainables.models.pretrained import input_spec
 from trainables.models.weights import load_weights, read_weights
 from trainables.optim import build_optimizer
 from trainables.precision import Autocast
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.preparation import Preparation
-from trainables.sources import cache_folder
 
 CPU = torch.device("cpu")
 TINY = "tests.nets:tiny"
@@ -333,7 +335,7 @@ def test_a_probe_leaves_the_network_as_it_is_and_scores_as_the_whole_would(tiny_
     model = build_model(TINY, 10, tiny_data.image_size)
     model.load_state_dict(whole)
     prepare = Preparation((0.5,) * 3, (0.5,) * 3, CPU)
-    images = to_device(tiny_data.val_images, CPU)
+    images = torch.from_numpy(tiny_data.val_images.read())
     logits = predict(model, images, prepare, Autocast("fp32", CPU))
     accuracy = (logits.argmax(1).numpy() == tiny_data.val_labels).mean()
     assert history[-1]["val_accuracy"] == pytest.approx(accuracy)
@@ -351,7 +353,9 @@ def test_features_are_computed_once_for_all_heads(tiny_data, tiny_file, monkeypa
     assert len(computed) == 1
     other = {**weights, "0.bias": weights["0.bias"] + 1}
     train(make_config(mode="probe", weights="file"), tiny_data, other)
-    brighter = dataclasses.replace(tiny_data, train_images=tiny_data.train_images + 1)
+    brighter = dataclasses.replace(
+        tiny_data, train_images=ImageRows(tiny_data.train_images.read() + 1)
+    )
     train(make_config(mode="probe", weights="file"), brighter, weights)
     train(make_config(mode="probe", weights="file", normalize="weights"), tiny_data, weights)
     assert len(computed) == 4
@@ -569,7 +573,7 @@ def test_a_pass_that_is_too_large_to_capture_is_not_split(replays, monkeypatch):
 def test_no_captured_graph_outlives_an_epoch(images, replays, tiny_data, tiny_file, monkeypatch):
     data = dataclasses.replace(
         tiny_data,
-        train_images=tiny_data.train_images[:images],
+        train_images=tiny_data.train_images.take(slice(images)),
         train_labels=tiny_data.train_labels[:images],
     )
     config = make_config(mode="gradual", weights="file", epochs=3)
@@ -608,13 +612,11 @@ def test_all_modules_of_the_cnn_train():
 
 
 def test_pretrained_beats_from_scratch_on_real_images():
-    from trainables.data import TrainingData, split
-    from trainables.sources import load_dataset
-
-    dataset = load_dataset("digits", image_size=32)
-    data = TrainingData.of(dataset, split(dataset))
+    digits = digits_at(32)
+    data = training_data(digits.images, digits.labels, digits.classes)
+    third = slice(None, None, 3)
     data = dataclasses.replace(
-        data, train_images=data.train_images[::3], train_labels=data.train_labels[::3]
+        data, train_images=data.train_images.take(third), train_labels=data.train_labels[third]
     )
     best = {}
     for source in ("default", "none"):

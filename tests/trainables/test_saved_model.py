@@ -9,6 +9,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.precision import tf32_disabled
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, load_model
+from trainables.views import View
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ def test_a_model_is_rebuilt_from_its_files_alone(settings, tiny_data, tmp_path):
     model = write_model(tmp_path, TrialConfig(lr=1e-3, **settings), tiny_data)
     classifier = load_model(tmp_path)
     assert classifier.classes == tiny_data.classes
-    assert classifier.image_size == tiny_data.image_size
-    images = torch.from_numpy(tiny_data.val_images)
+    assert classifier.view == View(tiny_data.image_size, "squash")
+    images = torch.from_numpy(tiny_data.val_images.read())
     with torch.inference_mode():
         expected = model.eval()(classifier.prepare(images))
     torch.testing.assert_close(classifier.logits(tiny_data.val_images), expected)
@@ -63,7 +64,7 @@ def alter(content):
         (MODEL_FILE, None, "holds no model.json"),
         (MODEL_FILE, lambda content: content[:40], "damaged"),
         (MODEL_FILE, lambda content: content.replace(b'"sha256"', b'"hash"'), "damaged"),
-        (MODEL_FILE, lambda content: content.replace(b'"format": 1', b'"format": 9'), "upgrade"),
+        (MODEL_FILE, lambda content: content.replace(b'"format": 2', b'"format": 9'), "upgrade"),
         (MODEL_FILE, lambda content: content.replace(b'"cnn"', b'"resnet18"'), "damaged"),
     ],
 )

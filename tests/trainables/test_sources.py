@@ -1,5 +1,4 @@
 import pickle
-import re
 import struct
 from urllib.error import URLError
 
@@ -8,27 +7,22 @@ import pytest
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
+from tests.images import load_source
 from tests.trainables.image_sources import colours, png, refusal, structs, write_parquet
 from trainables.data import TEST, TRAIN
 from trainables.errors import InputError
-from trainables.sources import load_dataset
 
 # Named sources
 
 
 def test_digits_are_those_of_scikit_learn():
-    dataset, bunch = load_dataset("digits", 8), load_digits()
+    dataset, bunch = load_source("digits", 8), load_digits()
     assert dataset.images.shape == (1797, 8, 8, 3)
     np.testing.assert_allclose(dataset.images / 255, bunch.images[..., None] / 16 + [0] * 3,
                                atol=0.5 / 255)  # fmt: skip
     assert dataset.labels.tolist() == bunch.target.tolist()
     assert dataset.classes == tuple("0123456789")
     assert (dataset.parts == TRAIN).all()
-
-
-@pytest.mark.parametrize(("size", "expected"), [(None, 16), (32, 32)])
-def test_digits_are_made_larger(size, expected):
-    assert load_dataset("digits", size).images.shape == (1797, expected, expected, 3)
 
 
 def folder_of_owls(path, greys=(1, 2, 3)):
@@ -47,21 +41,19 @@ def parquet_of_owls(path, greys=(1, 2, 3)):
 @pytest.mark.parametrize("make", [folder_of_owls, parquet_of_owls, lambda *_: "digits"])
 def test_images_are_known_again_at_another_size(make, tmp_path):
     source = make(tmp_path / "owls")
-    small, large = load_dataset(source, 4), load_dataset(source, 6)
-    assert small.fingerprint != large.fingerprint
-    assert small.source_fingerprint == large.source_fingerprint
+    assert load_source(source, 4).fingerprint == load_source(source, 6).fingerprint
 
 
 @pytest.mark.parametrize("make", [folder_of_owls, parquet_of_owls])
 def test_other_images_are_told_apart_whatever_their_source(make, tmp_path):
-    first = load_dataset(make(tmp_path / "a"), 4).source_fingerprint
-    assert load_dataset(make(tmp_path / "b", (1, 2, 4)), 4).source_fingerprint != first
-    assert load_dataset(make(tmp_path / "c", (2, 1, 3)), 4).source_fingerprint != first
+    first = load_source(make(tmp_path / "a"), 4).fingerprint
+    assert load_source(make(tmp_path / "b", (1, 2, 4)), 4).fingerprint != first
+    assert load_source(make(tmp_path / "c", (2, 1, 3)), 4).fingerprint != first
 
 
 def test_a_folder_and_a_parquet_file_of_the_same_files_are_the_same_images(tmp_path):
     folder, file = folder_of_owls(tmp_path / "a"), parquet_of_owls(tmp_path / "b")
-    assert load_dataset(folder, 4).source_fingerprint == load_dataset(file, 6).source_fingerprint
+    assert load_source(folder, 4).fingerprint == load_source(file, 6).fingerprint
 
 
 @pytest.fixture
@@ -80,7 +72,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
 def test_without_files_or_network_the_message_says_where_to_put_them(name, cache):
     with pytest.raises(InputError) as error:
-        load_dataset(name)
+        load_source(name)
     assert name in str(error.value)
     assert str(cache) in str(error.value)
     assert "no network here" in str(error.value)
@@ -108,7 +100,7 @@ def test_cifar_is_read_from_the_cache(name, cls, label_key, meta_key, cache, mon
     monkeypatch.setattr(cls, "train_list", [["first", None], ["second", None]])
     monkeypatch.setattr(cls, "test_list", [["last", None]])
     monkeypatch.setitem(cls.meta, "md5", None)
-    dataset = load_dataset(name)
+    dataset = load_source(name, 32)
     np.testing.assert_array_equal(dataset.images, images.transpose(0, 2, 3, 1))
     assert dataset.labels.tolist() == [1, 0, 1, 0, 1]
     assert dataset.classes == ("cat", "dog")
@@ -125,8 +117,8 @@ def test_fashion_mnist_is_read_from_the_cache_as_rgb(cache):
         (folder / f"{part}-images-idx3-ubyte").write_bytes(header + pixels)
         labels = struct.pack(">2I", 0x801, n) + bytes(range(n))
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
-    dataset = load_dataset("fashion_mnist")
-    assert dataset.images.shape == (5, 32, 32, 3)
+    dataset = load_source("fashion_mnist", 28)
+    assert dataset.images.shape == (5, 28, 28, 3)
     assert colours(dataset) == [(grey,) * 3 for grey in (10, 20, 30, 40, 50)]
     assert dataset.labels.tolist() == [0, 1, 2, 0, 1]
     assert dataset.classes[0] == "T-shirt/top"
@@ -152,9 +144,3 @@ def test_a_folder_without_classes_of_images_is_refused(inside, tmp_path):
     message = refusal(tmp_path)
     assert str(tmp_path) in message
     assert "a subfolder of images" in message
-
-
-@pytest.mark.parametrize("size", [0, -8])
-def test_an_image_size_below_one_is_refused(size):
-    with pytest.raises(InputError, match=re.escape(f"image size {size} must be")):
-        load_dataset("digits", size)

@@ -156,7 +156,7 @@ def trained_runs(tmp_path_factory):
     common = {"batch_size": 32, "precision": "fp32", "normalize": "dataset"}
     small = {**common, "model_args": {"widths": [8, 16], "hidden_units": 16}}
     grid = {f"lr={lr:g}": TrialConfig(epochs=4, lr=lr, **small) for lr in (3e-3, 1e-3, 3e-4)}
-    write_run(storage / "lr-grid", grid, DataOptions(image_size=8))
+    write_run(storage / "lr-grid", grid, DataOptions(image_size=(8,)))
     torch.manual_seed(0)
     weights = storage / "tiny.safetensors"
     weights.write_bytes(save(nets.tiny(5).state_dict()))
@@ -169,7 +169,7 @@ def trained_runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(storage / ".cache"))
         # The same images in another size.
-        write_run(storage / "finetune", tuned, DataOptions(image_size=12), job="finetune")
+        write_run(storage / "finetune", tuned, DataOptions(image_size=(12,)), job="finetune")
     return storage
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from rich.console import Console
 
 from trainables.checkpoint import save_checkpoint
 from trainables.config import TrialConfig
@@ -19,7 +20,10 @@ from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 from tune_jobs.tuning import run_json
-from tune_jobs.tuning.data import load_data
+from tune_jobs.tuning.data import read_images
+from tune_jobs.tuning.found_images import find_images
+from tune_jobs.tuning.job import views_of
+from tune_jobs.tuning.sizes import sized
 from tune_jobs.tuning.tuner import count_parameters
 
 
@@ -28,6 +32,7 @@ def typed(options):
     return CommandLine(options, ("tune_jobs/job.py",), time.monotonic())
 
 
+QUIET = Console(quiet=True)
 NODE = {"Alive": True, "Resources": {"CPU": 2}}
 
 
@@ -42,7 +47,13 @@ def write_run(
     options = own(data=data_options, run=RunOptions(name=path.name, storage_path=str(path.parent)))
     split = dataclasses.replace(options.training, split=first.split, metric=first.metric)
     options = dataclasses.replace(options, training=split)
-    data = load_data(data_options, first.split, smoke_test=False)
+    found = find_images(data_options)
+    configs = {
+        name: config if config.view else sized(config, data_options.image_size[0], found)
+        for name, config in configs.items()
+    }
+    views = views_of(list(configs.values()))
+    data = read_images(found, views, first.split, smoke_test=False, console=QUIET)
     weights = {
         config.model: read_weights(config.model, config.weights)
         for config in configs.values()
@@ -59,7 +70,7 @@ def write_run(
             saved["weights_sha256"] = save_checkpoint(checkpoint, state)
 
         start = None if config.weights == "none" else weights[config.model]
-        history = fit(config, data.training, keep, weights=start)
+        history = fit(config, data.trials.training_data(config), keep, weights=start)
         epochs = [{"trial": name, **epoch, "epoch": int(epoch["epoch"])} for epoch in history]
         rows.append(
             {
@@ -67,7 +78,7 @@ def write_run(
                 "status": "finished",
                 **config_columns(config),
                 **summary_columns(epochs, TARGETS[config.metric]),
-                "parameters": count_parameters(config, data.training),
+                "parameters": count_parameters(config, data.trials),
                 "device": "cpu",
                 "precision": "fp32",
                 "checkpoint": f"{name}/checkpoint_000000",

@@ -11,21 +11,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn import metrics
 
+from tests.images import load_source
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_record, edit_trials, write_run
+from tests.tune_jobs.runs import QUIET, edit_record, edit_trials, write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
-from trainables.sources import load_dataset
 from tune_jobs.analysis.comparison.candidates import load_runs
-from tune_jobs.analysis.results import load_comparison, load_predictions
+from tune_jobs.analysis.results import load_comparison, load_predictions, load_run
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.test_set import evaluation, ledger
-from tune_jobs.tuning.data import load_data
+from tune_jobs.tuning.data import load_data_of_run
 
 run = command_line(compare)
 WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}
@@ -84,7 +84,7 @@ def test_scores_are_those_of_scikit_learn_on_the_predictions(compared):
 
 def test_predictions_are_those_of_the_weights_in_the_run(compared):
     predictions = load_predictions(compared / "out")
-    data = load_data(DataOptions(image_size=8), None, smoke_test=False)
+    data = load_data_of_run(load_run(compared / "runs/lr-grid"), QUIET)
     mine = predictions[predictions["trial"] == "lr=0.001"]
     assert mine["image"].tolist() == data.split.test.tolist()
     assert mine["label"].astype(int).tolist() == data.dataset.labels[data.split.test].tolist()
@@ -93,10 +93,10 @@ def test_predictions_are_those_of_the_weights_in_the_run(compared):
     row = next(row for row in load_runs([str(compared / "runs/lr-grid")])[0].rows
                if row["trial"] == "lr=0.001")  # fmt: skip
     weights = (compared / "runs/lr-grid" / row["checkpoint"] / BEST_FILE).read_bytes()
-    about = describe_model(config_of(row), data.training, weights)
-    expected = rebuild(about, weights, torch.device("cpu")).logits(
-        data.dataset.images[data.split.test]
-    )
+    config, how = config_of(row), data.trials.images.how
+    about = describe_model(config, data.trials.training_data(config), weights, how)
+    classifier = rebuild(about, weights, torch.device("cpu"))
+    expected = classifier.logits(data.images(data.split.test, classifier.view))
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
@@ -105,10 +105,11 @@ def test_the_chosen_model_can_be_used_without_the_runs(compared):
     chosen = frame[frame["chosen"]].iloc[0]
     mine = predictions[predictions["trial"] == chosen["trial"]]
     classifier = load_model(compared / "out" / "model")
-    images = load_dataset("digits", classifier.image_size).images[mine["image"]]
+    images = load_source("digits", classifier.view.size).images[mine["image"]]
     np.testing.assert_allclose(classifier.logits(images), np.stack(mine["logits"]), atol=1e-5)
     card = (compared / "out/model/README.md").read_text()
     assert f"{chosen['accuracy']:.2%}" in card
+    assert f"resized and cropped to {classifier.view.size}×{classifier.view.size} pixels" in card
     about = json.loads((compared / "out/model/model.json").read_text())
     assert about["test_accuracy"] == chosen["accuracy"]
 
@@ -221,7 +222,7 @@ def other_split(runs):
     write_run(
         runs / "finetune",
         {"a": TrialConfig(lr=1e-3, epochs=1, model="tests.nets:tiny")},
-        DataOptions(image_size=8, split_seed=1),
+        DataOptions(image_size=(8,), split_seed=1),
     )
 
 

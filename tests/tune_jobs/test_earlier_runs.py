@@ -11,6 +11,7 @@ tests/data/written_by_0.1 has what these commands left, less Ray's own state, fi
         --image-size 12 --max-concurrent 1 --name interrupted      # and Ctrl-C in epoch 19
 """
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,9 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.images import load_source
 from tests.tune_jobs.conftest import command_line
 from trainables.saved_model import load_model
-from trainables.sources import load_dataset
+from trainables.views import View
 from tune_jobs.analysis.results import (
     load_comparison,
     load_epochs,
@@ -55,7 +57,8 @@ def test_a_run_is_read(name):
     for row in trials.to_dict("records"):
         config = config_of(row)
         assert config.model == "tests.nets:tiny"
-        assert (config.horizontal_flip, config.rotation, config.mixup) == (True, 0, 0)
+        assert config.view is None  # all images of the run had one size
+        assert (config.horizontal_flip, config.rotation, config.mixup) == (None, 0, 0)
     assert load_run(WRITTEN / "runs" / name)["dataset"]["image_size"] == 12
 
 
@@ -84,7 +87,7 @@ def test_a_comparison_is_read():
 def test_a_model_makes_the_logits_that_it_made():
     images = load_predictions(WRITTEN / "comparison").query("role == 'winner'")
     classifier = load_model(WRITTEN / "comparison" / "model")
-    digits = load_dataset("digits", image_size=12)
+    digits = load_source("digits", 12)
     logits = classifier.logits(digits.images[images["image"].to_numpy()]).numpy()
     np.testing.assert_allclose(logits, np.stack(images["logits"]), rtol=1e-4, atol=1e-4)
 
@@ -92,7 +95,7 @@ def test_a_model_makes_the_logits_that_it_made():
 def test_a_model_is_used_by_its_folder(tmp_path):
     from PIL import Image
 
-    Image.fromarray(load_dataset("digits", image_size=12).images[0]).save(tmp_path / "a.png")
+    Image.fromarray(load_source("digits", 12).images[0]).save(tmp_path / "a.png")
     table = tmp_path / "table.csv"
     model = ["--model", WRITTEN / "comparison" / "model"]
     assert command_line(predict)(tmp_path / "a.png", *model, "--output", table) == 0
@@ -108,8 +111,28 @@ def test_runs_are_compared_with_the_same_scores(runs, tmp_path, monkeypatch):
     after = load_comparison(tmp_path / "comparison").iloc[0]
     for column in ("trial", "accuracy", "precision", "recall", "f1", "validation_accuracy"):
         assert after[column] == pytest.approx(before[column]), column
+    card = (tmp_path / "comparison" / "model" / "README.md").read_text()
+    assert "RGB images, resized to 12×12 pixels" in card
     ledger = json.loads(next((runs / ".test-openings").glob("*.json")).read_text())
     assert len(ledger["openings"]) == 2  # that one, and this
+
+
+def test_winners_are_trained_again_at_the_size_of_their_run(local_ray, runs, tmp_path):
+    out = tmp_path / "comparison"
+    assert command_line(compare)(runs / "grid", runs / "search", "--seeds", 2, "--output", out) == 0
+    (winner,) = load_comparison(out).query("role == 'winner'").to_dict("records")
+    (folder,) = (out / "seeds").iterdir()
+    for row in load_trials(folder).to_dict("records"):
+        config, before = config_of(row), config_of(first_row(runs / "search", winner["trial"]))
+        assert config.view == View(12, "squash")
+        assert dataclasses.replace(config, seed=0, image_size=None, resize="crop") == before
+    seeds = load_comparison(out).query("role == 'seed'")
+    earlier = load_comparison(WRITTEN / "comparison").query("role == 'seed'")
+    assert seeds["accuracy"].tolist() == pytest.approx(earlier["accuracy"].tolist(), abs=0.02)
+
+
+def first_row(run, trial):
+    return load_trials(run).set_index("trial", drop=False).loc[trial].to_dict()
 
 
 def test_an_interrupted_run_is_resumed(local_ray, runs):

@@ -7,12 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests import nets
+from tests.images import load_source, training_data
 from tests.tune_jobs.conftest import command_line
 from trainables.config import TrialConfig
+from trainables.device_images import on_device
 from trainables.errors import InputError
 from trainables.models import build_model
 from trainables.precision import Autocast
-from trainables.prediction import predict, to_device
+from trainables.prediction import predict
 from trainables.preparation import Preparation
 from tune_jobs import finetune as job
 from tune_jobs.analysis.results import load_run, load_trials
@@ -69,14 +71,12 @@ def test_every_mode_and_learning_rate_is_trained(run):
 
 @pytest.mark.parametrize("mode", ["full", "probe", "gradual"])
 def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
-    from trainables.data import TrainingData, split
-    from trainables.sources import load_dataset
     from tune_jobs.run_folder.checkpoints import best_weights
     from tune_jobs.run_folder.folder import RunFolder
     from tune_jobs.run_folder.schema import config_of
 
-    dataset = load_dataset("digits", 16)
-    data = TrainingData.of(dataset, split(dataset))
+    digits = load_source("digits", 16)
+    data = training_data(digits.images, digits.labels, digits.classes)
     folder = RunFolder.at(run)
     rows = [row for row in folder.read_rows("trials.parquet") if row["config/mode"] == mode]
     for row in rows:
@@ -85,7 +85,7 @@ def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
         model.load_state_dict(best_weights(folder, row["checkpoint"], config, 10, 16))
         cpu = torch.device("cpu")
         prepare = Preparation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), cpu)
-        images = to_device(data.val_images, cpu)
+        images = on_device(data.val_images, cpu)
         logits = predict(model, images, prepare, Autocast("fp32", cpu))
         accuracy = (logits.argmax(1).numpy() == data.val_labels).mean()
         assert row["best/val_accuracy"] == pytest.approx(accuracy)
@@ -93,7 +93,7 @@ def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
 
 def test_best_holds_a_whole_network(run):
     about = json.loads((run / "best" / "model.json").read_text())
-    model = build_model(about["model"], 10, about["image_size"], **about["model_args"])
+    model = build_model(about["model"], 10, about["view"]["size"], **about["model_args"])
     model.load_state_dict(load_file(run / "best" / "model.safetensors"))
     assert about["mean"] == [0.485, 0.456, 0.406]
 
@@ -163,10 +163,6 @@ def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path
         (["--scheduler", "pbt", "--weights", "none"], ["pbt", "--search optuna"]),
         (["--search", "optuna", "--lr", 1, 2], ["--lr", "one"]),
         (["--search", "optuna", "--lr", "1e-5", "1e-4", "1e-3"], ["--lr", "one"]),  # the default
-        (
-            ["--search", "optuna", "--image-size=native", "--models", "resnet18", "inception_v3"],
-            ["resnet18 224, inception_v3 299", "--search grid"],
-        ),
         (["--search", "optuna", "--seeds", 2], ["--seeds", "grid"]),
         (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from ray import tune
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.images import load_source, training_data
 from tests.tune_jobs.conftest import command_line
 from trainables.checkpoint import load_checkpoint
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, split
+from trainables.data import split
 from trainables.errors import InputError
 from trainables.loop import fit
 from trainables.metrics import EPOCH_METRICS
@@ -28,7 +30,6 @@ from trainables.models import build_model
 from trainables.precision import Autocast
 from trainables.prediction import predict
 from trainables.preparation import Preparation
-from trainables.sources import load_dataset
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.command_line.parser import parse
@@ -38,25 +39,36 @@ from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import TRIAL_SCHEMA
 from tune_jobs.tuning import job
 from tune_jobs.tuning.grid import Grid
+from tune_jobs.tuning.sizes import sizes_of_grid
 
 # What differs between two runs of the same training.
 COSTS = ["seconds", "images_per_second", "peak_memory_mb"]
 EPOCHS = 3
 LONG = 24
 """Epochs, enough to kill the driver midway."""
-DIGITS = load_dataset("digits")
-DATA = TrainingData.of(DIGITS, split(DIGITS))
+SIZE = 16
+"""Height and width in pixels at which digits are read."""
 
 
 @pytest.fixture(scope="module")
-def expected():
+def digits():
+    return load_source("digits", SIZE)
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    return training_data(digits.images, digits.labels, digits.classes)
+
+
+@pytest.fixture(scope="module")
+def expected(data):
     """Metrics and final weights of one learning rate, trained without Ray or interruption."""
 
     def train(epochs, lr=1e-3):
         weights = {}
         history = fit(
-            TrialConfig(lr=lr, epochs=epochs),
-            DATA,
+            TrialConfig(lr=lr, epochs=epochs, image_size=SIZE),
+            data,
             lambda _, state: weights.update({k: v.clone() for k, v in state["model"].items()}),
         )
         return pd.DataFrame(history), weights
@@ -115,25 +127,25 @@ def test_training_through_ray_equals_training_without_it(finished, expected):
     same_weights(last_state(finished, "lr=0.001")["model"], weights)
 
 
-def test_the_best_model_is_rebuilt_without_the_run(finished):
+def test_the_best_model_is_rebuilt_without_the_run(finished, data):
     about = json.loads((finished / "best" / "model.json").read_text())
     assert about["trial"] == "lr=0.001"
     model = build_model(
-        about["model"], len(about["classes"]), about["image_size"], **about["model_args"]
+        about["model"], len(about["classes"]), about["view"]["size"], **about["model_args"]
     )
     model.load_state_dict(load_file(finished / "best" / "model.safetensors"))
     prepare = Preparation(about["mean"], about["std"], torch.device("cpu"))
     precision = load_trials(finished)["precision"][0]
-    images = torch.from_numpy(DATA.val_images)
+    images = torch.from_numpy(data.val_images.read())
     logits = predict(model, images, prepare, Autocast(precision, torch.device("cpu")))
-    right = (logits.argmax(1).numpy() == DATA.val_labels).mean()
+    right = (logits.argmax(1).numpy() == data.val_labels).mean()
     assert right == pytest.approx(about["val_accuracy"])
 
 
-def test_run_json_says_what_was_run(finished):
+def test_run_json_says_what_was_run(finished, digits):
     run = load_run(finished)
     assert run["status"] == "finished"
-    assert run["dataset"]["fingerprint"] == DIGITS.fingerprint
+    assert run["dataset"]["fingerprint"] == digits.fingerprint
     assert (run["split"]["train"], run["split"]["validation"]) == (1078, 360)
     assert run["budget"] == {"trials": 3, "epochs": 3 * EPOCHS}
     assert run["versions"]["ray"] == ray.__version__
@@ -193,7 +205,7 @@ def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(local_ray, tmp
 
     def overtaken():
         typed = parse(GridOptions, None)
-        return job.run(typed, Overtaken(grid(typed.options)))
+        return job.run(typed, lambda found: Overtaken(sizes_of_grid(grid(typed.options), found)))
 
     arguments = ("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path)
     assert command_line(overtaken)(*arguments) == 2
@@ -212,13 +224,6 @@ def test_a_trial_larger_than_the_cluster_is_refused(local_ray, command, capfd, t
     assert command("--cpus-per-trial", "3", "--storage-path", tmp_path) == 2
     assert "--cpus-per-trial 3" in capfd.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_images_are_read_from_the_object_store_without_a_copy(local_ray):
-    data = ray.get(ray.put(DATA))
-    assert not data.train_images.flags.owndata
-    assert not data.train_images.flags.writeable
-    assert np.array_equal(data.train_images, DATA.train_images)
 
 
 @pytest.mark.faults
@@ -327,7 +332,7 @@ def test_an_interrupted_run_prints_the_command_that_resumes_it(
     same_training(epochs[epochs["trial"] == "lr=0.001"], history)
 
 
-def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path):
+def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path, digits):
     handed = []
     with_parameters = tune.with_parameters
 
@@ -338,11 +343,17 @@ def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path):
     monkeypatch.setattr(tune, "with_parameters", spy)
     assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 0
     (parameters,) = handed
-    assert set(parameters) == {"data", "weights"}  # nothing else reaches a trial
+    assert set(parameters) == {"images", "weights"}  # nothing else reaches a trial
     assert parameters["weights"] == {}
-    given = {image.tobytes() for split_ in ("train_images", "val_images")
-             for image in getattr(parameters["data"], split_)}  # fmt: skip
-    seen_elsewhere = {image.tobytes() for image in DIGITS.images[split(DIGITS).train]}
-    sealed = {image.tobytes() for image in DIGITS.images[split(DIGITS).test]} - seen_elsewhere
-    assert sealed
-    assert not given & sealed
+    images, parts = parameters["images"], split(digits.dataset)
+    assert len(images.train_rows) == len(images.train_labels) <= len(parts.train)
+    assert len(images.val_rows) == len(images.val_labels) <= len(parts.validation)
+    assert set(images.train_rows) <= set(parts.train)
+    assert set(images.val_rows) <= set(parts.validation)
+    # No label of a test image either: each belongs to the row that is with it.
+    assert np.array_equal(images.train_labels, digits.labels[images.train_rows])
+    assert np.array_equal(images.val_labels, digits.labels[images.val_rows])
+    data = images.training_data(TrialConfig(lr=1e-3, image_size=SIZE))
+    assert np.array_equal(data.train_images.read(), digits.images[images.train_rows])
+    assert np.array_equal(data.val_images.read(), digits.images[images.val_rows])
+    assert len(pickle.dumps(images)) < 0.1 * data.train_images.nbytes  # no pixels

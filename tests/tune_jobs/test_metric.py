@@ -122,7 +122,7 @@ def write_photos(path, photos, metric):
         f"lr={lr:g}": TrialConfig(lr=lr, metric=metric, model_args=ARGS, **SMALL)
         for lr in (1e-2, 1e-4)
     }
-    return write_run(path, configs, DataOptions(data=str(photos), image_size=8))
+    return write_run(path, configs, DataOptions(data=str(photos), image_size=(8,)))
 
 
 @pytest.fixture
@@ -167,9 +167,13 @@ def test_trials_selected_by_another_metric_are_not_added_to_a_study(photos, tmp_
     space = {"lr": Parameter(name="lr", kind="float", low=1e-4, high=1e-2, log=True)}
     lines = {}
     for metric in ("accuracy", "log_loss"):
-        base = TrialConfig(lr=1, metric=metric, model_args=ARGS, **SMALL)
+        base = TrialConfig(lr=1, metric=metric, model_args=ARGS, image_size=8, **SMALL)
         study = SimpleNamespace(
-            optuna_study=optuna.create_study(), space=space, base=base, objectives={metric: "max"}
+            optuna_study=optuna.create_study(),
+            space=space,
+            base=base,
+            bases={"cnn": base},
+            objectives={metric: "max"},
         )
         (lines[metric],) = warm_start(study, [str(run)], load_run(run), False)
     assert "2 trials added to the study, 0 settings" in lines["accuracy"]

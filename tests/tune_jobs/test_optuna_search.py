@@ -489,7 +489,10 @@ def test_a_search_killed_while_it_is_told_of_an_earlier_run_is_told_of_it_all_on
         (["--objective", "speed"], ["speed", "metric,parameters"]),
         (["--objective", "seconds"], ["seconds", "metric,parameters"]),
         (["--objective", "accuracy,accuracy"], ["accuracy,accuracy", "out of"]),
-        (["--metric", "auroc", "--objective", "accuracy,seconds"], ["accuracy", "--metric is auroc"]),
+        (
+            ["--metric", "auroc", "--objective", "accuracy,seconds"],
+            ["accuracy", "--metric is auroc"],
+        ),
         (["--trials", "0"], ["--trials is 0", "1 or more"]),
         (["--trials", "many"], ["many"]),
         (["--seed", "-1"], ["--seed is -1", "at least 0"]),

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -56,6 +58,35 @@ def test_files_are_classified_on_the_terminal(images, model, capfd):
     assert printed.count("%") == 2
 
 
+@pytest.mark.parametrize(("suffix", "read"), [("parquet", pd.read_parquet), ("csv", pd.read_csv)])
+def test_a_damaged_file_is_a_row_that_says_why(suffix, read, images, model, tmp_path):
+    (images / "1.png").write_bytes((images / "1.png").read_bytes()[:60])
+    (images / "2.png").write_bytes(b"")
+    output, before = tmp_path / f"table.{suffix}", tmp_path / "before.csv"
+    good = [images / "0.png", images / "below" / "3.png"]
+    assert run(*good, "--model", model, "--output", before) == 0
+    assert run(images, images / "notes.txt", "--model", model, "--output", output) == 0
+    frame = read(output)
+    assert len(frame) == 5
+    bad = frame[frame["error"].notna()]
+    assert [Path(file).name for file in bad["file"]] == ["1.png", "2.png", "notes.txt"]
+    assert "not an image" in bad["error"].iloc[2]
+    scores = [name for name in frame if name.startswith("probability")]
+    assert bad[["predicted", *scores]].isna().all(axis=None)
+    right = frame[frame["error"].isna()].reset_index(drop=True)
+    columns = ["file", *scores]
+    pd.testing.assert_frame_equal(right[columns], pd.read_csv(before)[columns])
+    assert right["predicted"].astype(float).tolist() == pd.read_csv(before)["predicted"].tolist()
+
+
+def test_a_damaged_file_does_not_stop_the_terminal(images, model, capfd):
+    (images / "1.png").write_bytes(b"no image at all")
+    assert run(images, "--model", model) == 0
+    printed = capfd.readouterr().out
+    assert printed.count("%") == 3
+    assert "not an image" in printed
+
+
 def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
     assert run("--model", model, "--export", "onnx") == 0
     assert "8×8" in capfd.readouterr().out
@@ -71,7 +102,6 @@ def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
         (["{images}/0.png", "--output", "table.txt"], ["table.txt", ".parquet or .csv"]),
         (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "does not exist"]),
         (["{images}/9.png"], ["9.png", "check the path"]),
-        (["{images}/notes.txt"], ["notes.txt", "not an image"]),
         (["{images}/empty"], ["empty", "no images"]),
         (["{images}", "--model", "{images}"], ["model.json", "best of a run"]),
     ],

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from torch import nn
 from trainables.errors import InputError
 from trainables.models.heads import find_head, replace_head
 from trainables.models.registry import list_models
+from trainables.views import Interpolation
 
 AUXILIARY = {
     "googlenet": (("aux1", "fc2"), ("aux2", "fc2")),
@@ -35,6 +37,11 @@ class InputSpec:
 
     size: int | None
     """Height and width in pixels; None if unknown."""
+    resize_to: int | None
+    """Length in pixels that the shorter side was resized to before the centre was cropped; None if
+    unknown."""
+    interpolation: Interpolation
+    """Interpolation of the resizing."""
     minimum: int
     """Smallest height and width in pixels that the network accepts."""
     mean: tuple[float, float, float]
@@ -148,15 +155,30 @@ def input_spec(name: str) -> InputSpec:
         images = weights.transforms()
         return InputSpec(
             images.crop_size[0],
+            images.resize_size[0],
+            _interpolation(images.interpolation.value),
             max(weights.meta["min_size"]),
             tuple(images.mean),
             tuple(images.std),
         )
     if name.startswith("timm:"):
         about = timm().models.get_pretrained_cfg(checked_timm(name))
-        return InputSpec(about.input_size[-1], 1, tuple(about.mean), tuple(about.std))
+        size = about.input_size[-1]
+        return InputSpec(
+            size,
+            math.floor(size / about.crop_pct),
+            _interpolation(about.interpolation),
+            1,
+            tuple(about.mean),
+            tuple(about.std),
+        )
     user_function(name)
-    return InputSpec(None, 1, *IMAGENET)
+    return InputSpec(None, None, "bilinear", 1, *IMAGENET)
+
+
+def _interpolation(name: str) -> Interpolation:
+    """Return the interpolation of published weights: bicubic or, for any other, bilinear."""
+    return "bicubic" if name == "bicubic" else "bilinear"
 
 
 def torchvision_models() -> ModuleType:

@@ -201,9 +201,15 @@ def describe(listing: Listing) -> list[str]:
     if listing.groups is not None:
         line += f", {len(set(listing.groups)):,} groups"
     if listing.ignored:
-        kinds = sorted(listing.ignored.items(), key=lambda item: (-item[1], item[0]))
-        total = sum(listing.ignored.values())
-        line += f"; {total:,} file{'s' if total > 1 else ''} ignored: " + ", ".join(
-            f"{count:,} {kind}" for kind, count in kinds
-        )
+        line += f"; {describe_ignored(listing)}"
     return [line, *listing.notes]
+
+
+def describe_ignored(listing: Listing) -> str:
+    """Say how many files were ignored, by kind; the empty text if none was."""
+    if not listing.ignored:
+        return ""
+    kinds = sorted(listing.ignored.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(listing.ignored.values())
+    named = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+    return f"{total:,} file{'s' if total > 1 else ''} ignored: {named}"

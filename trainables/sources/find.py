@@ -5,18 +5,18 @@ from __future__ import annotations
 import posixpath
 
 from trainables.errors import InputError
-from trainables.source_options import SourceOptions
+from trainables.image_formats import KNOWN_SUFFIXES
+from trainables.source_options import NAMED_SOURCES, SourceOptions
 from trainables.sources.archives import COMPRESSED_TARS, refuse_compressed, tar_tree, zip_tree
 from trainables.sources.assembly import check_options, refuse_columns
 from trainables.sources.image_folder import list_image_folder
 from trainables.sources.listing import Listing
-from trainables.sources.named import NAMED_SOURCES, list_named
+from trainables.sources.named import list_named
 from trainables.sources.names import first_of, in_order, suffix_of
 from trainables.sources.parquet import holds_images, open_parquet
 from trainables.sources.parquet_files import list_parquet
 from trainables.sources.shards import is_webdataset, list_shards
 from trainables.sources.stores import Store, locate
-from trainables.sources.suffixes import KNOWN_SUFFIXES
 from trainables.sources.table_columns import LABEL_COLUMNS
 from trainables.sources.table_files import TABLE_SUFFIXES, read_table
 from trainables.sources.tables import METADATA, list_metadata, list_table

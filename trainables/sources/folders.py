@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from trainables.errors import InputError
+from trainables.image_formats import IMAGE_SUFFIXES, KNOWN_SUFFIXES, remedy_for
 from trainables.sources.names import first_of, in_order, suffix_of
-from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES, remedy_for
 from trainables.sources.trees import Tree
 
 

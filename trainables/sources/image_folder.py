@@ -9,6 +9,7 @@ import numpy as np
 
 from trainables.data import TRAIN
 from trainables.errors import InputError
+from trainables.image_formats import IMAGE_SUFFIXES
 from trainables.source_options import SourceOptions
 from trainables.sources.assembly import Rows, assemble
 from trainables.sources.folders import Folder, folder_of, notes_on_lost, refuse_lost_classes
@@ -17,7 +18,6 @@ from trainables.sources.layouts import layout_of
 from trainables.sources.listing import Listing
 from trainables.sources.names import PART_NAMES, first_of, in_order, suffix_of
 from trainables.sources.stores import Disk
-from trainables.sources.suffixes import IMAGE_SUFFIXES
 from trainables.sources.table_files import TABLE_SUFFIXES
 from trainables.sources.trees import Tree, tree_of_store
 

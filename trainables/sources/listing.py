@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data import DIGEST_BYTES, Images, Ints
+from trainables.data import Images, Ints
 from trainables.errors import InputError
 
 
@@ -66,38 +62,3 @@ class Listing:
         assert self.groups is None or len(self.groups) == n
         if n == 0:
             raise InputError(f"{self.name} holds no image: give a source with images of each class")
-
-
-class ImageFiles:
-    """Image files on a disk.
-
-    Args:
-        paths: Path of each image.
-    """
-
-    def __init__(self, paths: Sequence[str | Path]):
-        self.paths = [os.fspath(path) for path in paths]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def origin(self, row: int) -> str:
-        """Return the path of an image."""
-        return self.paths[row]
-
-    def read(self, row: int) -> bytes:
-        """Return the content of a file."""
-        return Path(self.paths[row]).read_bytes()
-
-    def version(self) -> str:
-        """Hash the path, size and time of change of every file."""
-        return hash_of_files(self.paths)
-
-
-def hash_of_files(paths: Sequence[str | Path]) -> str:
-    """Hash the path, size and time of change of files on a disk."""
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for path in paths:
-        about = os.stat(path)
-        digest.update(repr((os.path.abspath(path), about.st_size, about.st_mtime_ns)).encode())
-    return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from functools import cache
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from trainables.cache_files import cache_folder
 from trainables.data import DIGEST_BYTES, TEST, TRAIN, Images, Ints
 from trainables.errors import InputError
 from trainables.sources.listing import Listing
 
-NAMED_SOURCES = ("digits", "cifar10", "cifar100", "fashion_mnist")
-"""Names of the datasets that need no files of the user's."""
 _LOADING = threading.Lock()
 
 
@@ -83,11 +81,6 @@ def _digits() -> tuple[Images, Ints, tuple[str, ...], int]:
     images = (bunch.images * (255 / 16)).round().astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     return images, labels, tuple(str(label) for label in bunch.target_names), 0
-
-
-def cache_folder() -> Path:
-    """Return the folder of downloads and cached features: `bakeoff` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bakeoff"
 
 
 def _torchvision(name: str, root: Path) -> tuple[Images, Ints, tuple[str, ...], int]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from trainables.data import TRAIN
 from trainables.errors import InputError
+from trainables.image_formats import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.source_options import SourceOptions
 from trainables.sources.archives import TarMembers, tar_tree
 from trainables.sources.assembly import Rows, assemble
@@ -18,7 +19,6 @@ from trainables.sources.listing import Listing
 from trainables.sources.names import first_of, split_of_file
 from trainables.sources.names_files import names_beside
 from trainables.sources.parquet_files import LABEL_COLUMNS, files_by_split
-from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.sources.trees import Tree
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from trainables.data import TRAIN
 from trainables.errors import InputError
+from trainables.image_formats import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.sources.names import first_of, part_of, suffix_of
-from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.sources.table_files import Table
 
 PATH_COLUMNS = (

@@ -11,6 +11,7 @@ import numpy as np
 
 from trainables.data import TRAIN
 from trainables.errors import InputError
+from trainables.image_formats import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.source_options import SourceOptions
 from trainables.sources.assembly import Rows, assemble
 from trainables.sources.labels import LabelColumn, read_labels
@@ -18,7 +19,6 @@ from trainables.sources.listing import Listing
 from trainables.sources.names import first_of, part_of, suffix_of
 from trainables.sources.names_files import names_beside
 from trainables.sources.stores import Member, Store
-from trainables.sources.suffixes import IMAGE_SUFFIXES, KNOWN_SUFFIXES
 from trainables.sources.table_columns import label_column, label_values, need, parts_of, path_column
 from trainables.sources.table_files import Table, read_table
 from trainables.sources.trees import Tree, TreeImages, tree_of, version_of

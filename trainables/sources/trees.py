@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data import DIGEST_BYTES, Images, Ints
+from trainables.image_formats import IMAGE_SUFFIXES
 from trainables.sources.listing import Encoded
 from trainables.sources.names import junk_kind, suffix_of
 from trainables.sources.stores import Member, Reader, Store
-from trainables.sources.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

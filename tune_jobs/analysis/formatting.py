@@ -138,3 +138,8 @@ def constant_answer(counts: Sequence[int], classes: Sequence[str]) -> str:
 def moment(when: str) -> str:
     """Format an ISO 8601 time to the minute: 2026-11-25 03:14."""
     return when[:16].replace("T", " ")
+
+
+def file_size(count: int) -> str:
+    """Return a number of bytes in MB or GB, e.g. 46 MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

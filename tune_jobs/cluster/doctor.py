@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainables.errors import InputError
-from trainables.sources import load_dataset
+from trainables.sources import list_images
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.terminal import open_console, plain_table
 from tune_jobs.ray_runtime.session import ray_session
@@ -129,10 +129,11 @@ def as_versions(words: Sequence[str]) -> dict[str, str]:
 
 
 def read(data: DataOptions) -> str:
-    """Load a dataset as a job started here would. Return "ok" or the error."""
+    """Find a dataset as a job started here would, and read an image. Return "ok" or the error."""
     try:
-        load_dataset(data.data, None, data.image_column, data.label_column)
-    except InputError as error:
+        listing = list_images(data.source)
+        listing.images.read(0)
+    except (InputError, OSError) as error:
         return str(error)
     return "ok"
 

@@ -7,31 +7,93 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
+from trainables.source_options import SourceOptions
+from trainables.views import Colour, Resize
+
+ImageSize: TypeAlias = int | Literal["auto", "native"]
+"""Height and width in pixels, or what decides them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataOptions:
+class DataOptions(SourceOptions):
     """Dataset and its split."""
 
-    data: str = "digits"
-    """Dataset: digits (no download), cifar10, cifar100 or fashion_mnist.
-    Or the path of a parquet file, of a folder with train*.parquet, or of a
-    folder with one subfolder of images per class."""
-    image_size: int | Literal["native"] | None = None
-    """Height and width in pixels that images are resized to. None means 16
-    for digits, else 32. native (pretrained models only) resizes each batch
-    to the input size of the pretrained weights."""
-    image_column: str | None = None
-    """Name of the image column in parquet files. None finds img or image."""
-    label_column: str | None = None
-    """Name of the label column in parquet files. None finds label, labels or fine_label."""
+    image_size: tuple[ImageSize, ...] = ("auto",)
+    """Height and width in pixels at which networks read images; several are
+    an axis of a grid, or of a search.
+    auto gives each network its own: small images stay as they are, the
+    custom CNN reads photographs at 64 pixels, and pretrained networks read
+    them at the size that their weights know.
+    native (pretrained networks only) is the size that the weights know, to
+    which small images are enlarged."""
+    resize: Resize = "crop"
+    """How images become squares. crop resizes the shorter side and crops the
+    centre. letterbox resizes the longer side and pads with --background.
+    squash changes the aspect ratio."""
+    background: str = "white"
+    """Colour below transparent pixels, by name or as #rrggbb."""
+    duplicates: Literal["keep", "drop", "fail"] = "keep"
+    """Copies of a picture within the dataset, saved again or not. keep
+    reports them. drop keeps one of each, in the test split if one is there,
+    and none under two labels. fail stops where copies are in two splits or
+    under two labels."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded; run.json records which."""
+    cache_gb: float = 50.0
+    """Size of the cache of decoded images in GB; the images that were not
+    used for longest make room. 0 decodes images whenever they are read."""
     split_seed: int = 0
     """Random seed of the split into training, validation and test images."""
+
+    @property
+    def source(self) -> SourceOptions:
+        """The options that decide which images there are."""
+        return SourceOptions(**{f.name: getattr(self, f.name) for f in fields(SourceOptions)})
+
+    @property
+    def background_colour(self) -> Colour:
+        """Red, green and blue of --background, each in 0..255.
+
+        Raises:
+            InputError: it is not a colour.
+        """
+        from PIL import ImageColor  # not before options are read
+
+        try:
+            return ImageColor.getrgb(self.background)[:3]
+        except ValueError as error:
+            raise InputError(
+                f"--background {self.background!r} is not a colour: give a name such as black, or "
+                "#rrggbb"
+            ) from error
+
+
+def current_data_options(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the data options in run.json as arguments of DataOptions.
+
+    Runs of earlier versions have one image size, or None, and squash images.
+    """
+    size = stored["image_size"]
+    if isinstance(size, list | tuple):
+        return {**stored, "image_size": tuple(size)}
+    return {**stored, "image_size": ("auto" if size is None else size,), "resize": "squash"}
+
+
+def check_data(options: DataOptions) -> None:
+    """Raise InputError where an option of the dataset is out of its range."""
+    if not options.image_size:
+        raise InputError("--image-size is empty: give auto, native or a number of pixels")
+    for size in options.image_size:
+        if isinstance(size, int) and size < 1:
+            raise InputError(f"--image-size {size} must be 1 or more pixels: try 64")
+    if not 0 <= options.cache_gb < float("inf"):
+        raise InputError(f"--cache-gb {options.cache_gb} must be 0 or more: try 50")
+    _ = options.background_colour
 
 
 @dataclass(frozen=True, kw_only=True)

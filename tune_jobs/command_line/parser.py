@@ -16,13 +16,21 @@ import tyro
 from trainables.class_weights import read_class_weights
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
-from tune_jobs.command_line.options import SEEDS, JobOptions, RunOptions, check_run, checked_name
+from tune_jobs.command_line.options import (
+    SEEDS,
+    JobOptions,
+    RunOptions,
+    check_data,
+    check_run,
+    checked_name,
+    current_data_options,
+)
 
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
-        "max_epochs_total", "optuna_storage",
+        "max_epochs_total", "optuna_storage", "cache_gb",
     }
 )  # fmt: skip
 """Options that may change when a run is resumed, as they do not affect what is trained."""
@@ -107,6 +115,7 @@ def parse(
         config=(tyro.conf.OmitArgPrefixes,),
     )
     check_run(options.run)
+    check_data(options.data)
     weights = read_class_weights(options.training.class_weights)
     training = dataclasses.replace(options.training, class_weights=weights)
     options = dataclasses.replace(options, training=training)
@@ -149,7 +158,9 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
             f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} resumes only "
             "its own runs: resume it with the job that started it, or give another --name"
         )
-    options: Options = _from_dict(cls, record["options"])
+    stored = record["options"]
+    stored = {**stored, "data": current_data_options(stored["data"])}
+    options: Options = _from_dict(cls, stored)
     return options
 
 

@@ -1,7 +1,8 @@
-"""Check, before a trial starts, that every node of a cluster can read the storage."""
+"""Check, before a trial starts, that every node of a cluster reads the storage and the images."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from trainables.errors import InputError
+from trainables.arrays import DIGEST_BYTES
+from trainables.errors import InputError, first_line
+from trainables.sources.listing import Encoded
 from tune_jobs.ray_runtime import capacity
 from tune_jobs.run_folder.folder import RunFolder
 
@@ -52,6 +55,51 @@ def check_storage(storage: RunFolder) -> None:
             "s3://bucket/path, gs://bucket/path, or a folder that all nodes share, and grant every "
             "node permission to read and write there"
         )
+
+
+def check_source(name: str, images: Encoded) -> None:
+    """Raise InputError if a node of the cluster cannot read an image of the source.
+
+    Each node reads the images for itself. A cluster of one node that cannot grow is not checked.
+
+    Args:
+        name: value of --data.
+        images: images of the source.
+    """
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    grows = bool(capacity.node_types()[0])
+    if len(nodes) == 1 and not grows:
+        return
+    remedy = "give s3://bucket/path, gs://bucket/path, or a folder that all nodes share"
+    if len(nodes) == 1 and Path(name).exists() and not shared(Path(name).absolute()):
+        raise InputError(
+            f"{name} is on a local disk, which nodes that the autoscaler starts cannot read: "
+            f"{remedy}"
+        )
+    expected = _hash_of_first(images)
+    answers = {host: _answer(node, images) for node, host in nodes.items()}
+    unable = [f"{host} ({said})" for host, said in sorted(answers.items()) if said != expected]
+    if unable:
+        raise InputError(
+            f"{name}: {images.origin(0)} cannot be read, or is another image, on node "
+            f"{', '.join(unable)}: {remedy}"
+        )
+
+
+def _answer(node: str, images: Encoded) -> str:
+    try:
+        return str(on_node(node, _hash_of_first, images))
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        return first_line(error)
+
+
+def _hash_of_first(images: Encoded) -> str:
+    try:
+        content = images.read(0)
+    except (OSError, InputError) as error:
+        return first_line(error)
+    raw = content if isinstance(content, bytes) else content.tobytes()
+    return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def reads(node: str, uri: str, name: str) -> str:

@@ -91,7 +91,7 @@ TrialRow = TypedDict(
 )
 
 
-class DatasetRecord(TypedDict):
+class DatasetRecord(TypedDict, total=False):
     """Dataset of a run."""
 
     name: str
@@ -102,8 +102,18 @@ class DatasetRecord(TypedDict):
     """Hash of the images before they were resized; runs of earlier versions lack it."""
     classes: list[str]
     """Class names, by label."""
+    side: int
+    """Shorter side of the median image in pixels."""
+    ignored: dict[str, int]
+    """Number of files that were left out, by the reason."""
+    notes: list[str]
+    """What was read differently than it is written."""
+    skipped: list[str]
+    """Images that were left out, because they are damaged."""
+    copies: dict[str, Any]
+    """Numbers of images that show the same picture as another one."""
     image_size: int
-    """Height and width in pixels."""
+    """Height and width in pixels, in runs of earlier versions, whose trials have no size."""
     images: int
     """Number of images in all splits."""
 

@@ -13,6 +13,7 @@ from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import SPACE_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.search.budget import Budget
+from tune_jobs.search.image_sizes import with_sizes
 from tune_jobs.search.options import StudyOptions, max_seconds, objectives
 from tune_jobs.search.pbt import PopulationBasedSearch
 from tune_jobs.search.searcher import StudyCallback, StudySearcher
@@ -21,6 +22,7 @@ from tune_jobs.search.summary import conclude_search
 from tune_jobs.search.warm_start import check_images, warm_start
 from tune_jobs.search_space.space import Space
 from tune_jobs.search_space.space_file import space_yaml
+from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.schedulers import build_scheduler
 from tune_jobs.tuning.strategy import Findings, Run, Strategy, TunerSettings
 
@@ -41,7 +43,9 @@ class OptunaStrategy(Strategy):
     Args:
         options: options of the job.
         space: search space.
-        base: configuration of the parameters that are not searched.
+        bases: configuration of the parameters that are not searched, by model; the first one is
+            that of the default model.
+        found: images of the run, from which trials get their sizes.
         undecided: settings whose value in `base` is arbitrary (neither a default nor an option),
             so that it is not tried first.
     """
@@ -50,10 +54,13 @@ class OptunaStrategy(Strategy):
         self,
         options: StudyOptions,
         space: Space,
-        base: TrialConfig,
+        bases: dict[str, TrialConfig],
+        found: FoundImages,
         undecided: Collection[str] = (),
     ):
-        self.options, self.space, self.base, self.undecided = options, space, base, undecided
+        self.options, self.undecided = options, undecided
+        self.space, self.bases = with_sizes(space, bases, found)
+        self.base = next(iter(self.bases.values()))
         self.num_trials = options.trials
         self.objectives = objectives(options.objective, options.training.metric)
         self.mutates_trials = options.scheduler == "pbt"
@@ -67,7 +74,7 @@ class OptunaStrategy(Strategy):
 
     def examples(self, count: int) -> list[TrialConfig]:
         """Return trial configurations drawn at random from the space."""
-        return random_configs(self.space, self.base, count, self.options.seed)
+        return random_configs(self.space, self.bases, count, self.options.seed)
 
     def models(self) -> dict[str, str]:
         """Return the networks that are searched, or that of the base, with their weights."""
@@ -91,7 +98,7 @@ class OptunaStrategy(Strategy):
         """Create or resume the study, and return the configurations of its trials by name."""
         options = self.options
         study = Study(
-            run, options.optuna_storage, self.space, self.base, self.objectives, options.sampler,
+            run, options.optuna_storage, self.space, self.bases, self.objectives, options.sampler,
             options.seed,
         )  # fmt: skip
         seconds = max_seconds(options.max_time)

@@ -38,7 +38,8 @@ class Study:
         run: the run; its study is created, or resumed with --resume.
         storage_url: URL of the database; None for SQLite in the run folder.
         space: search space.
-        base: configuration of the parameters that are not searched.
+        bases: configuration of the parameters that are not searched, by model; the first one is
+            that of the default model.
         objectives: names of the objectives, and the direction of each.
         sampler: name of the sampler.
         seed: random seed of the sampler; a resumed study continues with another seed.
@@ -52,12 +53,13 @@ class Study:
         run: Run,
         storage_url: str | None,
         space: Space,
-        base: TrialConfig,
+        bases: dict[str, TrialConfig],
         objectives: dict[str, Literal["max", "min"]],
         sampler: str,
         seed: int,
     ):
-        self.run, self.space, self.base, self.objectives = run, space, base, objectives
+        self.run, self.space, self.bases, self.objectives = run, space, bases, objectives
+        self.base = next(iter(bases.values()))
         self.open_trials: dict[str, optuna.Trial] = {}
         """Trials that have not ended, by name."""
         self.reported: dict[str, int] = {}
@@ -84,7 +86,7 @@ class Study:
     def resume(self) -> dict[str, TrialConfig]:
         """Return the configurations of the started trials by name; reopen the unfinished ones."""
         return {
-            trial_name_of(t.number): to_config(self._values(t), self.base)
+            trial_name_of(t.number): config_from(self._values(t), self.bases)
             for t in self.started_trials()
         }
 
@@ -109,7 +111,7 @@ class Study:
         trial = self.optuna_study.ask()
         name = trial_name_of(trial.number)
         self.open_trials[name] = trial
-        add_trials(self.run, {name: to_config(suggest(self.space, trial), self.base)})
+        add_trials(self.run, {name: config_from(suggest(self.space, trial), self.bases)})
         self.storage.sync()
         return name
 
@@ -184,10 +186,23 @@ def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
             )
 
 
-def random_configs(space: Space, base: TrialConfig, count: int, seed: int) -> list[TrialConfig]:
+def config_from(values: dict[str, Any], bases: dict[str, TrialConfig]) -> TrialConfig:
+    """Return the configuration of a trial from its settings and the base of its model.
+
+    Args:
+        values: values by parameter name.
+        bases: configuration of the parameters that are not searched, by model.
+    """
+    first = next(iter(bases))
+    return to_config(values, bases[values.get("model", first)])
+
+
+def random_configs(
+    space: Space, bases: dict[str, TrialConfig], count: int, seed: int
+) -> list[TrialConfig]:
     """Return `count` configurations drawn at random from a space."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
-    return [to_config(suggest(space, study.ask()), base) for _ in range(count)]
+    return [config_from(suggest(space, study.ask()), bases) for _ in range(count)]
 
 
 def trial_name_of(number: int) -> str:

@@ -17,9 +17,9 @@ from tune_jobs.analysis.results import load_run
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import config_of, merit, objective_column
-from tune_jobs.search.study import Study
+from tune_jobs.search.study import Study, config_from
 from tune_jobs.search.study_storage import SOURCE, STATES
-from tune_jobs.search_space.space import Space, distributions, params_of, suggest, to_config
+from tune_jobs.search_space.space import Space, distributions, params_of, suggest
 
 BEST = 3
 """Highest number of settings of each run that are enqueued to be tried again."""
@@ -71,7 +71,7 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
                 and row.get("copied") is None
                 and row["status"] in STATES
                 and None not in values
-                and same_training(config, params, study.space, study.base)
+                and same_training(config, params, study)
             ):
                 trial = as_trial(row, params, study.space, values, curves[row["trial"]])
                 source = f"{path}: {row['trial']}"
@@ -98,7 +98,10 @@ def check_images(path: str, record: RunRecord, force: bool) -> bool:
         InputError: the images differ, and `force` is not set.
     """
     run = load_run(path)
-    theirs, ours = run["dataset"]["fingerprint"], record["dataset"]["fingerprint"]
+    theirs, ours = (
+        each["dataset"].get("source_fingerprint") or each["dataset"]["fingerprint"]
+        for each in (run, record)
+    )
     if theirs != ours and not force:
         raise InputError(
             f"{path} used {run['dataset']['name']} with fingerprint {theirs}, and this run uses "
@@ -109,19 +112,16 @@ def check_images(path: str, record: RunRecord, force: bool) -> bool:
     return bool(theirs == ours and splits[0] == splits[1])
 
 
-def same_training(
-    config: TrialConfig, params: dict[str, Any], space: Space, base: TrialConfig
-) -> bool:
+def same_training(config: TrialConfig, params: dict[str, Any], study: Study) -> bool:
     """Return whether a search would train a trial's settings the same way, random seed aside.
 
     Args:
         config: configuration of the trial.
         params: its values of the searched parameters, as Optuna stores them.
-        space: search space.
-        base: configuration of the parameters that are not searched.
+        study: study of the search.
     """
     try:
-        proposed = to_config(suggest(space, FixedTrial(params)), base)
+        proposed = config_from(suggest(study.space, FixedTrial(params)), study.bases)
     except ValueError:  # a setting of the trial is outside the space
         return False
     return in_full(config) == in_full(proposed)

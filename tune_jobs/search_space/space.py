@@ -59,7 +59,8 @@ class Suggester(Protocol):
 
 # Shared by all trials: otherwise their scores would not be comparable, or would differ by luck.
 NOT_SEARCHED = (
-    "epochs", "precision", "split", "seed", "model_args", "weights", "input_size", "metric",
+    "epochs", "precision", "split", "seed", "model_args", "weights", "input_size",
+    "resize_to", "interpolation", "metric",
 )  # fmt: skip
 # Settings without effect on the networks of this package, which have no pretrained weights.
 PRETRAINED_ONLY = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
@@ -17,6 +18,7 @@ from trainables.errors import InputError, first_line
 from trainables.models import build_for
 from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
+from trainables.views import View
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
@@ -54,7 +56,9 @@ def load_trained(candidate: Candidate, data: RunData, device: torch.device) -> T
     """
     with _rebuild_errors(candidate):
         weights = save({n: t.contiguous() for n, t in _read_weights(candidate, data).items()})
-        about = describe_model(candidate.config, data.training, weights)
+        training = data.trials.training_data(candidate.config)
+        how = data.trials.images.how
+        about = describe_model(candidate.config, training, weights, how)
         return TrainedModel(candidate, about, weights, rebuild(about, weights, device))
 
 
@@ -66,7 +70,7 @@ def check_model(candidate: Candidate, data: RunData) -> None:
     with _rebuild_errors(candidate):
         weights = _read_weights(candidate, data)
         with torch.device("meta"):
-            model = build_for(candidate.config, data.training)
+            model = build_for(candidate.config, data.trials.training_data(candidate.config))
         model.load_state_dict(weights, assign=True)
 
 
@@ -79,8 +83,8 @@ def _read_weights(candidate: Candidate, data: RunData) -> dict[str, Tensor]:
         folder,
         row["checkpoint"],
         config,
-        len(data.training.classes),
-        data.training.image_size,
+        len(data.dataset.classes),
+        data.trials.view(config).size,
         candidate.run.record.get("weights", {}).get(config.model),
     )
 
@@ -98,25 +102,34 @@ def _rebuild_errors(candidate: Candidate) -> Iterator[None]:
         ) from error
 
 
-def test_set_of(datasets: Sequence[RunData]) -> TestSet:
-    """Return the sealed test set, with its images in the largest size that a run used.
+def test_set_of(data: RunData, views: Sequence[View]) -> TestSet:
+    """Return the sealed test set, with its images in the largest view that a model reads.
 
     Args:
-        datasets: data of the runs: the same images with the same split, in one or more sizes.
+        data: data of one of the runs, which all have the same images and the same split.
+        views: views that the models read.
     """
-    data = max(datasets, key=lambda each: each.dataset.images.shape[1])
     dataset, split = data.dataset, data.split
-    seen = {digest.tobytes() for indices in (split.train, split.validation)
-            for digest in dataset.digests[indices]}  # fmt: skip
+    view = max(views, key=lambda each: each.size)
     return TestSet(
-        images=dataset.images[split.test],
+        images=data.images(split.test, view),
         labels=dataset.labels[split.test],
         indices=split.test,
         classes=dataset.classes,
-        source_fingerprint=dataset.source_fingerprint,
+        source_fingerprint=dataset.fingerprint,
         split_fingerprint=split.fingerprint,
-        duplicates=sum(digest.tobytes() in seen for digest in dataset.digests[split.test]),
+        duplicates=copied_test_images(data),
     )
+
+
+def copied_test_images(data: RunData) -> int:
+    """Return the number of test images that show the same picture as one that models learn from."""
+    test = np.zeros(len(data.found.listing.labels), dtype=bool)
+    learnt = test.copy()
+    test[data.rows[data.split.test]] = True
+    learnt[data.rows[np.union1d(data.split.train, data.split.validation)]] = True
+    pictures = data.facts.copies.components(len(test))
+    return int((test & np.isin(pictures, pictures[learnt])).sum())
 
 
 def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
@@ -128,7 +141,7 @@ def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
         data: images of the model's run.
     """
     test = data.split.test
-    logits = model.classifier.logits(data.dataset.images[test]).numpy()
+    logits = model.classifier.logits(data.images(test, model.classifier.view)).numpy()
     return Scored(role, model.candidate, data.dataset.labels[test], logits)
 
 

@@ -72,7 +72,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
     runs = load_runs(options.runs, options.partial)
     folder = output_folder(options.output)
     best_of_family = winners(runs)
-    images = read_images(runs, options.data)
+    images = images_of_runs(runs, options.data, console)
     trials = other_trials(runs, best_of_family) if options.every_trial else []
     models = [load_trained(each, data_of(each, images), device) for each in best_of_family]
     for trial in trials:
@@ -115,12 +115,13 @@ def output_folder(path: str) -> RunFolder:
     return folder
 
 
-def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
+def images_of_runs(runs: list[LoadedRun], source: str | None, console: Console) -> RunImages:
     """Read the images of each run, once for all runs with the same data options.
 
     Args:
         runs: compared runs.
         source: value of --data, if the images have moved.
+        console: terminal or log file.
 
     Raises:
         InputError: the images cannot be read, or the runs differ in their images or split.
@@ -131,13 +132,13 @@ def read_images(runs: list[LoadedRun], source: str | None) -> RunImages:
         options = run.record["options"]
         key = str((options["data"], options["training"]["split"], options["run"]["smoke_test"]))
         if key not in read:
-            read[key] = load_data_of_run(run.record, source)
+            read[key] = load_data_of_run(run.record, console, source)
         images[run.folder.uri] = read[key]
         both = images[runs[0].folder.uri], read[key]
         check_same(
             runs[0].name,
             run.name,
-            [data.dataset.source_fingerprint for data in both],
+            [data.dataset.fingerprint for data in both],
             [data.split.fingerprint for data in both],
         )
     for name in images[runs[0].folder.uri].dataset.classes:
@@ -208,7 +209,7 @@ def open_test(
     ]
     ledger.log_opening(
         storages,
-        data.dataset.source_fingerprint,
+        data.dataset.fingerprint,
         when=facts["when"],
         command=facts["command"],
         models=[
@@ -232,10 +233,10 @@ def open_test(
         scored.append(evaluation.score(load_trained(trial, run_data, device), "trial", run_data))
     return Comparison(
         runs=runs,
-        test_set=evaluation.test_set_of(list(images.values())),
+        test_set=evaluation.test_set_of(data, [each.winner.classifier.view for each in contenders]),
         contestants=contestants,
         trials=scored,
-        openings=ledger.openings(storages, data.dataset.source_fingerprint),
+        openings=ledger.openings(storages, data.dataset.fingerprint),
         facts=facts,
     )
 

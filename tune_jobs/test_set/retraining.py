@@ -28,6 +28,7 @@ from tune_jobs.run_folder.schema import ADDED_SETTINGS, config_of
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.tuning import job
 from tune_jobs.tuning.data import data_options
+from tune_jobs.tuning.found_images import stored_size
 from tune_jobs.tuning.grid import Grid
 
 
@@ -91,8 +92,12 @@ def retrain(
         KeyboardInterrupt: training was interrupted.
     """
     record = winner.run.record
+    settings = winner.config
+    if settings.image_size is None:  # the winner is of an earlier version
+        size = stored_size(record)
+        settings = dataclasses.replace(settings, image_size=size, resize="squash")
     wanted = {
-        f"seed={seed}": dataclasses.replace(winner.config, seed=seed)
+        f"seed={seed}": dataclasses.replace(settings, seed=seed)
         for seed in range(start, start + count)
     }
     name = run_name(winner)
@@ -117,7 +122,8 @@ def retrain(
             smoke_test=run_options["smoke_test"],
         ),
     )
-    trained = job.train(command.with_options(options), Retraining(known | wanted, winner), console)
+    strategy = Retraining(known | wanted, winner)
+    trained = job.train(command.with_options(options), lambda _: strategy, console)
     assert trained is not None  # as --plan is not set
     if trained.record["status"] == "interrupted":
         raise KeyboardInterrupt

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from safetensors.torch import save
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, TARGETS
+from trainables.trial_images import TrialImages
 from tune_jobs.analysis.results import load_epochs
 from tune_jobs.run_folder.checkpoints import best_weights
 from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
@@ -61,20 +61,21 @@ def write_best(
     folder: RunFolder,
     row: TrialRow,
     config: TrialConfig,
-    data: TrainingData,
+    images: TrialImages,
     record: RunRecord,
 ) -> None:
     """Write best/: the weights, and everything needed to rebuild the model without the run."""
     best = folder.child(BEST_FOLDER)
     best.make()
     assert row["checkpoint"] is not None  # best_row returns only trials that have one
+    data = images.training_data(config)
     state = best_weights(folder, row["checkpoint"], config, len(data.classes), data.image_size)
     weights = save({name: tensor.contiguous() for name, tensor in state.items()})
     best.write(MODEL_WEIGHTS, weights)
     best.write_json(
         MODEL_FILE,
         {
-            **describe_model(config, data, weights),
+            **describe_model(config, data, weights, images.images.how),
             "trial": row["trial"],
             "epoch": row["best/epoch"],
             "metric": config.metric,

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
 
+from trainables.augment import describe as augmentation
 from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
 from trainables.errors import InputError
 from trainables.features import linear_head
-from trainables.models import build_for
+from trainables.models import build_model
 from trainables.models.weights import Weights, load_weights, read_weights
-from trainables.preparation import input_statistics
+from trainables.preparation import check_normalization
+from trainables.sources import describe_ignored
+from trainables.trial_images import TrialImages
 from tune_jobs.analysis.formatting import class_counts
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console
 from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
-from tune_jobs.ray_runtime.storage_check import check_storage
+from tune_jobs.ray_runtime.storage_check import check_source, check_storage
 from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.best_model import finish
-from tune_jobs.tuning.data import RunData, load_data
+from tune_jobs.tuning.copies import describe_copies
+from tune_jobs.tuning.data import RunData, named_errors, read_images, views_of
+from tune_jobs.tuning.found_images import FoundImages, find_images_of_job
 from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.run_json import describe_run, resumed_record
+from tune_jobs.tuning.sizes import size_notes
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
 from tune_jobs.tuning.summary import print_summary
 from tune_jobs.tuning.tracking import tracking_callbacks
@@ -51,12 +57,17 @@ class FinishedRun:
     """Findings of its strategy."""
 
 
-def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
+def run(
+    command: CommandLine[JobOptions],
+    make_strategy: Callable[[FoundImages], Strategy],
+    found: FoundImages | None = None,
+) -> int:
     """Train the trials with Ray Tune, write a complete run folder, and print a summary.
 
     Args:
         command: the command line.
-        strategy: proposes the trials.
+        make_strategy: returns what proposes the trials, from the images that were found.
+        found: images of the job; None to find them now.
 
     Returns:
         The exit code: 0, 1 if no trial has a result, 130 after Ctrl-C.
@@ -65,7 +76,7 @@ def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
         InputError: the input is invalid; no trial has been started then.
     """
     console = open_console()
-    finished = train(command, strategy, console)
+    finished = train(command, make_strategy, console, found)
     if finished is None:
         return 0
     code = print_summary(finished.run, finished.record, finished.findings)
@@ -75,7 +86,10 @@ def run(command: CommandLine[JobOptions], strategy: Strategy) -> int:
 
 
 def train(
-    command: CommandLine[JobOptions], strategy: Strategy, console: Console
+    command: CommandLine[JobOptions],
+    make_strategy: Callable[[FoundImages], Strategy],
+    console: Console,
+    found: FoundImages | None = None,
 ) -> FinishedRun | None:
     """Train the trials with Ray Tune and write a complete run folder; return None after --plan.
 
@@ -84,23 +98,36 @@ def train(
     options = command.options
     folder = find_folder(options.job, options.run)
     trackers = tracking_callbacks(options.run.track, folder)
-    images = load_data(options.data, options.training.split, options.run.smoke_test)
+    found = found or find_images_of_job(options)
+    strategy = make_strategy(found)
     examples = strategy.examples(min(strategy.num_trials, EXAMPLES))
+    split, smoke_test = options.training.split, options.run.smoke_test
+    # On a cluster the nodes that train decode the images for themselves.
+    views = views_of(examples) if options.run.address is None else []
+    images = read_images(found, views, split, smoke_test, console)
     for config in examples:
-        count_parameters(config, images.training)  # raises InputError if the model cannot be built
-        input_statistics(config, images.training)
-        check_loss_weights(config, images.training)
-    weights = initial_weights(strategy.models(), images.training, examples)
-    run = Run(command, folder, Recorder(folder), images.training, weights, console)
-    console.print(describe_data(images), highlight=False, markup=False, soft_wrap=True)
+        count_parameters(config, images.trials)  # raises InputError if the model cannot be built
+        check_normalization(config)
+        check_loss_weights(config, images.trials)
+    weights = initial_weights(strategy.models(), images.trials, examples)
+    run = Run(command, folder, Recorder(folder), images.trials, weights, console)
+    lines = [
+        *describe_data(images),
+        *describe_copies(images.copies, images.dropped),
+        *size_notes(examples, found),
+        *augmentation_notes(examples),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ray_session(options.run.address))
         resources = trial_resources(options.run.cpus_per_trial, options.run.gpus_per_trial)
         check_storage(folder.parent)
+        check_source(options.data.data, images.trials.images.encoded)
         record = describe_run(command, images, weights)
         strategy.check(folder, record)
         if options.run.plan:
-            plan_run(run, strategy.num_trials, examples, resources)
+            plan_run(run, strategy.num_trials, examples, resources, images.decoding_s)
             return None
         folder.make()
         stack.enter_context(folder.lock())
@@ -134,7 +161,7 @@ def train(
         return FinishedRun(run, record, strategy.summarise())
 
 
-def check_loss_weights(config: TrialConfig, data: TrainingData) -> None:
+def check_loss_weights(config: TrialConfig, data: TrialImages) -> None:
     """Raise InputError unless --class-weights names the classes of the images."""
     class_weights(config.class_weights, class_counts(data.train_labels, data.classes), data.classes)
 
@@ -144,13 +171,27 @@ def add_description(record: RunRecord, strategy: Strategy) -> None:
     record |= strategy.describe()  # type: ignore[typeddict-item]
 
 
-def describe_data(images: RunData) -> str:
-    """Return one line that describes the dataset and its split sizes."""
-    sizes = images.split.sizes
-    return (
+def describe_data(images: RunData) -> list[str]:
+    """Return sentences on the source, its split, and what was left out of it."""
+    found, sizes = images.found, images.split.sizes
+    lines = [
         f"{images.dataset.name}: {sizes['train']:,} training, {sizes['validation']:,} validation "
         f"and {sizes['test']:,} sealed test images, {len(images.dataset.classes)} classes"
-    )
+    ]
+    lines += [line for line in (describe_ignored(found.listing), *found.listing.notes) if line]
+    if images.facts.errors:
+        errors = named_errors(found, images.facts.errors)
+        lines.append(f"{len(images.facts.errors):,} damaged images left out (--skip-bad): {errors}")
+    level = found.images.how.white_level
+    if level is not None:
+        lines.append(f"Images of 16 bits: {level:,} is white, for all of them")
+    return lines
+
+
+def augmentation_notes(configs: list[TrialConfig]) -> list[str]:
+    """Return a sentence on each augmentation that trials draw at random."""
+    random = [config for config in configs if config.augment in ("photo", "strong")]
+    return list(dict.fromkeys(f"Training images: {augmentation(config)}" for config in random))
 
 
 def find_folder(job: str, options: RunOptions) -> RunFolder:
@@ -175,7 +216,7 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
 
 
 def initial_weights(
-    models: dict[str, str], data: TrainingData, examples: list[TrialConfig]
+    models: dict[str, str], data: TrialImages, examples: list[TrialConfig]
 ) -> dict[str, Weights]:
     """Load the initial weights of each model and check that they fit it.
 
@@ -196,8 +237,8 @@ def initial_weights(
     for config in {config.model: config for config in examples}.values():
         if config.model not in weights:
             continue
-        size = config.network_size(data.image_size)
-        model = build_for(config, data)
+        size = data.network_size(config)
+        model = build_model(config.model, len(data.classes), size, **config.build_args)
         load_weights(model, config.model, size, weights[config.model])
         if any(c.mode == "probe" and c.model == config.model for c in examples):
             linear_head(model, config.model, size)

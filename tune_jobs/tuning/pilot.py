@@ -16,13 +16,14 @@ from typing import Any, TypeAlias
 from ray.tune.experiment import Trial
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData, subsample
 from trainables.errors import InputError
+from trainables.trial_images import TrialImages
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
+from tune_jobs.tuning.data import views_of
 from tune_jobs.tuning.schedulers import REDUCTION, grace_period
 
 PILOT_IMAGES, PILOT_EPOCHS = 3000, 4
@@ -78,6 +79,10 @@ class Plan:
     seconds."""
     checkpoint_mb: float
     """Size of the checkpoint of one trial, in MB."""
+    decoding_s: float = 0.0
+    """Time in which a node decodes all images, in seconds; little if the cache had them."""
+    images_mb: float = 0.0
+    """Size of the decoded images on the disk of each node, in MB."""
     memory_mb: dict[str, float]
     """Peak memory of a trial by model, shared images included, in MB."""
 
@@ -96,11 +101,12 @@ def make_plan(
     command: CommandLine[JobOptions],
     trials: int,
     examples: list[TrialConfig],
-    data: TrainingData,
+    data: TrialImages,
     slots: int,
     at_once: int,
     cold: bool,
-    train: Callable[[RunFolder, dict[str, TrialConfig], TrainingData, Clock], dict[str, TrialRow]],
+    train: Callable[[RunFolder, dict[str, TrialConfig], TrialImages, Clock], dict[str, TrialRow]],
+    decoding_s: float = 0.0,
 ) -> Plan:
     """Train a few epochs of example trials on a subset of the images, and extrapolate.
 
@@ -114,12 +120,13 @@ def make_plan(
         cold: whether a node has to start first, which the plan does not include.
         train: trains trials, by name, on a subset of the images as the run would, with a clock
             among the callbacks, and returns their rows of trials.parquet.
+        decoding_s: seconds that this job took to decode images, which the run finds in the cache.
 
     Raises:
         InputError: no example completed two epochs.
     """
     options = command.options
-    subset, fraction = subsample(data, PILOT_IMAGES)
+    subset, fraction = data.subsample(PILOT_IMAGES)
     configs = {
         f"pilot-{i}": dataclasses.replace(config, epochs=PILOT_EPOCHS)
         for i, config in enumerate(pilot_trials(examples, slots, trials))
@@ -161,10 +168,18 @@ def make_plan(
         share=expected_share(options),
         slots=slots,
         at_once=at_once,
-        start_s=clock.reports[first][0] - command.started - epochs[first] - waited + end - last,
+        start_s=clock.reports[first][0]
+        - command.started
+        - epochs[first]
+        - waited
+        - decoding_s
+        + end
+        - last,
         epoch_s=epoch_s / fraction,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,
+        decoding_s=decoding_s,
+        images_mb=sum(data.images.nbytes(view) for view in views_of(examples)) / 1e6,
     )
 
 

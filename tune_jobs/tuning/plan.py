@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
+from trainables.trial_images import TrialImages
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
@@ -33,11 +33,19 @@ from tune_jobs.tuning.tuner import add_trials, tune_trials
 
 PLANS_FOLDER = ".plans"
 """Folder below the storage that keeps plans, to compare runs with them."""
+SHOWN_DECODING_S = 5
+"""Seconds of decoding from which on a plan mentions it."""
 NODE_COUNTS = (1, 2, 4, 8)
 """Numbers of nodes for which a plan is printed."""
 
 
-def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: TrialResources) -> None:
+def plan_run(
+    run: Run,
+    trials: int,
+    examples: list[TrialConfig],
+    resources: TrialResources,
+    decoding_s: float,
+) -> None:
     """Estimate the time, memory, disk space and cost of a run, print them, and store the plan.
 
     Args:
@@ -45,10 +53,11 @@ def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: Tria
         trials: number of trials of the run.
         examples: configurations of some of the trials.
         resources: resources that each trial reserves.
+        decoding_s: seconds that this job took to decode images.
     """
 
     def train(
-        folder: RunFolder, configs: dict[str, TrialConfig], subset: TrainingData, clock: Clock
+        folder: RunFolder, configs: dict[str, TrialConfig], subset: TrialImages, clock: Clock
     ) -> dict[str, TrialRow]:
         folder.make()
         # Limited to one node: the autoscaler would start a node for every waiting trial.
@@ -71,7 +80,9 @@ def plan_run(run: Run, trials: int, examples: list[TrialConfig], resources: Tria
     node = planned_node(resources)
     slots = min(node.slots(resources), at_once)
     cold = not has_room(resources)
-    plan = make_plan(run.command, trials, examples, run.data, slots, at_once, cold, train)
+    plan = make_plan(
+        run.command, trials, examples, run.data, slots, at_once, cold, train, decoding_s
+    )
     print_plan(plan, prices(options.run.price_per_hour, node), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
@@ -121,9 +132,12 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         say("The time until nodes have started, and its cost, are not included.")
     if plan.share < 1:
         say("Lower values assume that the scheduler stops two of three trials at each rung.")
+    if plan.decoding_s > SHOWN_DECODING_S:
+        say(f"A node that has not decoded the images yet takes {duration(plan.decoding_s)} for it.")
     memory = [f"{used:,.0f} MB per trial of {name}" for name, used in plan.memory_mb.items()]
     say(
-        f"Disk space: {plan.trials * plan.checkpoint_mb:,.0f} MB of checkpoints. Peak memory, "
+        f"Disk space: {plan.trials * plan.checkpoint_mb:,.0f} MB of checkpoints, and "
+        f"{plan.images_mb:,.0f} MB of decoded images on each node. Peak memory, "
         f"shared images included: {', '.join(memory)}"
     )
 

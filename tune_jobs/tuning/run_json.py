@@ -32,7 +32,7 @@ def describe_run(
         images: dataset and split.
         weights: initial weights by model.
     """
-    options, dataset = command.options, images.dataset
+    options, dataset, found = command.options, images.dataset, images.found
     nodes = [node for node in ray.nodes() if node["Alive"]]
     resources = [node["Resources"] for node in nodes if node["Resources"].get("CPU")]
     resources += [kind.resources for kind in capacity.node_types()[0]]
@@ -48,10 +48,14 @@ def describe_run(
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
-            "source_fingerprint": dataset.source_fingerprint,
+            "source_fingerprint": dataset.fingerprint,
             "classes": list(dataset.classes),
-            "image_size": int(dataset.images.shape[1]),
-            "images": len(dataset.images),
+            "images": len(dataset),
+            "side": found.side,
+            "ignored": found.listing.ignored,
+            "notes": list(found.listing.notes),
+            "skipped": [found.listing.images.origin(row) for row in sorted(images.facts.errors)],
+            "copies": dataclasses.asdict(images.copies) | {"dropped": images.dropped},
         },
         "split": {
             "seed": options.data.split_seed,
@@ -89,9 +93,11 @@ def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
         InputError: the images, their split or the initial weights have changed.
     """
     old: RunRecord = folder.read_json(RUN_FILE)  # type: ignore[assignment]
-    before, after = old["dataset"]["fingerprint"], new["dataset"]["fingerprint"]
+    # Runs of the first version have the fingerprint of the resized images only.
+    before = old["dataset"].get("source_fingerprint")
+    after = new["dataset"]["source_fingerprint"]
     name = new["dataset"]["name"]
-    if before != after:
+    if before not in (None, after):
         raise InputError(
             f"{name} has fingerprint {after}, and the run was started on {before}: give the "
             "images it was started with, or start another run"

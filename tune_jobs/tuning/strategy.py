@@ -12,9 +12,9 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
 from trainables.models.weights import Weights
 from trainables.target import TARGETS, Target
+from trainables.trial_images import TrialImages
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_folder.folder import RunFolder
@@ -32,7 +32,7 @@ class Run:
     """Folder of the run."""
     recorder: Recorder
     """Tables of the run."""
-    data: TrainingData
+    data: TrialImages
     """Training and validation images."""
     weights: dict[str, Weights]
     """Pretrained initial weights by model; models with random initial weights are not in it."""

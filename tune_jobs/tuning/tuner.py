@@ -13,9 +13,9 @@ import torch
 from ray import tune
 
 from trainables.config import TrialConfig
-from trainables.data import TrainingData
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
+from trainables.trial_images import TrialImages
 from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
 from tune_jobs.ray_runtime.ray_internals import actors_in_idle_workers
 from tune_jobs.tuning.callbacks import trial_name
@@ -33,13 +33,13 @@ def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
         run.recorder.add(name, config, count_parameters(config, run.data))
 
 
-def count_parameters(config: TrialConfig, data: TrainingData) -> int:
+def count_parameters(config: TrialConfig, data: TrialImages) -> int:
     """Return the number of learnable parameters of a trial's model.
 
     Raises:
         InputError: the model cannot be built.
     """
-    size = config.network_size(data.image_size)
+    size = data.network_size(config)
     return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
 
 
@@ -77,7 +77,7 @@ def tune_trials(
     progress = TerminalProgress(recorder, run.console, slots, len(recorder.rows) + proposals)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(train_trial, data=run.data, weights=run.weights),
+            tune.with_parameters(train_trial, images=run.data, weights=run.weights),
             {"cpu": resources.cpus, "gpu": resources.gpus},
         ),
         param_space=settings.param_space,

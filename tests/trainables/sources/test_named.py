@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from tests.images import load_source
 from tests.trainables.sources.files import listed, refusal
 from trainables.data import image_digests
-from trainables.sources import describe, load_dataset
+from trainables.sources import describe
 
 
 def test_images_of_a_named_dataset_are_arrays_as_their_source_has_them():
@@ -15,7 +16,7 @@ def test_images_of_a_named_dataset_are_arrays_as_their_source_has_them():
     assert images.shape == (1797, 8, 8)
     assert images.dtype == np.uint8
     np.testing.assert_allclose(images / 255, load_digits().images / 16, atol=0.5 / 255)
-    np.testing.assert_array_equal(image_digests(images), load_dataset("digits").digests)
+    np.testing.assert_array_equal(image_digests(images), load_source("digits").dataset.digests)
     assert describe(listing) == ["1,797 images in 10 classes"]
 
 

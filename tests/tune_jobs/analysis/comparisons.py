@@ -7,12 +7,13 @@ import pandas as pd
 
 from trainables.config import TrialConfig
 from trainables.costs import Costs
+from trainables.image_rows import ImageRows
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import config_columns, summary_columns
+from tune_jobs.run_folder.schema import config_columns, config_of, summary_columns
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES = 400
@@ -43,7 +44,7 @@ def make_run(name, trials, classes=CIFAR10):
         "command": f"python {name}.py", "commit": None,
         "search": {"algorithm": "grid"}, "weights": {},
         "dataset": {"name": "cifar10", "fingerprint": "f1", "source_fingerprint": "f0",
-                    "classes": list(classes), "image_size": 32},
+                    "classes": list(classes)},
         "split": {"fingerprint": "f2", "train": 3000, "validation": 500, "test": IMAGES},
     }  # fmt: skip
     folder = RunFolder.at(f"/nowhere/{name}")
@@ -58,9 +59,7 @@ def make_scored(run, trial, correct, test, role="winner", seed=0):
     logits = generator.normal(0, 0.1, (len(predicted), classes)).astype(np.float32)
     logits[np.arange(len(predicted)), predicted] += generator.uniform(1, 4, len(predicted))
     row = next(row for row in run.rows if row["trial"] == trial)
-    config = {key[7:]: row[key] for key in row if key.startswith("config/")}
-    config = TrialConfig(lr=config["lr"], model=config["model"], weights=config["weights"])
-    return Scored(role, Candidate(run, row, config), test.labels, logits)
+    return Scored(role, Candidate(run, row, config_of(row)), test.labels, logits)
 
 
 def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=None):
@@ -83,12 +82,13 @@ def make_comparison(
     openings=1,
     duplicates=0,
     trials=False,
+    pretrained_size=224,
 ):
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
     correctly classified images; the first is the best on validation."""
     generator = np.random.default_rng(0)
     test = TestSet(
-        images=generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8),
+        images=ImageRows(generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)),
         labels=np.arange(IMAGES) % len(classes),
         indices=np.arange(1000, 1000 + IMAGES),
         classes=tuple(classes),
@@ -99,8 +99,9 @@ def make_comparison(
     runs, contestants, others = [], [], []
     for i, (model, weights, accuracy, shift) in enumerate(models):
         lr = 2.5e-4 if model == "cnn" else 1e-5
-        config = TrialConfig(lr=lr, model=model, weights=weights)
-        slow = TrialConfig(lr=1e-4, model=model, weights=weights)
+        size = 32 if weights == "none" else pretrained_size
+        config = TrialConfig(lr=lr, model=model, weights=weights, image_size=size)
+        slow = TrialConfig(lr=1e-4, model=model, weights=weights, image_size=size)
         name = names[i] if i < len(names) else f"run-{i}"
         run = make_run(name, {"best": (config, 0.9 - 0.05 * i), "other": (slow, 0.5)}, classes)
         winner = make_scored(run, "best", correct_images(accuracy, shift), test, seed=i)

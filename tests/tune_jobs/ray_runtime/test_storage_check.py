@@ -6,13 +6,14 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from tests.images import ImageFiles
 from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
 from tune_jobs import lr_grid
 from tune_jobs.analysis.results import load_trials
 from tune_jobs.ray_runtime import capacity, storage_check
 from tune_jobs.ray_runtime.capacity import NodeType
-from tune_jobs.ray_runtime.storage_check import check_storage, shared
+from tune_jobs.ray_runtime.storage_check import check_source, check_storage, shared
 from tune_jobs.run_folder.folder import RunFolder
 
 command = command_line(lr_grid.lr_grid)
@@ -50,6 +51,41 @@ def test_a_storage_that_a_node_cannot_read_is_refused(
     assert command("--smoke-test", "--storage-path", tmp_path) == 2
     assert_one_message(["cannot be read by node", "s3://bucket/path"])
     assert list(tmp_path.iterdir()) == []
+
+
+class HereOnly(ImageFiles):
+    """Image files that one node reads alone."""
+
+    def __init__(self, paths, node):
+        super().__init__(paths)
+        self.node = node
+
+    def read(self, row):
+        if ray.get_runtime_context().get_node_id() != self.node:
+            raise FileNotFoundError(self.paths[row])
+        return super().read(row)
+
+
+@pytest.mark.cluster
+def test_images_that_a_node_cannot_read_are_refused_by_name(cluster, tmp_path):
+    file = tmp_path / "1.png"
+    file.write_bytes(b"content")
+    check_source(str(tmp_path), ImageFiles([file]))
+    here = ray.get_runtime_context().get_node_id()
+    with pytest.raises(InputError, match=r"1\.png cannot be read.* folder that all nodes share"):
+        check_source(str(tmp_path), HereOnly([file], here))
+
+
+def test_images_of_the_head_are_refused_where_nodes_are_yet_to_start(tmp_path, monkeypatch):
+    file = tmp_path / "1.png"
+    file.write_bytes(b"content")
+    monkeypatch.setattr(ray, "nodes", lambda: [
+        {"Alive": True, "NodeID": "1", "NodeManagerHostname": "head"}])  # fmt: skip
+    monkeypatch.setattr(capacity, "node_types", lambda: ([NodeType({"CPU": 1}, 1)], 1))
+    with pytest.raises(InputError, match="is on a local disk, which nodes that the autoscaler"):
+        check_source(str(tmp_path), ImageFiles([file]))
+    monkeypatch.setattr(capacity, "node_types", lambda: ([], 0))
+    check_source(str(tmp_path), ImageFiles([file]))
 
 
 def test_a_folder_of_the_head_is_refused_where_nodes_are_yet_to_start(tmp_path, monkeypatch):

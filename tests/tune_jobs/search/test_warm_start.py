@@ -28,7 +28,10 @@ def take_over(earlier):
         base = config_of(RunFolder.at(earlier).read_rows(TRIALS_FILE)[0])
         base = dataclasses.replace(base, lr=0.5)
         own = SimpleNamespace(
-            optuna_study=study, space=SPACE, base=base, objectives={"accuracy": "max"}
+            optuna_study=study,
+            space=SPACE,
+            bases={base.model: base},
+            objectives={"accuracy": "max"},
         )
         (line,) = warm_start(own, [str(earlier)], record, False)
         return study.trials, line

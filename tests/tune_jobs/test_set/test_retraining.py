@@ -101,10 +101,10 @@ def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, mo
 def test_a_seed_that_diverged_after_its_first_epochs_is_no_part_of_a_mean(
     runs, tmp_path, monkeypatch, assert_one_message
 ):
-    def train(command, search, console):
+    def train(command, make_strategy, console):
         options = command.options
         path = tmp_path / "out" / "seeds" / options.run.name
-        write_run(path, search.known, options.data, options.job)
+        write_run(path, make_strategy(None).known, options.data, options.job)
         edit_trials(path, lambda row: row | (
             {"status": "diverged"} if row["trial"] == "seed=2" else {}))  # fmt: skip
         rows = {row["trial"]: row for row in RunFolder.at(path).read_rows(TRIALS_FILE)}

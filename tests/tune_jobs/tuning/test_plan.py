@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.tune_jobs.runs import typed
+from tests.tune_jobs.runs import QUIET, typed
 from trainables.config import Recipe, TrialConfig
-from trainables.data import TrainingData, split
-from trainables.sources import load_dataset
-from tune_jobs.command_line.options import RunOptions
+from tune_jobs.command_line.options import DataOptions, RunOptions
 from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.ray_runtime.capacity import Prices
+from tune_jobs.tuning.data import read_images
+from tune_jobs.tuning.found_images import find_images
 from tune_jobs.tuning.pilot import Plan, expected_share, make_plan, pilot_trials
 from tune_jobs.tuning.plan import PLANS_FOLDER, compare_plan, plan_file, print_plan
 
@@ -107,9 +107,8 @@ def test_each_network_is_tried_while_all_slots_are_taken(models, slots, trials, 
 
 @pytest.mark.parametrize(("cold", "start_s"), [(False, 90), (True, 10)])
 def test_the_start_of_a_node_is_not_in_the_plan(cold, start_s, monkeypatch):
-    digits = load_dataset("digits")
-    data = TrainingData.of(digits, split(digits))
-
+    found = find_images(DataOptions())
+    data = read_images(found, [], None, smoke_test=False, console=QUIET).trials
     command = typed(SearchOptions(scheduler="fifo", training=Recipe(epochs=20)))
 
     def train(folder, configs, subset, clock):

@@ -11,7 +11,7 @@ RECORD = {
     "status": "interrupted",
     "resumed": [],
     "options": {},
-    "dataset": {"name": "digits", "fingerprint": "images"},
+    "dataset": {"name": "digits", "source_fingerprint": "images"},
     "split": {"fingerprint": "split"},
     "weights": {"resnet18": "weights"},
 }
@@ -26,7 +26,7 @@ def written(path, record):
 @pytest.mark.parametrize(
     ("part", "change"),
     [
-        ("dataset", {"fingerprint": "others"}),
+        ("dataset", {"source_fingerprint": "others"}),
         ("split", {"fingerprint": "others"}),
         ("weights", {"resnet18": "others"}),
     ],
@@ -40,5 +40,6 @@ def test_a_run_is_resumed_with_the_images_the_split_and_the_weights_it_began_wit
         resumed_record(folder, RECORD | {part: RECORD[part] | change})
 
 
-def test_a_run_that_has_no_fingerprint_of_its_split_is_resumed(tmp_path):
-    resumed_record(written(tmp_path, RECORD | {"split": {}}), RECORD)
+@pytest.mark.parametrize("part", ["dataset", "split"])
+def test_a_run_that_has_no_fingerprint_of_its_own_is_resumed(part, tmp_path):
+    resumed_record(written(tmp_path, RECORD | {part: {}}), RECORD)

@@ -74,6 +74,12 @@ class Candidate:
         return str(self.row["trial"])
 
     @property
+    def network_size(self) -> int:
+        """Height and width of the network inputs in pixels."""
+        # Trials of earlier versions have the size of all images of their run.
+        return self.config.network_size(self.run.record["dataset"].get("image_size", 0))
+
+    @property
     def family(self) -> str:
         """Model family: the network and whether its initial weights were pretrained."""
         return family(self.config)

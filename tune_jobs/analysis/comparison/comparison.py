@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from statsmodels.stats.weightstats import DescrStatsW
 
+from trainables.arrays import Ints
 from trainables.costs import Costs
-from trainables.data import Images, Ints
+from trainables.image_rows import ImageRows
 from trainables.metrics import classification_scores
 from trainables.target import TARGETS, Target
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, is_custom
@@ -43,8 +44,8 @@ Role: TypeAlias = Literal["winner", "seed", "trial"]
 class TestSet:
     """The test split, sealed until this comparison opened it."""
 
-    images: Images
-    """Images, N×H×W×3, uint8, at the largest size that any of the runs uses."""
+    images: ImageRows
+    """Images, N×S×S×3, uint8, in the largest view that a winner reads."""
     labels: Ints
     """True labels, N, int64, in 0..C-1."""
     indices: Ints
@@ -56,7 +57,7 @@ class TestSet:
     split_fingerprint: str
     """Fingerprint of the split."""
     duplicates: int
-    """Number of test images with a byte-identical copy in the training or validation split."""
+    """Number of test images that show the same picture as a training or validation image."""
 
 
 @dataclass(frozen=True)

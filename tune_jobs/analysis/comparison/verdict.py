@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from trainables.models.native_size import size_missed
 from trainables.target import ACCURACY
-from tune_jobs.analysis.comparison.comparison import Comparison, Pair
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
 from tune_jobs.analysis.comparison.statistics import (
     POWER,
     probability_better,
@@ -31,6 +32,12 @@ FASTER = 0.8
 
 def headline(comparison: Comparison) -> str:
     """Return the result in one line."""
+    unfair = [contestant.name for contestant, _ in _missed_sizes(comparison)]
+    caveat = f", but {_named(unfair)} got images too small for a fair test" if unfair else ""
+    return _headline(comparison) + caveat
+
+
+def _headline(comparison: Comparison) -> str:
     chosen, rivals = comparison.chosen, comparison.rivals
     if not rivals:
         return f"{chosen.name} was the only model family compared"
@@ -58,6 +65,7 @@ def verdict(comparison: Comparison) -> str:
         _costs(comparison),
         _cheaper(comparison),
         custom_or_pretrained(comparison),
+        *_unfair_sizes(comparison),
         _openings(comparison),
         _duplicates(comparison),
     ]
@@ -207,6 +215,23 @@ def _seeds(comparison: Comparison) -> str:
     )
 
 
+def _unfair_sizes(comparison: Comparison) -> list[str]:
+    """Return a sentence on each pretrained network that got much smaller images than it knows."""
+    return [
+        f"The {contestant.name} was given images of {contestant.winner.candidate.network_size} "
+        f"pixels, but its weights know {native}: this is not a fair test of it; fine-tune it with "
+        "--image-size native."
+        for contestant, native in _missed_sizes(comparison)
+    ]
+
+
+def _missed_sizes(comparison: Comparison) -> list[tuple[Contestant, int]]:
+    """Return the contestants with less than half of the size of their weights, and that size."""
+    candidates = [(each, each.winner.candidate) for each in comparison.contestants]
+    sizes = [(each, size_missed(c.config, c.network_size)) for each, c in candidates]
+    return [(each, native) for each, native in sizes if native is not None]
+
+
 def _openings(comparison: Comparison) -> str:
     before = len(comparison.openings) - 1
     if not before:
@@ -223,8 +248,8 @@ def _duplicates(comparison: Comparison) -> str:
     if not copies:
         return ""
     return (
-        f"Byte-identical copies of {copies:,} of the test images are in the training or validation "
-        "split, so every accuracy here may be too high."
+        f"{copies:,} of the test images show the same picture as a training or validation image, "
+        "so every accuracy here may be too high; --duplicates drop leaves copies out."
     )
 
 

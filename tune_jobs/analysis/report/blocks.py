@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from matplotlib.figure import Figure
 
@@ -60,7 +60,59 @@ class Fold:
     """Collapsed content."""
 
 
-Block: TypeAlias = Text | Table | Picture | Fold
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small image."""
+
+    source: str
+    """Content as a data URI."""
+    alt: str
+    """Alternative text for screen readers."""
+    caption: str = ""
+    """Caption below the image."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A row of small images; only HTML shows them."""
+
+    kind: ClassVar = "gallery"
+    title: str
+    """Caption above the images."""
+    thumbnails: Sequence[Thumbnail]
+    """Images, in order."""
+
+    @property
+    def captioned(self) -> bool:
+        """Whether the images have captions."""
+        return any(thumbnail.caption for thumbnail in self.thumbnails)
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A finding with its severity."""
+
+    kind: ClassVar = "callout"
+    level: Literal["error", "warning", "note"]
+    """Severity."""
+    title: str
+    """What was found."""
+    text: str
+    """What it means, and what mends it."""
+    blocks: Sequence[Block] = ()
+    """Details."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A list of names."""
+
+    kind: ClassVar = "names"
+    names: Sequence[str]
+    """Names, in order."""
+
+
+Block: TypeAlias = Text | Table | Picture | Fold | Gallery | Callout | Names
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,9 @@ it to SECTIONS.
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import matplotlib as mpl
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
@@ -28,8 +22,17 @@ from tune_jobs.analysis.formatting import (
     percent,
     percent_interval,
 )
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table
+from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table
 from tune_jobs.analysis.report.markdown import markdown
+from tune_jobs.analysis.report.page import (
+    DRAWING,
+    PAGE_TEMPLATE,
+    environment,
+    inline,
+    pictures,
+    png,
+    svg,
+)
 from tune_jobs.analysis.report.sections import (
     costs,
     error_analysis,
@@ -54,18 +57,6 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     trade_offs.section,
     method.section,
 )
-
-DRAWING: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "svg.fonttype": "none",  # keep text as text, not as paths
-    "text.parse_math": False,  # a class name may be $x_1$
-}
-RESOLUTION = 150
-"""Resolution of the PNG files in dots per inch."""
-LEAST_PIXELS = 60
-"""Minimum screen pixels per inch of a figure; on narrower screens the figure scrolls."""
-INK, PAPER = "#000000", "#ffffff"
-"""Text and background colours of the drawings, replaced by those of the page."""
 
 
 def write_report(comparison: Comparison, folder: RunFolder) -> None:
@@ -94,44 +85,23 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
     title, paragraph = headline(comparison), verdict(comparison)
     report = markdown(title, paragraph, first, sections, FIGURES_FOLDER)
     folder.write(MARKDOWN_FILE, report.encode())
-    page = environment().get_template(f"{HTML_FILE}.jinja")
+    page = environment().get_template(PAGE_TEMPLATE)
     text = page.render(
         headline=title,
         verdict=paragraph,
         when=moment(comparison.facts["when"]),
         dataset=comparison.dataset,
-        facts=comparison.facts,
+        version=comparison.facts["bakeoff"],
+        command=comparison.facts["command"],
         cards=cards(comparison),
         first=first,
+        first_title="All models at a glance",
         sections=sections,
         drawn=drawn,
+        footer="The numbers of this page are in comparison.parquet and predictions.parquet in the "
+        "same folder.",
     )
     folder.write(HTML_FILE, text.encode())
-
-
-def environment() -> Environment:
-    """Return the template environment, which escapes all texts, as names are user input."""
-    return Environment(
-        loader=PackageLoader("tune_jobs.analysis.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-
-
-def pictures(sections: Sequence[Section]) -> Iterator[Picture]:
-    """Yield every figure of the sections, including those in folds."""
-
-    def inside(blocks: Sequence[Block]) -> Iterator[Picture]:
-        for block in blocks:
-            if isinstance(block, Picture):
-                yield block
-            elif isinstance(block, Fold):
-                yield from inside(block.blocks)
-
-    for section in sections:
-        yield from inside(section.blocks)
 
 
 def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
@@ -148,7 +118,7 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
         (
             "median latency per image",
             milliseconds(chosen.costs.latency_p50_ms),
-            f"{chosen.costs.images_per_second:,.0f} images/s at batch size 256",
+            f"{chosen.costs.images_per_second:,.0f} images/s in batches",
         ),
         (
             "total training time",
@@ -187,37 +157,3 @@ def answers(comparison: Comparison) -> Table:
     header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
               "parameters", "latency", "training", "vs. chosen")  # fmt: skip
     return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)
-
-
-def svg(picture: Picture) -> str:
-    """Return a figure as SVG, reproducibly, with ids that are unique within a page."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": picture.name}):
-        picture.figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=RESOLUTION)
-    return buffer.getvalue()
-
-
-def inline(text: str, width: float) -> Markup:
-    """Return an SVG file as an inline element that takes the colours of the page.
-
-    Args:
-        text: content of the file.
-        width: width of the figure in inches, which sets its minimum width on the page.
-    """
-    drawing = re.sub(
-        r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL
-    )
-    # Ids must be unique within the page: drop those that nothing refers to, e.g. of groups.
-    referenced = set(re.findall(r"#([\w.-]+)", drawing))
-    least = f'<svg style="min-width: {LEAST_PIXELS * width:.0f}px"'
-    drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in referenced else "", drawing)
-    for colour, of_page in ((INK, "currentColor"), (PAPER, "var(--paper)")):
-        drawing = re.sub(rf"(fill|stroke): {colour}", rf"\1: {of_page}", drawing)
-    return Markup(drawing.replace("<svg", least, 1))  # matplotlib escapes its texts

@@ -6,7 +6,16 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import (
+    Block,
+    Callout,
+    Gallery,
+    Names,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 
 MARKUP = re.compile(r"([\\`*_\[\]<>|#$~!&])")
 
@@ -43,8 +52,13 @@ def _block(block: Block, figures: str) -> str:
     if isinstance(block, Picture):
         picture = f"![{plain(block.alt)}]({figures}/{block.name}.svg)"
         return f"{picture}\n\n*{plain(block.caption)}*" if block.caption else picture
-    assert isinstance(block, Fold)
+    if isinstance(block, Names):
+        return "\n".join(f"- {plain(name)}" for name in block.names)
+    if isinstance(block, Gallery):
+        return plain(block.title)
     inside = "\n\n".join(_block(each, figures) for each in block.blocks)
+    if isinstance(block, Callout):
+        return f"**{block.level}: {plain(block.title)}**\n\n{plain(block.text)}\n\n{inside}"
     summary = html.escape(block.title)
     return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
 

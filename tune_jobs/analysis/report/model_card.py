@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainables.target import ACCURACY
+from trainables.views import Resize, View
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import verdict
 from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
@@ -10,17 +11,26 @@ from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
 
+HOW: dict[Resize, str] = {
+    "crop": "resized and cropped",
+    "letterbox": "resized and padded",
+    "squash": "resized",
+}
+"""How images become squares, in words."""
+
 
 def model_card(comparison: Comparison) -> str:
     """Return the model card of the chosen model as Markdown."""
     chosen, test, target = comparison.chosen, comparison.test_set, comparison.target
     winner, config = chosen.winner, chosen.winner.candidate.config
     record = winner.candidate.run.record
-    size = record["dataset"]["image_size"]
+    # In runs of earlier versions, all images had one size.
+    view = config.view or View(winner.candidate.network_size, "squash")
+    size = winner.candidate.network_size
     facts = [
         ("network", config.model),
         ("initial weights", "random" if config.weights == "none" else config.weights),
-        ("input", f"RGB images, resized to {size}×{size} pixels"),
+        ("input", f"RGB images, {HOW[view.resize]} to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
         (

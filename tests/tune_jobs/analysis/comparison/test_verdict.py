@@ -68,14 +68,21 @@ def test_a_cheaper_model_that_is_as_good_is_named():
 
 def test_seeds_openings_and_copies_are_reported():
     plain = verdict(make_comparison())
-    for words in ("random seeds", "opened", "Byte-identical"):
+    for words in ("random seeds", "opened", "same picture"):
         assert words not in plain
     full = verdict(make_comparison(seeds=3, openings=3, duplicates=7))
     assert "Over 3 runs with different random seeds its mean test accuracy is 89.00%" in full
     assert f"scores higher than {RESNET} in 100%" in full
     assert "opened 2 times before" in full
-    copies = "Byte-identical copies of 7 of the test images are in the training or validation split"
-    assert copies in full
+    assert "7 of the test images show the same picture as a training or validation image" in full
+    assert "--duplicates drop" in full
+
+
+def test_a_pretrained_network_on_images_too_small_for_it_was_not_tested_fairly():
+    comparison = make_comparison(pretrained_size=32)
+    assert headline(comparison).endswith("got images too small for a fair test")
+    assert "was given images of 32 pixels, but its weights know 224" in verdict(comparison)
+    assert "fair test" not in headline(make_comparison()) + verdict(make_comparison())
 
 
 def test_of_many_models_a_few_are_named():

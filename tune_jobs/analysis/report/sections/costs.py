@@ -111,6 +111,7 @@ def section(comparison: Comparison) -> Section:
         (
             c.name,
             percent(c.winner.accuracy),
+            f"{c.winner.candidate.network_size}",
             f"{c.parameters:,}",
             count(c.costs.macs),
             milliseconds(c.costs.latency_p50_ms),
@@ -135,8 +136,8 @@ def section(comparison: Comparison) -> Section:
     blocks: list[Block] = [
         Text(
             "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
-            "torch's FlopCounterMode. Latency is for one image and throughput at batch size 256, "
-            f"both in fp32 on {comparison.facts['device']}, for preprocessed images. Training "
+            "torch's FlopCounterMode. Latency is for one image and throughput for batches of up to "
+            f"256, both in fp32 on {comparison.facts['device']}, for preprocessed images. Training "
             "times were measured on the nodes of each run; they exclude computing the backbone "
             "features of probes and the epochs that population-based training discarded when a "
             "trial copied another one."
@@ -148,8 +149,8 @@ def section(comparison: Comparison) -> Section:
             "Up and left is better. The line is the Pareto front: the models that no other model "
             "beats in both accuracy and cost.",
         ),
-        Table(("model", "test accuracy", "parameters", "MACs", "median latency", "p95 latency",
-               "images/s"), inference, strong=0),
+        Table(("model", "test accuracy", "pixels", "parameters", "MACs", "median latency",
+               "p95 latency", "images/s"), inference, strong=0),
         Table(("model", "training time of the winner", "peak memory", "trials",
                "training time of all trials", *(("cost",) if priced else ())), search, strong=0),
     ]  # fmt: skip

@@ -92,7 +92,7 @@ def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
     confident = wrong[np.argsort(-scored.confidence[wrong], kind="stable")[:MISTAKES]]
     return [
         Mistake(
-            test.images[i],
+            test.images.read(np.array([i]))[0],
             int(test.indices[i]),
             test.classes[test.labels[i]],
             test.classes[scored.predicted[i]],

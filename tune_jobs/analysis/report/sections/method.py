@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.formatting import listed, moment
 from tune_jobs.analysis.report.blocks import Fold, Section, Table, Text
@@ -17,6 +19,19 @@ def _named(trials: list[str]) -> str:
     more = len(trials) - MOST_NAMED
     names = trials if more <= 0 else [*trials[:MOST_NAMED], f"{more} more"]
     return f" ({listed(names)})"
+
+
+def _left_out(dataset: dict[str, Any]) -> list[str]:
+    """Return sentences on what was left out of the dataset; runs of version 0.1 have none."""
+    sentences = list(dataset.get("notes", []))
+    if ignored := dataset.get("ignored"):
+        kinds = listed([f"{count:,} {kind}" for kind, count in ignored.items()])
+        sentences.append(f"Files that were left out: {kinds}.")
+    if skipped := dataset.get("skipped"):
+        sentences.append(f"Damaged images that were left out: {len(skipped):,}{_named(skipped)}.")
+    if dropped := dataset.get("copies", {}).get("dropped"):
+        sentences.append(f"Copies of other images that were left out: {dropped:,}.")
+    return sentences
 
 
 def section(comparison: Comparison) -> Section:
@@ -47,10 +62,10 @@ def section(comparison: Comparison) -> Section:
         if run.unfinished or run.record["status"] != "finished"
     ]
     leak = (
-        f"Byte-identical copies of {test.duplicates:,} of the test images are in the training or "
-        "validation split."
+        f"{test.duplicates:,} of the test images show the same picture as a training or validation "
+        "image."
         if test.duplicates
-        else "No test image has a byte-identical copy in the training or validation split."
+        else "No test image is a copy of a training or validation image."
     )
     return Section(
         "Method",
@@ -61,6 +76,7 @@ def section(comparison: Comparison) -> Section:
                 f"{split['test']:,} sealed test images. Fingerprint of the images: "
                 f"{test.source_fingerprint}; of the split: {test.split_fingerprint}. {leak}"
             ),
+            *map(Text, _left_out(record["dataset"])),
             Text(
                 f"The test set has been opened {opened}, according to the ledger beside the runs."
             ),

@@ -86,7 +86,7 @@ ROWS = (
     Row("Interpretability", "Medium – High", "Medium – Low",
         how="not measured: accuracy and cost say nothing about it"),
     Row("Scalability", "Medium – High", "Medium – Low", scalability,
-        "throughput at batch size 256 and median latency on this device"),
+        "throughput in batches of up to 256 and median latency on this device"),
 )  # fmt: skip
 
 
