@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 
 from trainables.arrays import DIGEST_BYTES, Digests, Ints
 from trainables.duplicates import Copies
@@ -82,30 +83,36 @@ def images_folder() -> Path:
     return cache_folder() / "images"
 
 
-def make_room(limit: int, needed: int, keep: Path) -> None:
-    """Delete the entries that were not used for longest, until `needed` bytes can be added.
+def make_room(limit: int, needed: int, entry: Path, spared: Sequence[str]) -> None:
+    """Delete what was not used for longest, until `needed` bytes can be added to an entry.
 
-    Trials that read a deleted file can go on reading it.
+    These are other entries, and then other views of the same entry. An entry that another process
+    is filling stays. Trials that read a deleted file can go on reading it.
 
     Args:
         limit: Size in bytes that the cache may have.
         needed: Number of bytes that will be added.
-        keep: Entry that is not deleted.
+        entry: Entry that they are added to, whose lock this process has.
+        spared: Names of the files in it that are needed.
 
     Raises:
         InputError: `needed` bytes exceed the limit or the free space of the disk.
     """
-    entries = [e for e in images_folder().iterdir() if e.is_dir()]
-    used = {e: sum(f.stat().st_size for f in e.iterdir()) for e in entries}
-    oldest_first = sorted(entries, key=_last_use)
-    total = sum(used.values())
-    for entry in oldest_first:
-        if entry != keep and total + needed > limit:
-            shutil.rmtree(entry, ignore_errors=True)
-            total -= used[entry]
+    others = [e for e in images_folder().iterdir() if e.is_dir() and e != entry]
+    total = sum(map(_size, (*others, entry)))
+    for other in sorted(others, key=_last_use):
+        if total + needed > limit:
+            with contextlib.suppress(Timeout), FileLock(other.with_suffix(".lock"), timeout=0):
+                total -= _size(other)
+                shutil.rmtree(other, ignore_errors=True)
+    own = [file for file in entry.glob("*.npy") if file.name not in spared]
+    for file in sorted(own, key=lambda file: file.stat().st_mtime):
+        if total + needed > limit:
+            total -= file.stat().st_size
+            file.unlink()
     free = shutil.disk_usage(images_folder()).free
     for room, what, remedy in (
-        (limit - used.get(keep, 0), "--cache-gb allows", "raise --cache-gb"),
+        (limit - total, "--cache-gb leaves", "raise --cache-gb"),
         (free, "the disk has", f"free space below {images_folder()}"),
     ):
         if needed > room:
@@ -114,6 +121,15 @@ def make_room(limit: int, needed: int, keep: Path) -> None:
                 f"{max(0, room) / 1e9:.1f} GB: {remedy}, give a smaller --image-size, or decode "
                 "images whenever they are read with --cache-gb 0"
             )
+
+
+def _size(entry: Path) -> int:
+    """Return the size of an entry in bytes; another process may be changing it."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        for file in entry.iterdir():
+            size += file.stat().st_size
+    return size
 
 
 @contextlib.contextmanager

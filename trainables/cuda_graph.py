@@ -36,7 +36,8 @@ class CapturedPass:
         self.batch, self.target = batch.clone(), target.clone()
         self.graph = torch.cuda.CUDAGraph()
         model.zero_grad(set_to_none=True)  # no memory can be released during capture
-        with torch.cuda.graph(self.graph):
+        # Another thread may be pinning the memory of the next batches.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.loss, self.correct = backward(self.batch, self.target)
 
     def __call__(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

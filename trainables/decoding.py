@@ -8,6 +8,7 @@ Shape letters: H height, W width, S height and width of a view.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 DRAFT_MARGIN = 2
 """A JPEG is decoded at a half, a quarter or an eighth of its size as long as its shorter side stays
 this many times as long as asked for. With 1 the differences are thrice as large."""
+SMALLEST_SIDE = 64
+"""Shorter side in pixels of images that are decoded for no view, to look for copies."""
 DRAFT = "bakeoff_draft"  # key of Image.info: scale, and width and height of the undrafted image
 
 
@@ -80,6 +83,24 @@ def header_facts(content: bytes | Images) -> ImageFacts:
             orientation=orientation,
             transparent=image.has_transparency_data,
         )
+
+
+def draft_scale(about: ImageFacts, shorter_side: int) -> int:
+    """Return the denominator of the fraction of its size at which `open_rgb` decodes an image.
+
+    Args:
+        about: What the header says.
+        shorter_side: Argument of `open_rgb`.
+    """
+    if about.format not in ("JPEG", "MPO"):
+        return 1
+    width, height = about.width, about.height
+    for scale in (8, 4, 2):
+        # Blocks at the right and lower edge are incomplete, and elsewhere once the image is turned.
+        whole = about.orientation == 1 or width % scale == height % scale == 0
+        if whole and min(width, height) >= DRAFT_MARGIN * scale * shorter_side:
+            return scale
+    return 1
 
 
 def open_rgb(
@@ -173,6 +194,33 @@ def render(image: Image.Image, view: View, how: Decoding) -> Images:
     return np.asarray(image.resize((size, size), resampling, (left, upper, right, lower)))
 
 
+def render_views(
+    content: bytes | Images, about: ImageFacts, views: Collection[View], how: Decoding
+) -> tuple[Image.Image, list[Images]]:
+    """Decode an image at the scale of each view, so that views do not depend on one another.
+
+    Args:
+        content: Content of a file, or an array, H×W or H×W×3, uint8.
+        about: What its header says.
+        views: Views; without any, the image is decoded at the smallest useful scale.
+        how: Background and value of white.
+
+    Returns:
+        The largest decoded image, and the array in each view, S×S×3, uint8.
+
+    Raises:
+        DecodingError: The content is damaged, or has pixels without a fixed range.
+    """
+    sides = [view.shorter_side for view in views] or [SMALLEST_SIDE]
+    images: dict[int, Image.Image] = {}
+    for side in sides:
+        scale = draft_scale(about, side)
+        if scale not in images:
+            images[scale] = open_rgb(content, how, side)
+    squares = [render(images[draft_scale(about, view.shorter_side)], view, how) for view in views]
+    return images[min(images)], squares
+
+
 def _orientation(image: Image.Image, content: bytes | Images) -> int:
     """Return the EXIF orientation, 1 to 8, by which Pillow has not turned the image itself."""
     if image.format in ("TIFF", "HEIF") or not isinstance(content, bytes):
@@ -189,13 +237,9 @@ def _orientation(image: Image.Image, content: bytes | Images) -> int:
 
 def _draft(image: Image.Image, orientation: int, shorter_side: int | None) -> int:
     """Have a JPEG decoded at a fraction of its size, and return the fraction's denominator."""
-    if shorter_side is None or image.format not in ("JPEG", "MPO"):
-        return 1
     width, height = image.size
-    for scale in (8, 4, 2):
-        # Blocks at the right and lower edge are incomplete, and elsewhere once the image is turned.
-        whole = orientation == 1 or width % scale == height % scale == 0
-        if whole and min(width, height) >= DRAFT_MARGIN * scale * shorter_side:
-            image.draft(None, (width // scale, height // scale))
-            return scale
-    return 1
+    about = ImageFacts(height, width, image.mode, image.format or "array", orientation, False)
+    scale = 1 if shorter_side is None else draft_scale(about, shorter_side)
+    if scale > 1:
+        image.draft(None, (width // scale, height // scale))
+    return scale

@@ -89,8 +89,9 @@ class Streamed:
         Args:
             order: Positions of each batch, B, int64.
         """
-        batches = self._read_ahead(index.cpu().numpy() for index in order)
-        for index, batch in zip(order, batches, strict=True):
+        # All at once, as each copy from a GPU waits for what it is computing.
+        positions = [index.cpu().numpy() for index in order]
+        for index, batch in zip(order, self._read_ahead(iter(positions)), strict=True):
             yield batch, torch.arange(len(index), device=self.device)
 
     def _read_ahead(self, positions: Iterator[Any]) -> Iterator[Tensor]:
@@ -118,7 +119,7 @@ def on_device(images: ImageRows, device: torch.device) -> Inputs:
         whole = images.store.whole() if small else None
         if whole is None:
             return Streamed(images, device)
-        return Resident(to_device(whole, device), torch.from_numpy(images.rows))
+        return Resident(to_device(whole, device), to_device(images.rows, device))
     if images.nbytes > GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
         return Streamed(images, device)
     tensor = torch.empty(images.shape, dtype=torch.uint8, device=device)

@@ -8,7 +8,9 @@ Shape letters: N images, P pairs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,8 @@ from PIL import Image
 
 from trainables.arrays import Digests, Ints
 
+THUMBNAIL = 16
+"""Height and width in pixels of the thumbnails in which duplicates are looked for."""
 FAR = 80.0
 """Euclidean distance of two 16×16 thumbnails above which they are not of the same picture: 5 grey
 levels per pixel. Of 60 photographs saved again as JPEG of quality 50, or at 0.3 times the size, no
@@ -29,10 +33,12 @@ SAME = 6.0
 """Mean difference in grey levels of 64×64 pixels up to which two images are one picture."""
 ALIKE = 0.95
 """Least correlation of the 64×64 pixels of two images of one picture."""
-MOST_PAIRS = 10_000_000
+MOST_PAIRS = 1_000_000
 """Number of pairs of thumbnails above which only closer ones are looked at."""
 CONFIRMED = 5000
-"""Number of pairs that are confirmed on the decoded images; further ones rest on the thumbnails."""
+"""Number of pairs of near thumbnails, the closest first, that are compared; others do not count."""
+BLOCK = 4096
+"""Number of thumbnails or pairs that are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,13 @@ class Copies:
         graph = coo_array((ones, (self.pairs[:, 0], self.pairs[:, 1])), shape=(n, n))
         numbers: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
         return numbers
+
+
+def thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return a grey thumbnail of an image, 16×16, uint8."""
+    size = THUMBNAIL, THUMBNAIL
+    grey = image.convert("L")  # first, as the resizing of three channels takes longer
+    return np.asarray(grey.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
 
 
 def find_copies(
@@ -76,11 +89,9 @@ def find_copies(
     repeated = same_bytes != rows
     pairs = [np.stack([same_bytes[repeated], rows[repeated]], axis=1)]
     identical = [np.ones(int(repeated.sum()), dtype=bool)]
-    near = near_pairs(thumbnails, np.sort(rows[first]))
-    verdicts = [
-        compare(decode(int(a)), decode(int(b))) if i < CONFIRMED else "same"
-        for i, (a, b) in enumerate(near)
-    ]
+    near = near_pairs(thumbnails, np.sort(rows[first]))[:CONFIRMED]  # the closest ones
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        verdicts = list(pool.map(lambda pair: compare(*map(decode, pair)), near.tolist()))
     confirmed = np.array([verdict != "other" for verdict in verdicts], dtype=bool)
     equal = np.array([verdict == "identical" for verdict in verdicts], dtype=bool)
     pairs.append(near[confirmed])
@@ -91,7 +102,7 @@ def find_copies(
 
 
 def near_pairs(thumbnails: npt.NDArray[np.uint8], rows: Ints) -> Ints:
-    """Return the pairs of rows whose thumbnails are closer than FAR, P×2, int64.
+    """Return the pairs of rows whose thumbnails are closer than FAR, the closest first, P×2, int64.
 
     Neighbours are looked for among the lowest frequencies of an orthonormal cosine transform, where
     no two thumbnails are farther apart than they are as a whole.
@@ -99,8 +110,10 @@ def near_pairs(thumbnails: npt.NDArray[np.uint8], rows: Ints) -> Ints:
     from scipy.fft import dctn
     from scipy.spatial import cKDTree
 
-    flat = thumbnails[rows].astype(np.float32)
-    low = dctn(flat, axes=(1, 2), norm="ortho")[:, :COEFFICIENTS, :COEFFICIENTS]
+    low = np.concatenate([
+        dctn(block.astype(np.float32), axes=(1, 2), norm="ortho")[:, :COEFFICIENTS, :COEFFICIENTS]
+        for block in np.array_split(thumbnails[rows], 1 + len(rows) // BLOCK)
+    ])  # fmt: skip
     # Equal thumbnails are one point of the tree: thousands of blank images must not be millions of
     # pairs.
     points, first, inverse = np.unique(
@@ -116,8 +129,15 @@ def near_pairs(thumbnails: npt.NDArray[np.uint8], rows: Ints) -> Ints:
     close = tree.query_pairs(radius, output_type="ndarray")
     pairs.append(first[close].reshape(-1, 2))
     found = np.sort(np.concatenate(pairs).astype(np.int64), axis=1)
-    distance = np.linalg.norm(flat[found[:, 0]] - flat[found[:, 1]], axis=(1, 2))
-    result: Ints = rows[found[distance < FAR]]
+    pairs_of_rows = rows[found]
+    distance = np.concatenate([
+        np.linalg.norm(
+            thumbnails[block[:, 0]].astype(np.float32) - thumbnails[block[:, 1]], axis=(1, 2)
+        )
+        for block in np.array_split(pairs_of_rows, 1 + len(found) // BLOCK)
+    ])  # fmt: skip
+    closest_first = np.argsort(distance, kind="stable")
+    result: Ints = pairs_of_rows[closest_first[distance[closest_first] < FAR]]
     return result
 
 

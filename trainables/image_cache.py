@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from filelock import FileLock
 from PIL import Image
 
@@ -33,8 +32,8 @@ from trainables.cache_files import (
     save_facts,
     touch,
 )
-from trainables.decoding import DecodingError, header_facts, open_rgb, render
-from trainables.duplicates import find_copies
+from trainables.decoding import DecodingError, header_facts, open_rgb, render_views
+from trainables.duplicates import THUMBNAIL, find_copies, thumbnail
 from trainables.errors import InputError
 from trainables.image_rows import ImageStore
 from trainables.sources.listing import Encoded
@@ -42,8 +41,6 @@ from trainables.views import Decoding, View
 
 DECODER = 1
 """Version of the decoding; entries of other versions are not used."""
-THUMBNAIL = 16
-"""Height and width in pixels of the thumbnails in which duplicates are looked for."""
 BLOCK = 64
 """Images that a thread decodes before it takes the next ones."""
 FACTS_FILE = "facts.npz"
@@ -107,14 +104,16 @@ class SquareImages:
         if not self.limit:
             return self._decode_all({}, progress, None)
         entry = self._entry
-        entry.mkdir(parents=True, exist_ok=True)
+        entry.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(entry.with_suffix(".lock")):
+            entry.mkdir(exist_ok=True)
             facts = load_facts(entry / FACTS_FILE)
             missing = self.missing(views)
             if facts is None or missing:
                 for stale in entry.glob("*.partial"):  # left by a process that was killed
                     stale.unlink()
-                make_room(self.limit, sum(map(self.nbytes, missing)), keep=entry)
+                spared = [f"{view.name}.npy" for view in views]
+                make_room(self.limit, sum(map(self.nbytes, missing)), entry, spared)
                 with partial_files(entry, missing, len(self.encoded)) as files:
                     # Found out once: comparing copies takes time.
                     facts = self._decode_all(files, progress, facts)
@@ -146,9 +145,10 @@ class SquareImages:
             DecodingError: The image is damaged.
             InputError: The source cannot be read.
         """
-        shorter_side = max((view.shorter_side for view in views), default=None)
-        image = open_rgb(self._read(row), self.how, shorter_side)
-        return image, [render(image, view, self.how) for view in views]
+        content = self._read(row)
+        if not views:
+            return open_rgb(content, self.how), []
+        return render_views(content, header_facts(content), views, self.how)
 
     def _decode_all(self, files: dict[View, int], progress: Progress, known: Facts | None) -> Facts:
         """Decode every image, write its views into files, and return the facts.
@@ -161,7 +161,6 @@ class SquareImages:
         n = len(self.encoded)
         facts = Facts.unknown(n)
         thumbnails = np.zeros((n, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
-        shorter_side = max((view.shorter_side for view in files), default=4 * THUMBNAIL)
 
         def decode_block(start: int) -> int:
             for row in range(start, min(start + BLOCK, n)):
@@ -171,7 +170,7 @@ class SquareImages:
                     digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
                     facts.digests[row] = np.frombuffer(digest, np.uint8)
                     about = header_facts(content)
-                    image = open_rgb(content, self.how, shorter_side)
+                    image, squares = render_views(content, about, files, self.how)
                 except DecodingError as error:
                     facts.errors[row] = str(error)
                     continue
@@ -181,8 +180,7 @@ class SquareImages:
                 facts.transparent[row] = about.transparent
                 thumbnails[row] = thumbnail(image)
                 facts.contrasts[row] = np.ptp(thumbnails[row])
-                for view, file in files.items():
-                    array = render(image, view, self.how)
+                for file, array in zip(files.values(), squares, strict=True):
                     os.pwrite(file, array.data, HEADER_BYTES + row * array.nbytes)
             return min(BLOCK, n - start)
 
@@ -213,7 +211,10 @@ class CachedStore:
 
     @cached_property
     def _file(self) -> int:
-        return os.open(self.images.file(self.view), os.O_RDONLY)
+        try:
+            return os.open(self.images.file(self.view), os.O_RDONLY)
+        except FileNotFoundError:  # another process made room in this moment
+            return os.open(self.images.file(self.view), os.O_RDONLY)
 
     def __reduce__(self) -> tuple[type[CachedStore], tuple[SquareImages, View]]:
         return CachedStore, (self.images, self.view)  # an open file is of one process alone
@@ -290,10 +291,3 @@ class DecodingStore:
     def fingerprint(self) -> str:
         """Hash what the pixels depend on."""
         return f"{self.images.key} {self.view.name}"
-
-
-def thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return a grey thumbnail of an image, 16×16, uint8."""
-    size = THUMBNAIL, THUMBNAIL
-    grey = image.convert("L")  # first, as the resizing of three channels takes longer
-    return np.asarray(grey.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))

@@ -29,6 +29,10 @@ class View:
     interpolation: Interpolation = "bilinear"
     """Interpolation, with antialiasing where the image shrinks."""
 
+    def __post_init__(self) -> None:
+        if self.resize != "crop" or self.resize_to == self.size:
+            object.__setattr__(self, "resize_to", None)  # equal views have equal names
+
     @property
     def shorter_side(self) -> int:
         """Length in pixels of an image's shorter side from which this view can be made sharply."""

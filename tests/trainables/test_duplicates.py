@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from trainables import duplicates
 from trainables.arrays import DIGEST_BYTES
-from trainables.duplicates import find_copies
-from trainables.image_cache import thumbnail
+from trainables.duplicates import find_copies, thumbnail
 
 
 def photos(count=12):
@@ -104,3 +104,18 @@ def test_without_an_image_that_can_be_decoded_there_are_no_copies(n):
     found = find_copies(digests, thumbnails, np.zeros(n, dtype=bool), lambda row: None)
     assert found.pairs.shape == (0, 2)
     assert found.components(n).tolist() == list(range(n))
+
+
+def test_of_many_images_that_are_alike_the_closest_are_compared(monkeypatch):
+    monkeypatch.setattr(duplicates, "CONFIRMED", 3)
+    frame = np.asarray(Image.fromarray(load_sample_image("china.jpg")).resize((64, 64)))
+    noise = np.random.default_rng(0).integers(0, 12, (40, *frame.shape))
+    frames = (frame // 2 + noise).astype(np.uint8)  # a fixed camera
+    frames[7] = frames[5]
+    images = [Image.fromarray(each) for each in frames]
+    digests = np.zeros((40, DIGEST_BYTES), dtype=np.uint8)
+    digests[:, 0] = range(40)
+    thumbnails = np.stack([thumbnail(image) for image in images])
+    found = find_copies(digests, thumbnails, np.ones(40, bool), lambda row: images[row])
+    assert len(found.pairs) <= 3
+    assert (5, 7) in {tuple(pair) for pair in found.pairs[found.identical].tolist()}

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import ExifTags, Image
+from sklearn.datasets import load_sample_image
 
 from tests.images import ImageFiles
 from trainables import cache_files, image_cache
 from trainables.cache_files import images_folder
+from trainables.config import TrialConfig
 from trainables.decoding import open_rgb, render
 from trainables.errors import InputError
 from trainables.image_cache import SquareImages
@@ -162,10 +165,45 @@ def test_the_least_recently_used_entry_makes_room(tmp_path):
     assert two.missing([CROP]) == [CROP]
 
 
+def test_another_view_of_the_same_images_makes_room(tmp_path):
+    files = write_photos(tmp_path / "photos")
+    small, large = View(30), View(50)
+    square(files).scan([small])
+    SquareImages(files, HOW, square(files).key, square(files).nbytes(large) + 8000).scan([large])
+    assert square(files).missing([small, large]) == [small]
+
+
+def test_an_entry_that_another_process_fills_is_not_deleted(tmp_path):
+    one, two = (square(write_photos(tmp_path / name, seed=i)) for i, name in enumerate("ab"))
+    one.scan([CROP])
+    with FileLock(images_folder() / f"{one.key}.lock"), pytest.raises(InputError, match="leaves"):
+        SquareImages(two.encoded, HOW, two.key, two.nbytes(CROP) + 100).scan([CROP])
+    assert one.missing([CROP]) == []
+
+
+def test_a_view_does_not_depend_on_those_that_are_made_with_it(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(load_sample_image("china.jpg")).save(path, quality=90)
+    small, large = View(32), View(256)
+    files = ImageFiles([path])
+    alone = square(files, 0).store(small).read(np.array([0]))
+    square(files).scan([large, small])
+    assert np.array_equal(square(files).store(small).read(np.array([0])), alone)
+
+
+def test_views_that_are_the_same_are_one_file(tmp_path):
+    files = write_photos(tmp_path / "photos")
+    assert View(32, "crop", 32) == View(32)
+    assert View(32, "squash", 40) == View(32, "squash")
+    augmented = TrialConfig(lr=1, image_size=28, augment="photo")
+    square(files).scan([View(28), View(32), augmented.train_view])
+    assert np.array_equal(square(files).store(View(32)).whole(), expected(files, View(32)))
+
+
 def test_a_cache_without_room_is_refused_before_anything_is_decoded(tmp_path, monkeypatch):
     images = square(write_photos(tmp_path / "photos"), limit=100)
     seen = decoded(monkeypatch)
-    with pytest.raises(InputError, match=r"--cache-gb allows .* --cache-gb 0"):
+    with pytest.raises(InputError, match=r"--cache-gb leaves .* --cache-gb 0"):
         images.scan([CROP])
     assert not seen
 
@@ -186,20 +224,17 @@ def test_a_full_disk_leaves_the_view_absent(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from trainables import image_cache
-from trainables.image_cache import SquareImages
 from tests.images import ImageFiles
+from trainables.image_cache import SquareImages
 from trainables.views import Decoding, View
-paths = sys.argv[1:]
-count = 0
-def render(*args):
-    global count
-    count += 1
-    if count == 3:
+written = []
+def pwrite(*args, original=os.pwrite):
+    written.append(1)
+    if len(written) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args)
-original, image_cache.render = image_cache.render, render
-SquareImages.of(ImageFiles(paths), Decoding(), 10**9).scan([View(8)])
+os.pwrite = pwrite
+SquareImages.of(ImageFiles(sys.argv[1:]), Decoding(), 10**9).scan([View(8)])
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from trainables.config import TrialConfig
+from trainables.errors import InputError
 from tune_jobs.search_space.space import Parameter, Space
 from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.sizes import fitted, search_sizes
@@ -23,9 +24,16 @@ def with_sizes(
         found: images of the run.
 
     Raises:
-        InputError: a network has no native size, and one is asked for.
+        InputError: a network has no native size, and one is asked for, or the sizes differ between
+            networks.
     """
     asked = found.options.image_size
+    if len(asked) > 1 and len(bases) > 1 and not all(isinstance(size, int) for size in asked):
+        raise InputError(
+            f"--image-size {' '.join(map(str, asked))} differs between networks, and --search "
+            "optuna draws one of the same sizes for all: give numbers of pixels, one of auto and "
+            "native, or use --search grid"
+        )
     sizes = search_sizes(found.options, next(iter(bases.values())), found)
     if len(sizes) > 1 and "image_size" not in space:
         space = {

@@ -31,6 +31,12 @@ from tune_jobs.tuning.data import data_options
 from tune_jobs.tuning.found_images import stored_size
 from tune_jobs.tuning.grid import Grid
 
+SINCE_VERSION_0_1 = (
+    "image_size", "resize", "resize_to", "interpolation", "horizontal_flip", "vertical_flip",
+    "rotation", "mixup", "cutmix",
+)  # fmt: skip
+"""Settings that runs of version 0.1 lack, besides ADDED_SETTINGS."""
+
 
 class RetrainingOptions(JobOptions):
     """Options of the run that trains a winner with different random seeds."""
@@ -122,7 +128,7 @@ def retrain(
             smoke_test=run_options["smoke_test"],
         ),
     )
-    strategy = Retraining(known | wanted, winner)
+    strategy = Retraining(wanted | known, winner)
     trained = job.train(command.with_options(options), lambda _: strategy, console)
     assert trained is not None  # as --plan is not set
     if trained.record["status"] == "interrupted":
@@ -145,7 +151,9 @@ def run_name(winner: Candidate) -> str:
     """Return the run folder's name, which has a hash of settings without seed, images and split."""
     settings = winner.config.to_dict() | {"seed": None}
     # As in earlier versions, whose runs are found by this name.
-    settings = {k: v for k, v in settings.items() if ADDED_SETTINGS.get(k) != v or v is None}
+    blank = TrialConfig(lr=1.0)
+    added = {*ADDED_SETTINGS, *SINCE_VERSION_0_1}
+    settings = {k: v for k, v in settings.items() if k not in added or v != getattr(blank, k)}
     record = winner.run.record
     images = record["dataset"]["fingerprint"], record["split"].get("fingerprint")
     about = settings, images, record.get("weights", {})

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from rich.console import Console
 
 from trainables.augment import describe as augmentation
@@ -183,6 +184,12 @@ def describe_data(images: RunData) -> list[str]:
         errors = named_errors(found, images.facts.errors)
         lines.append(f"{len(images.facts.errors):,} damaged images left out (--skip-bad): {errors}")
     level = found.images.how.white_level
+    wide = int(np.char.startswith(images.facts.modes, "I").sum())
+    if wide and level is None:
+        lines.append(
+            f"{wide:,} images have 16 bits, which the sample of images did not show: 65,535 is "
+            "white in them; give them a source of their own if they are too dark"
+        )
     if level is not None:
         lines.append(f"Images of 16 bits: {level:,} is white, for all of them")
     return lines

@@ -29,8 +29,8 @@ from tune_jobs.tuning.schedulers import REDUCTION, grace_period
 PILOT_IMAGES, PILOT_EPOCHS = 3000, 4
 """Approximate number of training images, and number of epochs, of the pilot run's trials."""
 
-Kind: TypeAlias = tuple[str, str]
-"""Model and mode of a trial."""
+Kind: TypeAlias = tuple[str, str, int]
+"""Model, mode and image size of a trial."""
 
 
 class Clock(DriverCallback):
@@ -162,6 +162,7 @@ def make_plan(
     first = min(epochs, key=lambda name: clock.reports[name][0])
     last = max(reports[-1] for reports in clock.reports.values())
     waited = clock.waited_s if cold else 0.0
+    cached = sum(map(data.images.nbytes, views_of(examples))) if data.images.limit else 0
     return Plan(
         trials=trials,
         epochs=options.training.epochs,
@@ -179,17 +180,17 @@ def make_plan(
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,
         decoding_s=decoding_s,
-        images_mb=sum(data.images.nbytes(view) for view in views_of(examples)) / 1e6,
+        images_mb=cached / 1e6,
     )
 
 
 def kind(config: TrialConfig) -> Kind:
-    """Return the model and mode of a trial, on which its time and memory depend most."""
-    return config.model, config.mode
+    """Return model, mode and image size of a trial, on which its time and memory depend most."""
+    return config.model, config.mode, config.network_size(0)
 
 
 def pilot_trials(examples: list[TrialConfig], slots: int, trials: int) -> list[TrialConfig]:
-    """Return a trial of each model and mode, and more trials until all slots are taken."""
+    """Return a trial of each model, mode and size, and more trials until all slots are taken."""
     firsts = list({kind(config): config for config in reversed(examples)}.values())[::-1]
     others = [config for config in examples if config not in firsts]
     wanted = min(math.ceil(len(firsts) / slots) * slots, trials)

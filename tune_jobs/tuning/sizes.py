@@ -61,10 +61,11 @@ def sized(config: TrialConfig, asked: ImageSize, found: FoundImages) -> TrialCon
         return dataclasses.replace(config, image_size=size, resize=options.resize)
     size, resize_to, interpolation = native_size(config.model, assume=asked == "auto")
     if asked == "auto" and 2 * found.side < size:
-        # Enlarging helps, but costs many times as much: not unasked, see `enlarging_note`.
+        # Enlarging helps, but costs many times as much: not unasked, see `size_notes`.
         size = max(LEAST_PUBLISHED, found.side)
         return dataclasses.replace(config, image_size=size, resize=options.resize)
-    if found.side < size:  # the device enlarges each batch: there are no more pixels to store
+    if found.side < size and options.resize == "crop":
+        # The device enlarges each batch: there are no more pixels to store.
         return dataclasses.replace(
             config, image_size=found.side, resize=options.resize, input_size=size
         )
