@@ -14,13 +14,13 @@ from rich.console import Console
 
 from trainables.arrays import Ints
 from trainables.cache_files import Facts
-from trainables.data import TRAIN, ImageDataset, split
+from trainables.data import TRAIN, split
 from trainables.errors import InputError
 from trainables.sources.listing import Listing
 from trainables.sources.names import PART_NAMES
 from tune_jobs.data_check.options import CheckOptions
 from tune_jobs.tuning.copies import without_copies
-from tune_jobs.tuning.data import scan
+from tune_jobs.tuning.data import dataset_of, scan
 from tune_jobs.tuning.found_images import FoundImages, find_images
 
 
@@ -105,14 +105,7 @@ def inspect(options: CheckOptions, console: Console) -> Inspection:
     codes = np.full(n, -1, dtype=np.int8)
     refusal = None
     if len(rows):
-        dataset = ImageDataset(
-            name=listing.name,
-            labels=listing.labels[rows],
-            classes=listing.classes,
-            parts=listing.parts[rows],
-            digests=facts.digests[rows],
-            groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
-        )
+        dataset = dataset_of(listing, facts, rows)
         try:
             codes[rows] = split(dataset, options.split, options.split_seed).codes(len(rows))
         except InputError as error:

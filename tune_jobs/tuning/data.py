@@ -18,6 +18,7 @@ from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split, split
 from trainables.errors import InputError
 from trainables.image_rows import ImageRows
+from trainables.sources.listing import Listing
 from trainables.trial_images import TrialImages
 from trainables.views import View
 from tune_jobs.analysis.formatting import file_size
@@ -96,14 +97,7 @@ def read_images(
     usable = len(rows)
     if options.duplicates == "drop":
         rows = without_copies(listing, facts, rows)
-    dataset = ImageDataset(
-        name=listing.name,
-        labels=listing.labels[rows],
-        classes=listing.classes,
-        parts=listing.parts[rows],
-        digests=facts.digests[rows],
-        groups=None if listing.groups is None else tuple(listing.groups[row] for row in rows),
-    )
+    dataset = dataset_of(listing, facts, rows)
     splits = split(dataset, fractions, options.split_seed)
     counts = count_copies(listing, facts, rows, splits.codes(len(rows)))
     if options.duplicates == "fail":
@@ -126,6 +120,19 @@ def read_images(
     )
     dropped = usable - len(rows)
     return RunData(found, dataset, rows, splits, trials, facts, decoding_s, counts, dropped)
+
+
+def dataset_of(listing: Listing, facts: Facts, rows: Ints) -> ImageDataset:
+    """Return what is known of some images of a source, by their rows."""
+    groups = listing.groups
+    return ImageDataset(
+        name=listing.name,
+        labels=listing.labels[rows],
+        classes=listing.classes,
+        parts=listing.parts[rows],
+        digests=facts.digests[rows],
+        groups=None if groups is None else tuple(groups[row] for row in rows),
+    )
 
 
 def views_of(configs: Sequence[TrialConfig]) -> list[View]:
