@@ -156,7 +156,7 @@ class SquareImages:
         Args:
             files: File descriptor by view.
             progress: Callback.
-            known: Facts of an earlier pass.
+            known: Facts of an earlier pass, which are not found out again; None if there was none.
         """
         n = len(self.encoded)
         facts = Facts.unknown(n)
@@ -165,23 +165,25 @@ class SquareImages:
         def decode_block(start: int) -> int:
             for row in range(start, min(start + BLOCK, n)):
                 content = self._read(row)
-                try:
+                if known is None:
                     raw = content if isinstance(content, bytes) else content.tobytes()
                     digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest()
                     facts.digests[row] = np.frombuffer(digest, np.uint8)
+                try:
                     about = header_facts(content)
                     image, squares = render_views(content, about, files, self.how)
                 except DecodingError as error:
                     facts.errors[row] = str(error)
                     continue
-                facts.sizes[row] = about.height, about.width
-                facts.formats[row], facts.modes[row] = about.format, about.mode
-                facts.turned[row] = about.orientation != 1
-                facts.transparent[row] = about.transparent
-                thumbnails[row] = thumbnail(image)
-                facts.contrasts[row] = np.ptp(thumbnails[row])
                 for file, array in zip(files.values(), squares, strict=True):
                     os.pwrite(file, array.data, HEADER_BYTES + row * array.nbytes)
+                if known is None:
+                    facts.sizes[row] = about.height, about.width
+                    facts.formats[row], facts.modes[row] = about.format, about.mode
+                    facts.turned[row] = about.orientation != 1
+                    facts.transparent[row] = about.transparent
+                    thumbnails[row] = thumbnail(image)
+                    facts.contrasts[row] = np.ptp(thumbnails[row])
             return min(BLOCK, n - start)
 
         # Threads suffice, because Pillow releases the GIL while it decodes and resizes.
@@ -195,10 +197,8 @@ class SquareImages:
         return dataclasses.replace(facts, copies=copies)
 
 
-class CachedStore:
-    """Images of a view in the cache, N×S×S×3, uint8.
-
-    Reading does not map the file, so that the memory of a process does not grow with its size.
+class ViewStore:
+    """Images of a source in a view, N×S×S×3, uint8.
 
     Args:
         images: Images of the source.
@@ -208,6 +208,17 @@ class CachedStore:
     def __init__(self, images: SquareImages, view: View):
         self.images, self.view = images, view
         self.shape: tuple[int, ...] = (len(images.encoded), view.size, view.size, 3)
+
+    def fingerprint(self) -> str:
+        """Hash what the pixels depend on."""
+        return f"{self.images.key} {self.view.name}"
+
+
+class CachedStore(ViewStore):
+    """Images of a view in the cache.
+
+    Reading does not map the file, so that the memory of a process does not grow with its size.
+    """
 
     @cached_property
     def _file(self) -> int:
@@ -245,22 +256,9 @@ class CachedStore:
         array: Images = np.load(self.images.file(self.view), mmap_mode="r")
         return array
 
-    def fingerprint(self) -> str:
-        """Hash what the pixels depend on."""
-        return f"{self.images.key} {self.view.name}"
 
-
-class DecodingStore:
-    """Images that are decoded whenever they are read.
-
-    Args:
-        images: Images of the source.
-        view: View that they are read in.
-    """
-
-    def __init__(self, images: SquareImages, view: View):
-        self.images, self.view = images, view
-        self.shape: tuple[int, ...] = (len(images.encoded), view.size, view.size, 3)
+class DecodingStore(ViewStore):
+    """Images of a view that are decoded whenever they are read."""
 
     def read(self, rows: Ints) -> Images:
         """Return some of the images, B×S×S×3, uint8.
@@ -287,7 +285,3 @@ class DecodingStore:
 
     def whole(self) -> None:
         """Return None, as the images are decoded when they are read."""
-
-    def fingerprint(self) -> str:
-        """Hash what the pixels depend on."""
-        return f"{self.images.key} {self.view.name}"

@@ -14,6 +14,17 @@ from trainables.decoding import (
 from trainables.image_formats import FORMATS
 from trainables.views import Decoding
 
+# What the standard says of row 0 and column 0 of the stored image, undone.
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
 WHITE, MAGENTA = (255, 255, 255), (255, 0, 255)
 LOSSLESS = {
     "WEBP": {"lossless": True, "exact": True},

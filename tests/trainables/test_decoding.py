@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_image
 from torchvision.transforms import CenterCrop, InterpolationMode
 from torchvision.transforms import Resize as TorchResize
 
-from tests.trainables.encoded_images import FORMAT_PARAMS, MAGENTA, encoded, pixels, png
+from tests.trainables.encoded_images import FORMAT_PARAMS, MAGENTA, STORED, encoded, pixels, png
 from trainables.decoding import (
     header_facts,
     open_rgb,
@@ -16,17 +16,6 @@ from trainables.decoding import (
 from trainables.image_formats import FORMATS
 from trainables.views import Decoding, View
 
-# What the standard says of row 0 and column 0 of the stored image, undone.
-STORED = {
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.transpose(1, 0, 2),
-    6: lambda upright: np.rot90(upright),
-    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
 # Four quarters of different colours, large enough for the blocks of lossy formats.
 QUARTERS = np.zeros((32, 64, 3), dtype=np.uint8)
 QUARTERS[:16, 32:], QUARTERS[16:, :32], QUARTERS[16:, 32:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.images import load_source
+from tests.trainables.encoded_images import STORED
 from tests.trainables.image_sources import (
     BLUE,
     COLOURS,
@@ -104,19 +105,6 @@ def test_shrinking_an_image_averages_its_pixels(tmp_path):
     stripes[:, ::2] = 200
     write_image(tmp_path / "a" / "1.png", Image.fromarray(stripes))
     assert (abs(load_source(str(tmp_path), 2).images - 100.0) < 30).all()
-
-
-# What the standard says of row 0 and column 0 of the stored image, undone.
-STORED = {
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.transpose(1, 0, 2),
-    6: lambda upright: np.rot90(upright),
-    7: lambda upright: np.rot90(upright, 2).transpose(1, 0, 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 @pytest.mark.parametrize("orientation", STORED)

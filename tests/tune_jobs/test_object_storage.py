@@ -9,12 +9,11 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import boto3
 import pandas as pd
 import pyarrow as pa
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.amazon_storage import amazon_bucket
 from tests.processes import free_port, wait_until
 from trainables.errors import InputError
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
@@ -31,17 +30,8 @@ def patch():
 @pytest.fixture(scope="module")
 def amazon(patch):
     """Address of a server with a bucket, and what leads pyarrow to it."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    boto3.client("s3").create_bucket(Bucket="bucket")
-    yield f"{host}:{port}"
-    server.stop()
+    with amazon_bucket(patch) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -30,11 +30,6 @@ class Table:
     class_names: dict[str, tuple[str, ...]]
     """Class names by number, of the columns whose file says so."""
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return len(next(iter(self.columns.values()), []))
-
 
 def read_table(reader: Reader, name: str) -> Table:
     """Read a table.

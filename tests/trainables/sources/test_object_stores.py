@@ -5,8 +5,8 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.amazon_storage import amazon_bucket
 from tests.trainables.image_sources import structs, write_parquet
 from tests.trainables.sources.files import listed, refusal, rows
 
@@ -14,19 +14,9 @@ from tests.trainables.sources.files import listed, refusal, rows
 @pytest.fixture(scope="module")
 def bucket():
     """A bucket of Amazon's store on this machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        server = ThreadedMotoServer(port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.MonkeyPatch.context() as patch, amazon_bucket(patch):
         client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
         yield lambda name, content: client.put_object(Bucket="bucket", Key=name, Body=content)
-        server.stop()
 
 
 def test_a_folder_of_a_store_is_read_like_one_on_a_disk(bucket):
