@@ -23,8 +23,8 @@ from trainables.cache_files import cache_folder
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.device_images import on_device
-from trainables.errors import InputError
-from trainables.models import build_for, build_model, heads
+from trainables.models import build_for, build_model
+from trainables.models.heads import linear_head
 from trainables.models.pretrained import code_version
 from trainables.models.weights import Weights, fingerprint, load_weights
 from trainables.precision import Autocast, ResolvedPrecision
@@ -143,26 +143,6 @@ def compute_features(
         split: predict(model, on_device(rows, device), prepare, autocast).cpu().numpy()
         for split, rows in images.items()
     }
-
-
-def linear_head(model: nn.Module, name: str, image_size: int) -> str:
-    """Return the module path of a network's linear head.
-
-    Args:
-        model: Network; it is left in evaluation mode.
-        name: Name of the model, for messages.
-        image_size: Height and width of its input in pixels.
-
-    Raises:
-        InputError: The last layer of the network is not linear.
-    """
-    head = heads.find_head(model, name, image_size)
-    if not isinstance(model.get_submodule(head), nn.Linear):
-        raise InputError(
-            f"the last layer of {name} is a convolution, but mode probe trains a linear head: use "
-            "mode full"
-        )
-    return head
 
 
 def whole_model(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +12,59 @@ from trainables.errors import InputError
 
 Head = nn.Linear | nn.Conv2d
 """Layer types that can be a head."""
+
+
+class NoHeadError(InputError):
+    """A network does not end in a layer with as many outputs as it returns logits."""
+
+
+class PooledLinear(nn.Linear):
+    """A linear layer in the place of a 1×1 convolution of feature maps of one pixel.
+
+    It maps features, B×F×1×1 or B×F, to B×C×1×1, and reads the weights of the convolution.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute logits, B×C×1×1, from pooled features, B×F×1×1 or B×F."""
+        return super().forward(x.flatten(1))[..., None, None]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        weight = state_dict.get(f"{prefix}weight")
+        if weight is not None:
+            state_dict[f"{prefix}weight"] = weight.flatten(1)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class BodyWithHead(nn.Module):
+    """A network that computes features, followed by a linear head.
+
+    Args:
+        body: Network that maps images, B×3×H×W, to features, B×`features`.
+        features: Number of features.
+        num_classes: Number of classes.
+    """
+
+    def __init__(self, body: nn.Module, features: int, num_classes: int):
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute logits, B×num_classes, from normalised images, B×3×H×W, float32."""
+        logits: Tensor = self.head(self.body(images))
+        return logits
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """The last linear or convolutional layer that runs in a network."""
+
+    path: str
+    """Module path."""
+    output: Tensor
+    """Its output for one image: 1×C, or 1×C×H×W of a convolution, float32."""
+    gives_logits: bool
+    """Whether the network returns this output as it is, apart from flattening it."""
 
 
 def find_head(model: nn.Module, name: str, image_size: int) -> str:
@@ -20,41 +76,102 @@ def find_head(model: nn.Module, name: str, image_size: int) -> str:
         image_size: Height and width in pixels of the image it is run on.
 
     Raises:
-        InputError: The model does not accept such images, does not return logits of shape
+        InputError: The model does not accept such images, does not return finite logits of shape
             (batch size, classes), or has no such layer with as many outputs as classes.
     """
-    executed: list[str] = []
+    return last_layer(model, name, image_size).path
+
+
+def last_layer(model: nn.Module, name: str, image_size: int) -> LastLayer:
+    """Return the last linear or convolutional layer that runs; see `find_head`."""
+    executed: list[tuple[str, Tensor]] = []
     hooks = [
-        module.register_forward_hook(lambda *_, path=path: executed.append(path))
+        module.register_forward_hook(
+            lambda _, inputs, output, path=path: executed.append((path, output))
+        )
         for path, module in model.named_modules()
         if isinstance(module, Head)
     ]
+    try:
+        logits = output_of(model, name, image_size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if logits.ndim != 2:
+        raise wrong_output(name, tuple(logits.shape))
+    path, output = executed[-1] if executed else ("", logits)
+    if not executed or outputs(model.get_submodule(path)) != logits.shape[1]:
+        raise NoHeadError(
+            f"no head was found in {name}: its last layer must be a linear layer or a convolution "
+            f"with as many outputs as the network, {logits.shape[1]}"
+        )
+    return LastLayer(path, output, torch.equal(output.flatten(), logits.flatten()))
+
+
+@torch.inference_mode()
+def output_of(model: nn.Module, name: str, image_size: int) -> Tensor:
+    """Return the output of a network for one image of zeros, in evaluation mode.
+
+    Raises:
+        InputError: The model does not accept such an image, or does not return one tensor of
+            finite numbers with one row.
+    """
     device = next(model.parameters(), torch.empty(0)).device
     image = torch.zeros(1, 3, image_size, image_size, device=device)
     model.eval()
     try:
-        with torch.inference_mode():
-            logits = model(image)
+        output = model(image)
     except Exception as error:  # third-party networks may raise anything
         raise InputError(
-            f"{name} cannot process images of {image_size}×{image_size} pixels ({error}): use "
+            f"{name} cannot process images of {image_size}×{image_size} pixels "
+            f"({type(error).__name__}: {error}): use "
             "another --image-size, or --image-size native"
         ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not (isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == 1):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if not isinstance(output, Tensor):
+        raise wrong_output(name, type(output).__name__)
+    if output.ndim < 2 or len(output) != 1:
+        raise wrong_output(name, tuple(output.shape))
+    if not output.isfinite().all():
         raise InputError(
-            f"{name} returns {shape} for one image but must return logits of shape (1, classes): "
-            "use a classification network"
+            f"{name} returns NaN or infinite values for an image of zeros, but its outputs must "
+            "be finite: check how it is initialised and what it divides by"
         )
-    if not executed or outputs(model.get_submodule(executed[-1])) != logits.shape[1]:
+    return output
+
+
+def wrong_output(name: str, found: object) -> InputError:
+    """Return the error of a network that returns no logits, but a tensor of a shape, or a type."""
+    return InputError(
+        f"{name} returns {found} for one image but must return logits of shape (1, classes): "
+        "use a classification network"
+    )
+
+
+def linear_head(model: nn.Module, name: str, image_size: int) -> str:
+    """Return the module path of a network's linear head.
+
+    With `nn.Identity()` in its place, the network returns the features that the head is applied to.
+
+    Args:
+        model: Network; it is left in evaluation mode.
+        name: Name of the model, for messages.
+        image_size: Height and width of its input in pixels.
+
+    Raises:
+        InputError: The last layer of the network is not linear, or its outputs are not the logits.
+    """
+    last = last_layer(model, name, image_size)
+    if not isinstance(model.get_submodule(last.path), nn.Linear):
         raise InputError(
-            f"no head was found in {name}: its last layer must be a linear layer or a convolution "
-            f"with as many outputs as the network, {logits.shape[1]}"
+            f"the last layer of {name} is a convolution, but mode probe trains a linear head: use "
+            "mode full"
         )
-    return executed[-1]
+    if not last.gives_logits:
+        raise InputError(
+            f"{name} changes the outputs of its last layer, {last.path}, before it returns them, "
+            "but mode probe trains a linear head on features: use mode full"
+        )
+    return last.path
 
 
 def outputs(layer: nn.Module) -> int:
@@ -72,7 +189,8 @@ def replace_head(model: nn.Module, path: str, num_classes: int) -> None:
     if outputs(old) == num_classes:
         return
     if isinstance(old, nn.Linear):
-        new: nn.Module = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
+        kind = PooledLinear if isinstance(old, PooledLinear) else nn.Linear
+        new: nn.Module = kind(old.in_features, num_classes, bias=old.bias is not None)
     else:
         assert isinstance(old, nn.Conv2d)
         new = nn.Conv2d(
@@ -86,6 +204,18 @@ def replace_head(model: nn.Module, path: str, num_classes: int) -> None:
     model.set_submodule(path, new)
 
 
+def make_linear(model: nn.Module, last: LastLayer) -> None:
+    """Replace a head that is a 1×1 convolution of pooled features by an equal linear layer."""
+    old = model.get_submodule(last.path)
+    pooled = last.gives_logits and last.output.ndim == 4
+    if not (pooled and isinstance(old, nn.Conv2d) and old.kernel_size == (1, 1)):
+        return
+    if old.groups == 1 and last.output.shape[2:] == (1, 1):
+        new = PooledLinear(old.in_channels, old.out_channels, bias=old.bias is not None)
+        new.load_state_dict(old.state_dict())
+        model.set_submodule(last.path, new)
+
+
 def stages(model: nn.Module, head: str) -> list[list[nn.Parameter]]:
     """Group the parameters of a network into stages, from input to output, the head last.
 
@@ -94,7 +224,7 @@ def stages(model: nn.Module, head: str) -> list[list[nn.Parameter]]:
     """
     modules = list(model.named_children())
     total = sum(p.numel() for p in model.parameters())
-    while True:
+    while modules:
         sizes = [sum(p.numel() for p in module.parameters()) for _, module in modules]
         largest = max(range(len(modules)), key=sizes.__getitem__)
         path, module = modules[largest]

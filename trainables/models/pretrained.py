@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
 import inspect
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.errors import InputError
-from trainables.models.heads import find_head, replace_head
+from trainables.models import own_networks, timm_networks
+from trainables.models.heads import last_layer, make_linear, output_of, outputs, replace_head
 from trainables.models.registry import list_models
 from trainables.views import Interpolation
 
@@ -75,13 +72,13 @@ def build(
         )
     # Some networks compute their widths from tensor values, which the meta device does not have.
     with torch.device("cpu"):
-        model = construct(name, num_classes, pretrained=False)
         minimum = input_spec(name).minimum
         if image_size < minimum:
             raise InputError(
                 f"image size {image_size} is below the {minimum} pixels that {name} needs: give "
                 f"--image-size {minimum} or more, or --image-size native"
             )
+        model = construct(name, num_classes, image_size)
         branches = AUXILIARY.get(name, ())
         for branch, head in branches:
             replace_head(model, f"{branch}.{head}", num_classes)
@@ -89,12 +86,17 @@ def build(
             setattr(model, "aux_logits", False)  # noqa: B010  mypy expects a module
             for branch, _ in branches:
                 setattr(model, branch, None)
-        replace_head(model, find_head(model, name, image_size), num_classes)
-        if outputs_of(model, image_size) != num_classes:
-            raise InputError(
-                f"{name} does not return {num_classes} logits per image, although its head has "
-                "that many outputs: use a network that returns the outputs of its last layer"
-            )
+        last = last_layer(model, name, image_size)
+        make_linear(model, last)
+        if outputs(model.get_submodule(last.path)) != num_classes:
+            replace_head(model, last.path, num_classes)
+            returned = output_of(model, name, image_size).shape[1]
+            if returned != num_classes:
+                raise InputError(
+                    f"{name} returns {returned} logits per image, although its head has "
+                    f"{num_classes} outputs: use a network that returns the outputs of its last "
+                    "layer"
+                )
     if dropout is not None:
         for module in model.modules():
             if isinstance(module, nn.Dropout):
@@ -102,45 +104,62 @@ def build(
     return model.train()
 
 
-@torch.inference_mode()
-def outputs_of(model: nn.Module, image_size: int) -> int:
-    """Return the number of logits that a model in evaluation mode computes per image."""
-    return int(model(torch.zeros(1, 3, image_size, image_size)).shape[1])
-
-
-def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
-    """Construct a network as its package defines it, with its original head.
+def construct(name: str, num_classes: int, image_size: int) -> nn.Module:
+    """Construct a network with random weights and the head that its package gives it.
 
     Args:
         name: Name of a torchvision classifier, `timm:NAME` or `package.module:function`.
-        num_classes: Number of classes; passed only to a user-defined function that has a parameter
-            of that name.
-        pretrained: Load the published weights, which may download them.
+        num_classes: Number of classes, which a network of torchvision does not have yet, and one's
+            own only if its function has a parameter of that name.
+        image_size: Height and width of the input in pixels.
+
+    Raises:
+        InputError: There is no such network, or it cannot be built.
+    """
+    if timm_networks.is_timm(name):
+        return timm_networks.build(name, num_classes, image_size)
+    if ":" in name:
+        return own_networks.construct(name, num_classes, pretrained=False)
+    # The future default of torchvision, for networks with auxiliary branches.
+    extra = {"init_weights": True} if name in AUXILIARY else {}
+    return torchvision_network(name, None, **extra)
+
+
+def published_state(name: str) -> dict[str, Tensor]:
+    """Return the published weights of a network, which may download them.
+
+    Raises:
+        InputError: There is no such network, or it cannot be built.
+    """
+    if timm_networks.is_timm(name):
+        return timm_networks.create(name, pretrained=True).state_dict()
+    if ":" in name:
+        return own_networks.construct(name, 1000, pretrained=True).state_dict()
+    return torchvision_network(name, "DEFAULT").state_dict()
+
+
+def torchvision_network(name: str, weights: str | None, **extra: Any) -> nn.Module:
+    """Construct a classifier of torchvision.
 
     Raises:
         InputError: There is no such network.
     """
-    if ":" not in name:
-        check_torchvision(name)
+    check_torchvision(name)
+    if name in AUXILIARY:
         # The published weights of these two were trained on inputs of mean and std 0.5, to which
         # transform_input converts; training from scratch is not affected.
-        extra: dict[str, Any] = {"aux_logits": True, "transform_input": True}
-        extra = extra if name in AUXILIARY else {}
-        if extra and not pretrained:
-            extra["init_weights"] = True  # the future default of torchvision
-        source = "DEFAULT" if pretrained else None
-        return torchvision_models().get_model(name, weights=source, **extra)  # type: ignore[no-any-return]
-    if name.startswith("timm:"):
-        return timm().create_model(checked_timm(name), pretrained=pretrained)  # type: ignore[no-any-return]
-    function = user_function(name)
-    accepted = inspect.signature(function).parameters
-    arguments = {"num_classes": num_classes, "pretrained": pretrained}
-    model = function(**{key: value for key, value in arguments.items() if key in accepted})
-    if not isinstance(model, nn.Module):
-        raise InputError(
-            f"{name} returned {type(model).__name__} but must return a torch.nn.Module"
-        )
-    return model
+        extra |= {"aux_logits": True, "transform_input": True}
+    return torchvision_models().get_model(name, weights=weights, **extra)  # type: ignore[no-any-return]
+
+
+def torchvision_weights(name: str) -> Any:
+    """Return the description of the published weights of a torchvision classifier, an enum member.
+
+    Raises:
+        InputError: There is no such network.
+    """
+    check_torchvision(name)
+    return torchvision_models().get_model_weights(name).DEFAULT
 
 
 def input_spec(name: str) -> InputSpec:
@@ -150,8 +169,7 @@ def input_spec(name: str) -> InputSpec:
         InputError: There is no such network.
     """
     if ":" not in name:
-        check_torchvision(name)
-        weights = torchvision_models().get_model_weights(name).DEFAULT
+        weights = torchvision_weights(name)
         images = weights.transforms()
         return InputSpec(
             images.crop_size[0],
@@ -161,18 +179,18 @@ def input_spec(name: str) -> InputSpec:
             tuple(images.mean),
             tuple(images.std),
         )
-    if name.startswith("timm:"):
-        about = timm().models.get_pretrained_cfg(checked_timm(name))
-        size = about.input_size[-1]
+    if timm_networks.is_timm(name):
+        about = timm_networks.input_of(name)
+        size = about["input_size"][-1]
         return InputSpec(
             size,
-            math.floor(size / about.crop_pct),
-            _interpolation(about.interpolation),
+            math.floor(size / about["crop_pct"]),
+            _interpolation(about["interpolation"]),
             1,
-            tuple(about.mean),
-            tuple(about.std),
+            tuple(about["mean"]),
+            tuple(about["std"]),
         )
-    user_function(name)
+    own_networks.user_function(name)
     return InputSpec(None, None, "bilinear", 1, *IMAGENET)
 
 
@@ -201,60 +219,12 @@ def check_torchvision(name: str) -> None:
         )
 
 
-def checked_timm(name: str) -> str:
-    """Return NAME of `timm:NAME`.
-
-    Raises:
-        InputError: timm has no model of that name.
-    """
-    bare = name.removeprefix("timm:")
-    if not timm().is_model(bare):
-        near = difflib.get_close_matches(bare, timm().list_models(), n=5, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}? See" if near else "see"
-        raise InputError(f"timm has no model {bare!r}: {hint} timm.list_models()")
-    return bare
-
-
-def timm() -> Any:
-    """Import the package timm.
-
-    Raises:
-        InputError: It is not installed.
-    """
-    if importlib.util.find_spec("timm") is None:
-        raise InputError("timm is not installed: run pip install 'bakeoff[timm]'")
-    return importlib.import_module("timm")
-
-
-def user_function(name: str) -> Callable[..., Any]:
-    """Import a user-defined function by its name, `package.module:function`.
-
-    Raises:
-        InputError: There is no such function.
-    """
-    module_name, _, function_name = name.partition(":")
-    # sys.path contains the folder of the script, but user modules are in the working directory.
-    cwd = str(Path.cwd())
-    if cwd not in sys.path:
-        sys.path.append(cwd)
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            f"model {name!r} cannot be imported ({error}): it must be package.module:function, "
-            "importable from the working directory"
-        ) from error
-    if not callable(function):
-        raise InputError(f"{name} is {type(function).__name__} but must be a function")
-    return function  # type: ignore[no-any-return]
-
-
 def code_version(name: str) -> str:
     """Return what identifies the code of a network: library version or user source file."""
-    if name.startswith("timm:"):
-        return f"timm {timm().__version__}"
+    if timm_networks.is_timm(name):
+        return f"timm {timm_networks.package().__version__}"
     if ":" in name:
-        return inspect.getsource(sys.modules[user_function(name).__module__])
+        return inspect.getsource(sys.modules[own_networks.user_function(name).__module__])
     import torchvision
 
     return f"torchvision {torchvision.__version__}"

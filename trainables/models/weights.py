@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.error import URLError
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from trainables.config import file_stem
 from trainables.errors import InputError
-from trainables.models import is_registered, pretrained
-from trainables.models.heads import find_head
+from trainables.models import (
+    is_registered,
+    own_networks,
+    pretrained,
+    timm_networks,
+    weight_files,
+)
+from trainables.models.checkpoint_files import prefix_hint, weights_file, with_names_of
+from trainables.models.heads import BodyWithHead, find_head
 
 Weights: TypeAlias = dict[str, npt.NDArray[Any]]
 """State dict as NumPy arrays, which Ray shares between processes without copying."""
@@ -57,79 +59,46 @@ def fingerprint(weights: Weights) -> str:
 
 
 def default_weights(name: str) -> dict[str, Tensor]:
-    """Return the published weights of a network, from the cache of its package or a download.
+    """Return the published weights of a network, from a cache or a download.
 
     Raises:
         InputError: The network has no published weights, or they cannot be downloaded.
     """
     if is_registered(name):
         raise InputError(f"{name} comes with no weights: give a file, or --weights none")
-    if ":" in name and not name.startswith("timm:"):
-        function = pretrained.user_function(name)
-        if "pretrained" not in inspect.signature(function).parameters:
+    if ":" in name and not timm_networks.is_timm(name):
+        function = own_networks.user_function(name)
+        if "pretrained" not in own_networks.parameters_of(function):
             raise InputError(
                 f"{name} has no parameter `pretrained`, so it has no weights of its own: give "
                 "a file, or --weights none"
             )
-        return pretrained.construct(name, 1000, pretrained=True).state_dict()
-    cache = Path(torch.hub.get_dir(), "checkpoints")
+        return pretrained.published_state(name)
+    if timm_networks.is_timm(name) and not timm_networks.config_of(name).has_weights:
+        raise InputError(f"timm has no weights of {name}: give a file, or --weights none")
+    cache = weight_files.checkpoints()
     cache.mkdir(parents=True, exist_ok=True)
     try:
         # One process of a node downloads; the others wait and then read the cached file.
-        with FileLock(cache / f"{name.replace(':', '.')}.lock"):
-            return pretrained.construct(name, 1000, pretrained=True).state_dict()
-    except (URLError, OSError, RuntimeError) as error:
-        raise InputError(unavailable_message(name, cache, error)) from error
+        with FileLock(cache / f"{file_stem(name)}.lock"):
+            return pretrained.published_state(name)
+    except InputError:
+        raise
+    except Exception as error:  # of a connection, the hub's library, or a damaged file
+        raise InputError(unavailable_message(name, error)) from error
 
 
-def unavailable_message(name: str, cache: Path, error: Exception) -> str:
+def unavailable_message(name: str, error: Exception) -> str:
     """Return a message for weights that are neither cached nor downloadable, with the remedy."""
-    alternatives = "or use --weights FILE, or --weights none to train from scratch"
-    if name.startswith("timm:"):
-        return (
-            f"the weights of {name} cannot be downloaded ({error}): download them with timm on a "
-            f"computer with internet access and copy its cache here, {alternatives}"
-        )
-    url = pretrained.torchvision_models().get_model_weights(name).DEFAULT.url
+    if timm_networks.is_timm(name):
+        place = weight_files.remedy(timm_networks.config_of(name))
+    else:
+        url = pretrained.torchvision_weights(name).url
+        place = f"put {url} at {weight_files.checkpoints() / Path(url).name}"
     return (
-        f"the weights of {name} cannot be downloaded from {url} ({error}): put that file at "
-        f"{cache / Path(url).name}, {alternatives}"
+        f"the weights of {name} are neither in a cache nor can they be downloaded ({error}): "
+        f"{place}, or use --weights FILE, or --weights none to train from scratch"
     )
-
-
-def weights_file(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a safetensors file, or from a torch file that holds only tensors.
-
-    Raises:
-        InputError: There is no such file, it is damaged, it would run code, or it holds no state
-            dict.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"--weights {path}: there is no such file; give the path of a file, default or none"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} is refused ({str(error).splitlines()[0]}): it must hold only tensors, as "
-            "loading anything else could run code. Save model.state_dict(), preferably as "
-            "safetensors"
-        ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): it may be truncated; copy it again"
-        ) from error
-    for key in ("state_dict", "model"):  # keys under which common trainers store the state dict
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not (isinstance(content, Mapping) and all(isinstance(v, Tensor) for v in content.values())):
-        raise InputError(
-            f"{path} holds no state dict, which maps names to tensors: save model.state_dict()"
-        )
-    return dict(content)
 
 
 def load_weights(model: nn.Module, name: str, image_size: int, weights: Weights) -> None:
@@ -146,15 +115,19 @@ def load_weights(model: nn.Module, name: str, image_size: int, weights: Weights)
     """
     own = model.state_dict()
     heads = head_names(model, name, image_size)
+    named = with_names_of(own, weights)
+    optional = published_heads(model, name)
     loaded = {
         key: value
-        for key, value in weights.items()
-        if not key.startswith(heads) and not (key not in own and key.startswith(branches(name)))
+        for key, value in named.items()
+        if not key.startswith(heads) and not (key not in own and key.startswith(optional))
     }
     # Older files lack the batch counters of batch normalisation.
     needed = {k for k in own if not k.startswith(heads) and not k.endswith("num_batches_tracked")}
     wrong = [f"{key} is missing" for key in own if key in needed - loaded.keys()]
     wrong += [f"{key} is unexpected" for key in loaded if key not in own]
+    if not wrong and timm_networks.is_timm(name):
+        loaded = at_image_size(model, name, image_size, loaded)
     wrong += [
         f"{key} has shape {tuple(value.shape)} but must have {tuple(own[key].shape)}"
         for key, value in loaded.items()
@@ -164,7 +137,7 @@ def load_weights(model: nn.Module, name: str, image_size: int, weights: Weights)
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise InputError(
             f"the weights do not fit {name}: {', '.join(wrong[:SHOWN])}{more}. Use weights of this "
-            "network"
+            f"network{prefix_hint(own, weights)}"
         )
     model.load_state_dict(
         {key: torch.from_numpy(np.array(value)) for key, value in loaded.items()}, strict=False
@@ -180,6 +153,40 @@ def head_names(model: nn.Module, name: str, image_size: int) -> tuple[str, ...]:
     return (f"{head}.", *auxiliary)
 
 
-def branches(name: str) -> tuple[str, ...]:
-    """Return the parameter name prefixes of auxiliary branches, which a network may lack."""
+def published_heads(model: nn.Module, name: str) -> tuple[str, ...]:
+    """Return the parameter name prefixes of heads and auxiliary branches that a network may lack.
+
+    Published weights have them, for other classes.
+    """
+    if timm_networks.is_timm(name):
+        prefix = "body." if isinstance(model, BodyWithHead) else ""
+        return tuple(f"{prefix}{head}" for head in timm_networks.heads_of(name))
     return tuple(f"{branch}." for branch, _ in pretrained.AUXILIARY.get(name, ()))
+
+
+def at_image_size(model: nn.Module, name: str, image_size: int, weights: Weights) -> Weights:
+    """Convert what depends on the image size, such as position embeddings, through timm.
+
+    Args:
+        model: Network of timm, built for `image_size`.
+        name: Its name.
+        image_size: Height and width of its input in pixels.
+        weights: Weights by the names of the network's parameters.
+
+    Raises:
+        InputError: timm cannot convert them.
+    """
+    own = model.state_dict()
+    other = [key for key, value in weights.items() if value.shape != own[key].shape]
+    if not other:
+        return weights
+    prefix = "body." if isinstance(model, BodyWithHead) else ""
+    state = {k.removeprefix(prefix): torch.from_numpy(np.array(v)) for k, v in weights.items()}
+    try:
+        converted = timm_networks.create(name, 1, image_size, state).state_dict()
+    except Exception as error:  # timm finds that they do not fit
+        raise InputError(
+            f"the weights do not fit {name} at {image_size}×{image_size} pixels ({error}): use "
+            "weights of this network, or --image-size native"
+        ) from error
+    return weights | {key: converted[key.removeprefix(prefix)].numpy() for key in other}

@@ -13,8 +13,8 @@ from trainables.augment import describe as augmentation
 from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.features import linear_head
 from trainables.models import build_model
+from trainables.models.heads import linear_head
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import check_normalization
 from trainables.sources import describe_ignored
