@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import math
@@ -97,11 +98,26 @@ def build(
                     f"{num_classes} outputs: use a network that returns the outputs of its last "
                     "layer"
                 )
+        if aux_loss:
+            check_auxiliary(model, name, image_size)
     if dropout is not None:
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     return model.train()
+
+
+def check_auxiliary(model: nn.Module, name: str, image_size: int) -> None:
+    """Raise InputError if the auxiliary branches of a network do not accept an image size."""
+    copied = copy.deepcopy(model).train()  # training changes statistics of batch normalisation
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copied(torch.zeros(2, 3, image_size, image_size))
+    except RuntimeError as error:
+        raise InputError(
+            f"the auxiliary branches of {name} cannot process images of {image_size}×{image_size} "
+            f"pixels ({error}): use another --image-size, or leave --aux-loss out"
+        ) from error
 
 
 def construct(name: str, num_classes: int, image_size: int) -> nn.Module:
@@ -149,7 +165,12 @@ def torchvision_network(name: str, weights: str | None, **extra: Any) -> nn.Modu
         # The published weights of these two were trained on inputs of mean and std 0.5, to which
         # transform_input converts; training from scratch is not affected.
         extra |= {"aux_logits": True, "transform_input": True}
-    return torchvision_models().get_model(name, weights=weights, **extra)  # type: ignore[no-any-return]
+    model: nn.Module = torchvision_models().get_model(name, weights=weights, **extra)
+    if name.startswith("mnasnet"):
+        from trainables.models.mnasnet import AnyMNASNet
+
+        model.__class__ = AnyMNASNet
+    return model
 
 
 def torchvision_weights(name: str) -> Any:

@@ -204,9 +204,13 @@ def has_one_head(model: nn.Module, name: str, image_size: int) -> bool:
 
 
 def heads_of(name: str) -> tuple[str, ...]:
-    """Return the parameter name prefixes of the heads that a network is published with."""
+    """Return the parameter name prefixes of the heads that a network is published with.
+
+    The layers of a head, such as its normalisation, share the first part of their names.
+    """
     named = config_of(name).classifier or ()
-    return tuple(f"{path}." for path in ([named] if isinstance(named, str) else named))
+    paths = [named] if isinstance(named, str) else named
+    return tuple(f"{path.partition('.')[0]}." for path in paths)
 
 
 def input_of(name: str) -> dict[str, Any]:

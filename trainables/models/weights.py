@@ -137,7 +137,7 @@ def load_weights(model: nn.Module, name: str, image_size: int, weights: Weights)
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise InputError(
             f"the weights do not fit {name}: {', '.join(wrong[:SHOWN])}{more}. Use weights of this "
-            f"network{prefix_hint(own, weights)}"
+            f"network{size_hint(name, image_size)}{prefix_hint(own, weights)}"
         )
     model.load_state_dict(
         {key: torch.from_numpy(np.array(value)) for key, value in loaded.items()}, strict=False
@@ -165,7 +165,7 @@ def published_heads(model: nn.Module, name: str) -> tuple[str, ...]:
 
 
 def at_image_size(model: nn.Module, name: str, image_size: int, weights: Weights) -> Weights:
-    """Convert what depends on the image size, such as position embeddings, through timm.
+    """Convert what depends on the image size, such as position embeddings, as far as timm can.
 
     Args:
         model: Network of timm, built for `image_size`.
@@ -173,20 +173,27 @@ def at_image_size(model: nn.Module, name: str, image_size: int, weights: Weights
         image_size: Height and width of its input in pixels.
         weights: Weights by the names of the network's parameters.
 
-    Raises:
-        InputError: timm cannot convert them.
+    Returns:
+        Weights, with their own shapes where timm cannot convert them.
     """
     own = model.state_dict()
     other = [key for key, value in weights.items() if value.shape != own[key].shape]
-    if not other:
+    if not (other and timm_networks.config_of(name).fixed_input_size):
         return weights
     prefix = "body." if isinstance(model, BodyWithHead) else ""
     state = {k.removeprefix(prefix): torch.from_numpy(np.array(v)) for k, v in weights.items()}
     try:
         converted = timm_networks.create(name, 1, image_size, state).state_dict()
-    except Exception as error:  # timm finds that they do not fit
-        raise InputError(
-            f"the weights do not fit {name} at {image_size}×{image_size} pixels ({error}): use "
-            "weights of this network, or --image-size native"
-        ) from error
+    except Exception:  # timm raises errors of many types; the caller names what does not fit
+        return weights
     return weights | {key: converted[key.removeprefix(prefix)].numpy() for key in other}
+
+
+def size_hint(name: str, image_size: int) -> str:
+    """Return the end of a sentence that names the image size that weights were published for."""
+    if not timm_networks.is_timm(name):
+        return ""
+    native = timm_networks.input_of(name)["input_size"][-1]
+    if image_size == native or not timm_networks.config_of(name).fixed_input_size:
+        return ""
+    return f", or --image-size {native}, for which the published ones are"
