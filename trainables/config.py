@@ -183,7 +183,7 @@ class TrialConfig(Recipe):
     """Random seed of the initial weights, the shuffling of images, dropout and augmentation."""
     model: str = "cnn"
     """Model name: one of `trainables.models.list_models()`, a classifier of torchvision,
-    `timm:NAME` or `package.module:function`."""
+    `timm:NAME`, `timm:hf_hub:ORG/NAME` or `package.module:function`."""
     model_args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the model other than `num_classes` and `image_size`."""
     weights: str = "none"

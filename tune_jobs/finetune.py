@@ -30,13 +30,15 @@ class FinetuneOptions(StudyOptions):
 
     job = "finetune"
     models: tuple[str, ...] = REPORT_MODELS
-    """Networks: torchvision names, timm:NAME, or package.module:function.
+    """Networks: torchvision names, timm:NAME, timm:hf_hub:ORG/NAME, or
+    package.module:function.
     The default networks are those of the student report."""
     weights: tuple[str, ...] = ("default",)
     """Initial weights: one value for all networks, or one value per network.
-    default downloads the pretrained weights of the network.
+    default reads the published weights of the network from a cache, or
+    downloads them.
     none starts from random weights.
-    Any other value is a safetensors file or a PyTorch state dict.
+    Any other value is a safetensors file or a PyTorch checkpoint.
     One file for several networks is for your own one, which is given as
     package.module:function; the other networks use default."""
     lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)

@@ -1,0 +1,83 @@
+"""Networks of a person's own that cannot be used are refused with the reason."""
+
+import pytest
+
+from trainables.errors import InputError
+from trainables.models import build_model
+from trainables.models.weights import read_weights
+
+MODULE = """
+import torch
+from torch import nn
+
+def raises(num_classes):
+    raise KeyError("layers")
+
+def needs_depth(depth, num_classes=3):
+    return nn.Linear(1, num_classes)
+
+def no_network(**anything):
+    return 3
+
+class Divides(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 5)
+
+    def forward(self, x):
+        x = x.mean((2, 3))
+        return self.layer(x / x.std(1, keepdim=True))
+
+def divides():
+    return Divides()
+
+def raises_when_pretrained(pretrained=False):
+    if pretrained:
+        raise FileNotFoundError("no file weights.pt")
+    return Divides()
+
+class Softmax(Divides):
+    def forward(self, x):
+        return self.layer(x.mean((2, 3))).softmax(1)
+
+def softmax():
+    return Softmax()
+"""
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nets_of_mine.py").write_text(MODULE)
+    (tmp_path / "broken_nets.py").write_text("def build(:\n")
+    (tmp_path / "failing_nets.py").write_text("1 / 0\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nets_of_mine:raises", ["nets_of_mine:raises(num_classes=5", "KeyError", "layers"]),
+        ("nets_of_mine:needs_depth", ["'depth'", "default value"]),
+        ("nets_of_mine:no_network", ["int", "torch.nn.Module"]),
+        ("nets_of_mine:divides", ["nets_of_mine:divides", "NaN"]),
+        ("broken_nets:build", ["broken_nets", "SyntaxError"]),
+        ("failing_nets:build", ["failing_nets", "ZeroDivisionError"]),
+    ],
+)
+def test_a_function_that_gives_no_usable_network_is_refused(name, words):
+    with pytest.raises(InputError) as error:
+        build_model(name, 5, 16)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_function_that_cannot_load_its_weights_is_refused():
+    with pytest.raises(InputError, match=r"pretrained=True\) raises FileNotFoundError: no file"):
+        read_weights("nets_of_mine:raises_when_pretrained", "default")
+
+
+def test_a_network_that_changes_its_logits_is_not_probed():
+    from trainables.models.heads import linear_head
+
+    model = build_model("nets_of_mine:softmax", 5, 16)
+    with pytest.raises(InputError, match="changes the outputs of its last layer"):
+        linear_head(model, "nets_of_mine:softmax", 16)
