@@ -6,7 +6,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -95,9 +95,8 @@ def hub_config(repository: str) -> dict[str, Any]:
     folder = weight_files.placed_folder(repository)
     try:
         if folder is not None:
-            from timm.models._hub import load_model_config_from_path
-
-            config, architecture, _ = load_model_config_from_path(folder)
+            hub = importlib.import_module("timm.models._hub")
+            config, architecture, _ = hub.load_model_config_from_path(folder)
         else:
             if not weight_files.in_hub_cache(repository, "config.json"):
                 weight_files.check_network()
@@ -178,7 +177,7 @@ def build(name: str, num_classes: int, image_size: int) -> nn.Module:
         ) from error
     if has_one_head(model, name, image_size):
         return model
-    model.reset_classifier(0)
+    cast("Any", model).reset_classifier(0)
     features = output_of(model, name, image_size)
     if features.ndim != 2:
         raise InputError(
@@ -190,7 +189,7 @@ def build(name: str, num_classes: int, image_size: int) -> nn.Module:
 
 def has_one_head(model: nn.Module, name: str, image_size: int) -> bool:
     """Return whether a network ends in a single layer whose outputs are its logits."""
-    classifier = model.get_classifier()
+    classifier = cast("Any", model).get_classifier()
     named = config_of(name).classifier
     several = isinstance(classifier, tuple | list | nn.ModuleList) or (
         isinstance(named, tuple | list) and len(named) > 1
@@ -215,6 +214,5 @@ def heads_of(name: str) -> tuple[str, ...]:
 
 def input_of(name: str) -> dict[str, Any]:
     """Return input_size, interpolation, crop_pct, mean and std of a network's weights."""
-    from timm.data import resolve_data_config
-
-    return resolve_data_config(pretrained_cfg=config_of(name).to_dict())  # type: ignore[no-any-return]
+    about = config_of(name).to_dict()
+    return importlib.import_module("timm.data").resolve_data_config(pretrained_cfg=about)  # type: ignore[no-any-return]
