@@ -41,11 +41,17 @@ def read_weights(name: str, source: str) -> Weights:
         State dict; bfloat16 values are converted to float32.
 
     Raises:
-        InputError: The weights cannot be read or downloaded; the message states the remedy.
+        InputError: The weights cannot be read or downloaded, or hold NaN.
     """
     state = default_weights(name) if source == "default" else weights_file(Path(source))
     # NumPy has no bfloat16.
     tensors = {k: v.float() if v.dtype is torch.bfloat16 else v for k, v in state.items()}
+    for key, value in tensors.items():
+        if value.is_floating_point() and value.isnan().any():
+            raise InputError(
+                f"the weights of {name} hold NaN in {key}: the training that saved them diverged; "
+                "use weights of an earlier epoch"
+            )
     return {key: value.detach().cpu().numpy() for key, value in tensors.items()}
 
 

@@ -65,6 +65,13 @@ def test_a_prefix_of_some_names_is_named(network, tmp_path):
     )
 
 
+def test_weights_that_diverged_are_refused(network, tmp_path):
+    with torch.no_grad():
+        network[0].bias[3] = float("nan")
+    with pytest.raises(InputError, match=r"NaN in 0\.bias"):
+        load(network.state_dict(), tmp_path)
+
+
 @pytest.mark.parametrize("content", [{"epoch": 3}, {"weights": {"a": torch.ones(1)}}, {}])
 def test_a_file_without_a_state_dict_is_refused_by_what_it_holds(content, tmp_path):
     with pytest.raises(InputError) as error:

@@ -190,6 +190,12 @@ def test_every_network_can_be_trained_probed_saved_and_loaded(name, monkeypatch)
     check(name, monkeypatch)
 
 
+@pytest.mark.networks
+def test_auxiliary_branches_that_do_not_take_an_image_size_are_refused():
+    with pytest.raises(InputError, match="auxiliary branches of inception_v3"):
+        build_model("inception_v3", 3, 75, aux_loss=True)
+
+
 def check(name, monkeypatch):
     bare = name.removeprefix("timm:")
     size = SIZES.get(bare, 64)

@@ -1,9 +1,12 @@
 """Networks of a person's own that cannot be used are refused with the reason."""
 
 import pytest
+import torch
 
 from trainables.errors import InputError
 from trainables.models import build_model
+from trainables.models.heads import linear_head
+from trainables.models.own_networks import construct
 from trainables.models.weights import read_weights
 
 MODULE = """
@@ -42,6 +45,11 @@ class Softmax(Divides):
 
 def softmax():
     return Softmax()
+
+def conv_head(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, num_classes, 1), nn.Flatten()
+    )
 """
 
 
@@ -76,8 +84,21 @@ def test_a_function_that_cannot_load_its_weights_is_refused():
 
 
 def test_a_network_that_changes_its_logits_is_not_probed():
-    from trainables.models.heads import linear_head
-
     model = build_model("nets_of_mine:softmax", 5, 16)
     with pytest.raises(InputError, match="changes the outputs of its last layer"):
         linear_head(model, "nets_of_mine:softmax", 16)
+
+
+def test_a_convolution_of_pooled_features_is_a_linear_head_with_the_same_weights():
+    name = "nets_of_mine:conv_head"
+    model, original = build_model(name, 5, 16), construct(name, 5, pretrained=False)
+    model.load_state_dict(original.state_dict())  # of a model that an earlier version saved
+    images = torch.randn(4, 3, 16, 16)
+    torch.testing.assert_close(model(images), original(images))
+    model.load_state_dict(model.state_dict())
+    head = linear_head(model, name, 16)
+    layer = model.get_submodule(head)
+    model.set_submodule(head, torch.nn.Identity())
+    features = model(images)
+    assert features.shape == (4, 8)
+    torch.testing.assert_close(layer(features).flatten(1), original(images))
