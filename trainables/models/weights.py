@@ -23,6 +23,7 @@ from trainables.models import (
 )
 from trainables.models.checkpoint_files import prefix_hint, weights_file, with_names_of
 from trainables.models.heads import BodyWithHead, find_head
+from trainables.models.own_networks import described
 
 Weights: TypeAlias = dict[str, npt.NDArray[Any]]
 """State dict as NumPy arrays, which Ray shares between processes without copying."""
@@ -95,15 +96,24 @@ def default_weights(name: str) -> dict[str, Tensor]:
 
 
 def unavailable_message(name: str, error: Exception) -> str:
-    """Return a message for weights that are neither cached nor downloadable, with the remedy."""
+    """Return a message for weights that cannot be read or downloaded, with the remedy."""
+    file: Path | None
     if timm_networks.is_timm(name):
-        place = weight_files.remedy(timm_networks.config_of(name))
+        about = timm_networks.config_of(name)
+        file, place = weight_files.cached_file(about), weight_files.remedy(about)
     else:
         url = pretrained.torchvision_weights(name).url
-        place = f"put {url} at {weight_files.checkpoints() / Path(url).name}"
+        file = weight_files.checkpoints() / Path(url).name
+        place = f"put {url} at {file}"
+    alternatives = "or use --weights FILE, or --weights none to train from scratch"
+    if file is not None and file.is_file():
+        return (
+            f"the weights of {name} cannot be read from {file} ({described(error)}): it may be "
+            f"truncated; replace it, {alternatives}"
+        )
     return (
         f"the weights of {name} are neither in a cache nor can they be downloaded ({error}): "
-        f"{place}, or use --weights FILE, or --weights none to train from scratch"
+        f"{place}, {alternatives}"
     )
 
 

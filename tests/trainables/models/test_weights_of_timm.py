@@ -3,10 +3,10 @@
 import json
 import socket
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from tests.trainables.models.networks import state_of
@@ -29,7 +29,7 @@ def no_address(*args, **kwargs):
 def offline(tmp_path, monkeypatch):
     """Empty caches, and no network."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(socket, "getaddrinfo", no_address)
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -175,7 +175,8 @@ def test_a_damaged_file_is_refused(checkpoints):
     (checkpoints / f"{NAME}.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError) as error:
         read_weights(f"timm:{NAME}", "default")
-    assert NAME in str(error.value)
+    assert str(checkpoints / f"{NAME}.safetensors") in str(error.value)
+    assert "truncated" in str(error.value)
 
 
 # Image sizes
