@@ -5,7 +5,7 @@ Imports no large package, because --help of every job imports this module.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainables.class_weights import check_class_weights
@@ -23,6 +23,12 @@ def check_lr(lr: float) -> None:
     """Raise InputError unless `lr` is a finite number above zero."""
     if not 0 < lr < float("inf"):  # NaN compares false
         raise InputError(f"learning rate {lr} must be a finite number above 0, e.g. 0.001")
+
+
+def check_penalty(penalty: float) -> None:
+    """Raise InputError unless `penalty` is a finite number above zero."""
+    if not 0 < penalty < float("inf"):
+        raise InputError(f"penalty {penalty} must be a finite number above 0, e.g. 0.1")
 
 
 def check_positive(name: str, value: int) -> None:
@@ -156,6 +162,8 @@ RECIPES: dict[str, Recipe] = {
 """Presets of the training settings, by the name that --recipe takes."""
 
 
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+"""L2 penalties of heads in mode probe: a regularisation path, strongest first."""
 CROPPED_SHARE = 0.875
 """Height and width of network inputs relative to the training images that they are cropped from."""
 AUGMENTATIONS_OFF: dict[str, Any] = {
@@ -177,8 +185,8 @@ tensors of the training state nor the number of steps per epoch depend on them."
 class TrialConfig(Recipe):
     """Complete configuration of a trial, except its data."""
 
-    lr: float
-    """Learning rate, above 0."""
+    lr: float | None
+    """Learning rate, above 0; None in mode probe, which has none."""
     seed: int = 0
     """Random seed of the initial weights, the shuffling of images, dropout and augmentation."""
     model: str = "cnn"
@@ -190,9 +198,12 @@ class TrialConfig(Recipe):
     """Initial weights: none is random initialisation, default is the pretrained weights that are
     published with the model, and any other value is the path of a weights file."""
     mode: Literal["full", "probe", "gradual"] = "full"
-    """Fine-tuning mode. full trains all layers. probe trains only the head, on features of the
-    frozen backbone (linear probing). gradual trains only the head in the first `head_epochs`, then
-    all layers (gradual unfreezing) with layer-wise learning-rate decay."""
+    """Fine-tuning mode. full trains all layers. probe fits only the head, as a logistic regression
+    on features of the frozen backbone (linear probing). gradual trains only the head in the first
+    `head_epochs`, then all layers (gradual unfreezing) with layer-wise learning-rate decay."""
+    penalty: float | None = None
+    """L2 penalty of the head (mode probe only), above 0, in units of the mean loss per image and
+    for standardised features; None: the best of PENALTIES on the validation images."""
     head_epochs: int = 1
     """Number of epochs that train only the head (mode gradual only), 0 or more."""
     layer_decay: float = 0.7
@@ -214,7 +225,12 @@ class TrialConfig(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_lr(self.lr)
+        if self.mode != "probe":
+            if self.lr is None:
+                raise InputError(f"mode {self.mode} needs a learning rate, e.g. 0.001")
+            check_lr(self.lr)
+        if self.penalty is not None:
+            check_penalty(self.penalty)
         if self.image_size is not None:
             check_positive("image_size", self.image_size)
         if self.resize_to is not None and self.resize_to < (self.image_size or 0):
@@ -238,6 +254,10 @@ class TrialConfig(Recipe):
                         f"{name} {value} changes the images in every epoch, but mode probe "
                         f"computes the features of each image once: use {name} {off}, or mode full"
                     )
+
+    def as_probe(self, penalty: float | None = None) -> TrialConfig:
+        """Return the configuration in mode probe, without what concerns training steps alone."""
+        return replace(self, mode="probe", penalty=penalty, lr=None, epochs=1, **AUGMENTATIONS_OFF)
 
     @property
     def build_args(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Cached backbone features for linear probing: computed once, shared by all trials on them.
+"""Cached backbone features for linear probing: computed once per machine, shared by all trials.
 
 Shape letters: N images, H height, W width, F features.
 """
@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from trainables.precision import Autocast, ResolvedPrecision
 from trainables.prediction import predict
 from trainables.preparation import input_statistics, preparation
 
-SPLITS = ("train", "val")
 UNUSED_DAYS = 30
 """Days without use after which cached features are deleted."""
 
@@ -40,10 +40,14 @@ UNUSED_DAYS = 30
 class Features:
     """Inputs of a network's head, memory-mapped and shared by the trials of a node."""
 
+    key: str
+    """Hash of everything that the features depend on."""
     train: npt.NDArray[np.float32]
     """Features of the training split, N×F, float32."""
     val: npt.NDArray[np.float32]
     """Features of the validation split, N×F, float32."""
+    seconds: float
+    """Wall time in which they were computed, in seconds."""
 
 
 def cached_features(
@@ -55,8 +59,7 @@ def cached_features(
 ) -> Features:
     """Load the features of a trial from the cache, or compute and cache them.
 
-    The cache key is a hash of everything that the features depend on. One process of a node
-    computes the features while the others wait.
+    One process of a node computes the features while the others wait.
 
     Args:
         config: Trial configuration, of mode probe.
@@ -66,25 +69,52 @@ def cached_features(
         precision: Precision to compute in.
 
     Raises:
-        InputError: The network cannot be built, or its head is not linear.
+        InputError: The network cannot be built, its head is not linear, or features are not finite.
     """
-    # Users may delete this folder at any time when no trial is running.
-    folder = cache_folder() / "features"
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def compute() -> dict[str, npt.NDArray[Any]]:
+        start = time.perf_counter()
+        arrays = compute_features(config, data, weights, device, precision)
+        return {**arrays, "seconds": np.array(time.perf_counter() - start)}
+
     key = content_key(config, data, weights, device, precision)
-    files = {split: folder / f"{key}-{split}.npy" for split in SPLITS}
-    with FileLock(folder / f"{key}.lock"):
+    found = cached_arrays(key, ("train", "val", "seconds"), compute)
+    return Features(key, found["train"], found["val"], float(found["seconds"]))
+
+
+def cached_arrays(
+    key: str, names: tuple[str, ...], compute: Callable[[], dict[str, npt.NDArray[Any]]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Load arrays from the cache of this machine, memory-mapped, or compute and cache them.
+
+    Args:
+        key: Hash of everything that the arrays depend on.
+        names: Names of the arrays.
+        compute: Function that computes them; one process calls it while the others wait.
+    """
+    with cache_lock(key) as folder:
+        files = {name: folder / f"{key}-{name}.npy" for name in names}
         if all(file.exists() for file in files.values()):
             for file in files.values():
                 os.utime(file)
         else:
             delete_unused(folder)
-            arrays = compute_features(config, data, weights, device, precision)
-            for split, array in arrays.items():
-                partial = files[split].with_suffix(".partial.npy")
-                np.save(partial, array)
-                partial.replace(files[split])  # atomic: a killed process leaves no truncated file
-    return Features(**{split: np.load(file, mmap_mode="r") for split, file in files.items()})
+            arrays = compute()
+            for name, file in files.items():
+                partial = file.with_suffix(".partial.npy")
+                np.save(partial, arrays[name])
+                partial.replace(file)  # atomic: a killed process leaves no truncated file
+    return {name: np.load(file, mmap_mode="r") for name, file in files.items()}
+
+
+@contextlib.contextmanager
+def cache_lock(key: str) -> Iterator[Path]:
+    """Enter the cache of features, alone with a key. Yield its folder."""
+    # Users may delete this folder at any time when no trial is running.
+    folder = cache_folder() / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{key}.lock"):
+        yield folder
 
 
 def delete_unused(folder: Path) -> None:
@@ -110,13 +140,17 @@ def content_key(
 
     For a user-defined model this includes the source file of its function.
     """
-    digest = hashlib.blake2b(digest_size=16)
     settings = config.model, config.build_args, config.input_size, input_statistics(config, data)
     implementation = code_version(config.model), torch.__version__, device.type, precision
-    for value in (*settings, *implementation, fingerprint(weights)):
+    images = [(rows.shape, rows.fingerprint()) for rows in (data.train_images, data.val_images)]
+    return hash_of(*settings, *implementation, fingerprint(weights), images)
+
+
+def hash_of(*values: Any) -> str:
+    """Hash the representations of values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
         digest.update(repr(value).encode())
-    for images in (data.train_images, data.val_images):
-        digest.update(repr(images.shape).encode() + images.fingerprint().encode())
     return digest.hexdigest()
 
 
@@ -131,6 +165,9 @@ def compute_features(
 
     Returns:
         Features, N×F, float32, by split: `train` and `val`.
+
+    Raises:
+        InputError: Features are infinite or NaN.
     """
     model = build_for(config, data)
     size = config.network_size(data.image_size)
@@ -139,10 +176,19 @@ def compute_features(
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare, autocast = preparation(config, data, device), Autocast(precision, device)
     images = {"train": data.train_images, "val": data.val_images}
-    return {
+    features = {
         split: predict(model, on_device(rows, device), prepare, autocast).cpu().numpy()
         for split, rows in images.items()
     }
+    for split, values in features.items():
+        wrong = int((~np.isfinite(values)).any(1).sum())
+        if wrong:
+            raise InputError(
+                f"{config.model} gives features that are infinite or NaN for {wrong} of "
+                f"{len(values)} {split} images in {precision}, and a head needs finite ones: use "
+                "other weights, --precision fp32 or another --normalize"
+            )
+    return features
 
 
 def whole_model(

@@ -1,6 +1,6 @@
 """The training loop, independent of Ray.
 
-Shape letters: N images, H height, W width, F features.
+Shape letters: N images, H height, W width.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
 from trainables.prediction import predict
+from trainables.probe import fit_probe
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
 from trainables.target import TARGETS
@@ -49,6 +50,8 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train one model, and report its metrics and state after every epoch.
 
+    In mode probe there is one epoch, see `probe.fit_probe`.
+
     Args:
         config: Trial configuration.
         data: Training and validation data.
@@ -70,13 +73,16 @@ def fit(
         DivergedError: The training or validation loss is not finite.
     """
     device = device or torch.device("cpu")
+    if config.mode == "probe":
+        assert weights is not None  # TrialConfig rejects mode probe without weights
+        return fit_probe(config, data, report, device=device, resume=resume, weights=weights)
     reset_peak_memory(device)
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
     # A trial that resumes on another node keeps its precision.
     precision = resume["precision"] if resume else resolve_precision(config.precision, device)
     autocast = Autocast(precision, device)
-    task = build_task(config, data, weights, device, precision)
+    task = build_task(config, data, weights, device)
     model = task.model
     train_labels = to_device(data.train_labels, device)
     val_labels = to_device(data.val_labels, device)
@@ -171,7 +177,7 @@ def train_one_epoch(
 
     Args:
         step: Training step.
-        images: Images, N×H×W×3, uint8, or features, N×F, float32.
+        images: Images, N×H×W×3, uint8.
         labels: Labels, N, int64, on the training device.
         order_rng: Random number generator of the order, on the CPU.
         epoch: Number of the epoch, from 1, for messages.

@@ -36,6 +36,7 @@ EPOCH_METRICS: dict[str, Metric] = {
     "val_log_loss": Metric("min", "nats"),
     "val_auroc": Metric("max", "fraction"),
     "learning_rate": Metric(None, "1"),
+    "penalty": Metric(None, "1"),
     "seconds": Metric("min", "s"),
     "images_per_second": Metric("max", "1/s"),
     "peak_memory_mb": Metric("min", "MB"),

@@ -26,6 +26,7 @@ def build_optimizer(
         model: Model to train.
         head: Name of the model's last layer; required in mode gradual, otherwise unused.
     """
+    assert config.lr is not None  # mode probe has no optimiser
     parameters: Any = model.parameters()
     if config.mode == "gradual":
         assert head is not None

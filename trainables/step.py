@@ -61,8 +61,7 @@ class Step:
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
         self.class_weights = class_weights
         self.micro_batches = 1
-        capturable = config.mode == "probe" or ":" not in config.model
-        self.captures = autocast.device_type == "cuda" and capturable
+        self.captures = autocast.device_type == "cuda" and ":" not in config.model
         self.release_graph()
 
     def release_graph(self) -> None:

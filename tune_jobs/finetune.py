@@ -7,17 +7,29 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from trainables.config import Recipe, TrialConfig, check_lr, check_positive, file_stem
+from trainables.config import (
+    PENALTIES,
+    Recipe,
+    TrialConfig,
+    check_lr,
+    check_penalty,
+    check_positive,
+    file_stem,
+)
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import CommandLine, parse
-from tune_jobs.command_line.trial_names import lr_labels
+from tune_jobs.command_line.trial_names import number_labels
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
 from tune_jobs.tuning.before_ray import find_before_ray
 
 EPOCHS = 10
+PROBE_RECIPE = "class_weights", "metric", "normalize", "precision", "split"
+"""Training settings that matter to mode probe."""
+TRAINED_ONLY = {"lr", "seeds", "head_epochs", "layer_decay", "freeze_batch_norm", "aux_loss"}
+"""Options without effect on mode probe."""
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 """Networks that the student report fine-tunes."""
 
@@ -47,13 +59,19 @@ class FinetuneOptions(StudyOptions):
     mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
     """Fine-tuning modes to try.
     full trains all layers at the same learning rate.
-    probe trains only the head, on cached backbone features.
+    probe fits only the head: a logistic regression on cached backbone
+    features, at each of --penalty.
     gradual (gradual unfreezing) trains the head first, then all layers
     with layer-wise learning-rate decay."""
+    penalty: tuple[float, ...] = PENALTIES
+    """L2 penalties of the head (--mode probe only), relative to the mean
+    loss per image; with --search optuna, one value fixes the penalty."""
     seeds: int = 1
-    """Number of random seeds per grid point; consecutive seeds from --seed on are used."""
+    """Number of random seeds per grid point; consecutive seeds from --seed
+    on are used. A probe is the same for every seed, and is fitted once."""
     search: Literal["grid", "optuna"] = "grid"
-    """grid trains every combination of --models, --mode, --lr and seed.
+    """grid trains every combination of --models, --mode, --lr or --penalty,
+    and seed.
     optuna searches over networks, modes, learning rate and other settings."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
     """fifo trains every trial for all its epochs.
@@ -107,7 +125,12 @@ def finetune() -> int:
             from tune_jobs.tuning.sizes import sizes_of_grid
 
             return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
-    bases = {m: dataclasses.replace(c, mode=options.mode[0]) for m, c in configs.items()}
+    # The settings of the recipe, which the search begins with, are those of training steps.
+    mode = next((mode for mode in options.mode if mode != "probe"), options.mode[0])
+    bases = {
+        model: config.as_probe() if mode == "probe" else dataclasses.replace(config, mode=mode)
+        for model, config in configs.items()
+    }
     base = bases[options.models[0]]
     space = search_space(command, base, finetune_space(options.models, options.mode))
     if options.space_print:
@@ -166,17 +189,20 @@ def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConf
 
 def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str, TrialConfig]:
     """Return the configurations of the grid by trial name, in the order of their start."""
-    trials, labels = {}, lr_labels(options.lr)
+    trials, labels = {}, number_labels((*options.lr, *options.penalty))
     for seed in range(options.seed, options.seed + options.seeds):
         for model, config in configs.items():
             for mode in options.mode:
+                suffix: list[str] = [mode] if len(options.mode) > 1 else []
+                if mode == "probe":
+                    for penalty in options.penalty if seed == options.seed else ():
+                        name = ",".join([file_stem(model), f"penalty={labels[penalty]}", *suffix])
+                        trials[name] = dataclasses.replace(config, seed=seed).as_probe(penalty)
+                    continue
+                suffix += [f"seed={seed}"] if options.seeds > 1 else []
                 for lr in options.lr:
-                    name = [file_stem(model), f"lr={labels[lr]}"]
-                    name += [mode] if len(options.mode) > 1 else []
-                    name += [f"seed={seed}"] if options.seeds > 1 else []
-                    trials[",".join(name)] = dataclasses.replace(
-                        config, mode=mode, lr=lr, seed=seed
-                    )
+                    name = ",".join([file_stem(model), f"lr={labels[lr]}", *suffix])
+                    trials[name] = dataclasses.replace(config, mode=mode, lr=lr, seed=seed)
     return trials
 
 
@@ -185,7 +211,8 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
     options = command.options
     check_options(options)
     check_positive("--seeds", options.seeds)
-    for name in ("models", "lr", "mode"):
+    check_modes(command)
+    for name in ("models", "lr", "penalty", "mode"):
         values = getattr(options, name)
         if not values:
             raise InputError(f"--{name} is empty: give one or more")
@@ -196,6 +223,8 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
                 )
     for lr in options.lr:
         check_lr(lr)
+    for penalty in options.penalty:
+        check_penalty(penalty)
     if options.search == "optuna" and len(set(weights_of(options).values())) > 1:
         raise InputError(
             f"--weights {' '.join(options.weights)} differ, and --search optuna needs the same "
@@ -231,6 +260,24 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
         raise InputError(
             f"--seeds {options.seeds} applies to --search grid only: add that, or leave --seeds out"
         )
+
+
+def check_modes(command: CommandLine[FinetuneOptions]) -> None:
+    """Raise InputError if an option was given that has no effect in any mode of the run."""
+    given, modes = command.given_options, command.options.mode
+    if "penalty" in given and "probe" not in modes:
+        raise InputError(
+            f"--penalty applies to --mode probe only, and --mode is {' '.join(modes)}: add probe, "
+            "or leave --penalty out"
+        )
+    if set(modes) == {"probe"}:
+        training = {field.name for field in dataclasses.fields(Recipe)} - set(PROBE_RECIPE)
+        unused = [name for name in given if name in training | TRAINED_ONLY]
+        if unused:
+            raise InputError(
+                f"--{unused[0].replace('_', '-')} has no effect with --mode probe, which fits the "
+                "head without training steps: leave it out, or add another mode"
+            )
 
 
 if __name__ == "__main__":

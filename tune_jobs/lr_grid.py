@@ -11,7 +11,7 @@ from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import parse
-from tune_jobs.command_line.trial_names import lr_labels
+from tune_jobs.command_line.trial_names import number_labels
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.tuning.before_ray import find_before_ray
 
@@ -47,7 +47,7 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     if not options.lr:
         raise InputError("--lr is empty: give at least one learning rate, e.g. --lr 1e-4 1e-3")
     check_positive("--seeds", options.seeds)
-    labels = lr_labels(options.lr)
+    labels = number_labels(options.lr)
     return {
         f"lr={labels[lr]}" + (f",seed={seed}" if options.seeds > 1 else ""): TrialConfig(
             **vars(options.training), lr=lr, seed=seed

@@ -1,10 +1,8 @@
 import dataclasses
 import functools
 import hashlib
-import os
 import pickle
 import threading
-import time
 import warnings
 import weakref
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +17,9 @@ from torch import nn
 
 from tests import nets
 from tests.images import digits_at, training_data
-from trainables import cuda_graph, features, step
-from trainables.cache_files import cache_folder
+from trainables import cuda_graph, step
 from trainables.checkpoint import load_checkpoint, save_checkpoint
 from trainables.config import TrialConfig
-from trainables.data import ImageRows
 from trainables.errors import InputError
 from trainables.loop import batch_sizes, fit, set_training
 from trainables.models import build_model
@@ -33,7 +29,6 @@ from trainables.models.weights import load_weights, read_weights
 from trainables.optim import build_optimizer
 from trainables.precision import Autocast
 from trainables.prediction import predict
-from trainables.preparation import Preparation
 
 CPU = torch.device("cpu")
 TINY = "tests.nets:tiny"
@@ -310,7 +305,7 @@ def one_step(model, config, prepare, class_weights=None):
     return step.Step(model, config, optimizer, scheduler, scaler, prepare, autocast, class_weights)
 
 
-@pytest.mark.parametrize("mode", ["full", "probe", "gradual"])
+@pytest.mark.parametrize("mode", ["full", "gradual"])
 def test_an_interrupted_fine_tuning_ends_as_if_nothing_had_happened(
     mode, tiny_data, tiny_file, tmp_path
 ):
@@ -322,76 +317,6 @@ def test_an_interrupted_fine_tuning_ends_as_if_nothing_had_happened(
     through = train(config, tiny_data, weights)
     assert resumed[0] == through[0]
     assert all(torch.equal(value, through[1][key]) for key, value in resumed[1].items())
-
-
-def test_a_probe_leaves_the_network_as_it_is_and_scores_as_the_whole_would(tiny_data, tiny_file):
-    config = make_config(mode="probe", weights="file", lr=0.1)
-    weights = read_weights(TINY, str(tiny_file[0]))
-    history, head = train(config, tiny_data, weights)
-    whole = features.whole_model(config, 10, tiny_data.image_size, weights, head)
-    for key, value in weights.items():
-        if not key.startswith("9."):
-            assert np.array_equal(whole[key].numpy(), value)
-    model = build_model(TINY, 10, tiny_data.image_size)
-    model.load_state_dict(whole)
-    prepare = Preparation((0.5,) * 3, (0.5,) * 3, CPU)
-    images = torch.from_numpy(tiny_data.val_images.read())
-    logits = predict(model, images, prepare, Autocast("fp32", CPU))
-    accuracy = (logits.argmax(1).numpy() == tiny_data.val_labels).mean()
-    assert history[-1]["val_accuracy"] == pytest.approx(accuracy)
-
-
-def test_features_are_computed_once_for_all_heads(tiny_data, tiny_file, monkeypatch):
-    weights = read_weights(TINY, str(tiny_file[0]))
-    computed = []
-    compute = features.compute_features
-    monkeypatch.setattr(
-        features, "compute_features", lambda *args: computed.append(1) or compute(*args)
-    )
-    for lr in (1e-3, 1e-2, 1e-1):
-        train(make_config(mode="probe", weights="file", lr=lr), tiny_data, weights)
-    assert len(computed) == 1
-    other = {**weights, "0.bias": weights["0.bias"] + 1}
-    train(make_config(mode="probe", weights="file"), tiny_data, other)
-    brighter = dataclasses.replace(
-        tiny_data, train_images=ImageRows(tiny_data.train_images.read() + 1)
-    )
-    train(make_config(mode="probe", weights="file"), brighter, weights)
-    train(make_config(mode="probe", weights="file", normalize="weights"), tiny_data, weights)
-    assert len(computed) == 4
-
-
-def test_features_are_those_of_a_network_as_it_is_written(tiny_data, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    config = make_config(mode="probe", weights="file", model="own_network:net")
-    keys = []
-    for scale in (1, 2):
-        file = tmp_path / "own_network.py"
-        file.write_text(f"def net(num_classes): ...\nSCALE = {scale}  # of what forward does\n")
-        keys.append(features.content_key(config, tiny_data, {}, CPU, "fp32"))
-    assert keys[0] != keys[1]
-
-
-def test_features_that_were_long_not_used_are_deleted(tiny_data, tiny_file):
-    weights = read_weights(TINY, str(tiny_file[0]))
-    config = make_config(mode="probe", weights="file")
-
-    def names(**changes):
-        train(dataclasses.replace(config, **changes), tiny_data, weights)
-        return {file for file in (cache_folder() / "features").iterdir() if file.suffix == ".npy"}
-
-    def grow_old(files, days):
-        for file in files:
-            os.utime(file, (time.time() - days * 24 * 3600,) * 2)
-
-    first = names()
-    second = names(normalize="weights") - first
-    assert len(first) == len(second) == 2
-    grow_old(first | second, features.UNUSED_DAYS + 1)
-    assert names() == first | second  # found, and used again
-    left = names(normalize="dataset")
-    assert first < left
-    assert not second & left
 
 
 def test_gradual_trains_the_head_first_and_the_rest_more_slowly(tiny_data, tiny_file):

@@ -17,7 +17,7 @@ from trainables.precision import Autocast
 from trainables.prediction import predict
 from trainables.preparation import Preparation
 from tune_jobs import finetune as job
-from tune_jobs.analysis.results import load_run, load_trials
+from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.finetune import FinetuneOptions, weights_of
 
 TINY = "tests.nets:tiny"
@@ -50,19 +50,26 @@ def run(local_ray, finetune, weights, tmp_path_factory):
     storage = tmp_path_factory.mktemp("runs")
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
-        "--lr", 1e-3, 1e-1, "--storage-path", storage,
+        "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", storage,
     )  # fmt: skip
     assert code == 0
     return storage / "finetune"
 
 
-def test_every_mode_and_learning_rate_is_trained(run):
+def test_every_mode_is_trained_at_its_rates_or_penalties(run):
     trials = load_trials(run).set_index("trial")
     assert list(trials.index) == [
-        f"tests.nets.tiny,lr={lr},{mode}"
-        for mode in ("full", "probe", "gradual")
-        for lr in ("0.001", "0.1")
+        f"tests.nets.tiny,{setting},{mode}"
+        for mode, settings in (
+            ("full", ("lr=0.001", "lr=0.1")),
+            ("probe", ("penalty=1", "penalty=0.01")),
+            ("gradual", ("lr=0.001", "lr=0.1")),
+        )
+        for setting in settings
     ]
+    probes = load_epochs(run).set_index("trial").filter(like="probe", axis=0)
+    assert probes["penalty"].tolist() == [1, 0.01]
+    assert probes["learning_rate"].isna().all()
     assert set(trials["status"]) == {"finished"}
     assert set(trials["config/mode"]) == {"full", "probe", "gradual"}
     assert set(trials["micro_batch"]) == {64}
@@ -104,7 +111,7 @@ def test_a_worker_that_dies_is_replaced_with_the_same_result(
 ):
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
-        "--lr", 1e-3, 1e-1, "--storage-path", tmp_path,
+        "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
     assert killed_worker
@@ -164,6 +171,11 @@ def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path
         (["--search", "optuna", "--lr", 1, 2], ["--lr", "one"]),
         (["--search", "optuna", "--lr", "1e-5", "1e-4", "1e-3"], ["--lr", "one"]),  # the default
         (["--search", "optuna", "--seeds", 2], ["--seeds", "grid"]),
+        (["--penalty", 1], ["--penalty", "--mode probe only"]),
+        (["--mode", "probe", "--penalty", 0], ["penalty 0", "above 0"]),
+        (["--mode", "probe", "--penalty", 1, 1], ["--penalty", "2 times"]),
+        (["--mode", "probe", "--epochs", 3], ["--epochs", "no effect", "--mode probe"]),
+        (["--mode", "probe", "--lr", 0.1], ["--lr", "no effect", "--mode probe"]),
         (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,

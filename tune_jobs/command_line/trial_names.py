@@ -1,4 +1,4 @@
-"""Labels of learning rates in the names of trials."""
+"""Labels of numbers in the names of trials."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 
-def lr_labels(rates: Iterable[float]) -> dict[float, str]:
-    """Return a label for each learning rate: short, or in full where two would be the same."""
-    short = {lr: f"{lr:g}" for lr in rates}
+def number_labels(numbers: Iterable[float]) -> dict[float, str]:
+    """Return a label for each number: short, or in full where two would be the same."""
+    short = {number: f"{number:g}" for number in numbers}
     times = Counter(short.values())
-    return {lr: label if times[label] == 1 else repr(lr) for lr, label in short.items()}
+    return {number: label if times[label] == 1 else repr(number) for number, label in short.items()}

@@ -35,7 +35,9 @@ class EpochRow(TypedDict):
     val_auroc: float
     """Mean area under the ROC curve of each class against the rest, 0 to 1."""
     learning_rate: float
-    """Learning rate at the start of the epoch."""
+    """Learning rate at the start of the epoch; NaN in mode probe."""
+    penalty: float
+    """L2 penalty of the head in mode probe, otherwise NaN."""
     seconds: float
     """Wall time of the epoch, validation included, in seconds."""
     images_per_second: float

@@ -18,9 +18,11 @@ from tune_jobs.run_folder.records import EpochRow, TrialRow
 FORMAT = 1
 """Version of the format of run.json and the two tables; readers refuse newer formats."""
 
-ADDED_METRICS = ("val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc")
+ADDED_METRICS = (
+    "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty",
+)  # fmt: skip
 """Metrics that runs of version 0.1 lack."""
-ADDED_SETTINGS = {"metric": "accuracy", "class_weights": "none"}
+ADDED_SETTINGS = {"metric": "accuracy", "class_weights": "none", "penalty": math.nan}
 """Settings that runs of version 0.1 lack, with the values that they had there."""
 
 

@@ -46,21 +46,25 @@ def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
         models: networks; searched if there are several.
         modes: fine-tuning modes; searched if there are several.
     """
-    parameters = [Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True)]
+    parameters = []
     if len(models) > 1:
         parameters.append(_choice("model", *models))
     if len(modes) > 1:
         parameters.append(_choice("mode", *modes))
-    parameters += [
-        _choice("batch_size", 32, 64, 128),
-        Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
-        _choice("schedule", "constant", "cosine", "one_cycle"),
-        Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
-    ]
     trained = tuple(mode for mode in modes if mode != "probe")
-    if trained:  # augmentation is useless on cached features
-        when = {"mode": trained} if len(modes) > 1 else {}
-        parameters.append(dataclasses.replace(_choice("augment", "none", "flip_crop"), when=when))
+    if trained:
+        steps = [
+            Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True),
+            _choice("batch_size", 32, 64, 128),
+            Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
+            _choice("schedule", "constant", "cosine", "one_cycle"),
+            Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
+            _choice("augment", "none", "flip_crop"),
+        ]
+        when = {"mode": trained} if "probe" in modes else {}
+        parameters += [dataclasses.replace(step, when=when) for step in steps]
+    else:
+        parameters.append(Parameter(name="penalty", kind="float", low=1e-4, high=10.0, log=True))
     if "gradual" in modes:
         when = {"mode": ("gradual",)} if len(modes) > 1 else {}
         decay = Parameter(name="layer_decay", kind="float", low=0.4, high=1.0, when=when)

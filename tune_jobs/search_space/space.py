@@ -63,7 +63,17 @@ NOT_SEARCHED = (
     "resize_to", "interpolation", "metric",
 )  # fmt: skip
 # Settings without effect on the networks of this package, which have no pretrained weights.
-PRETRAINED_ONLY = ("model", "mode", "head_epochs", "layer_decay", "freeze_batch_norm")
+PRETRAINED_ONLY = ("model", "mode", "penalty", "head_epochs", "layer_decay", "freeze_batch_norm")
+# Settings that matter to mode probe.
+PROBE_SETTINGS = (
+    "model",
+    "penalty",
+    "class_weights",
+    "normalize",
+    "image_size",
+    "resize",
+    "dropout",
+)
 
 
 def searchable(model: str) -> dict[str, Any]:
@@ -179,6 +189,9 @@ def to_config(values: dict[str, Any], base: TrialConfig) -> TrialConfig:
     }
     # A model argument takes precedence over the setting of the same name (dropout).
     kept = {name: value for name, value in base.model_args.items() if name not in settings}
+    if settings.get("mode", base.mode) == "probe":
+        base = base.as_probe()
+        settings = {name: value for name, value in settings.items() if name in PROBE_SETTINGS}
     return dataclasses.replace(base, **settings, model_args=kept | arguments)
 
 

@@ -79,6 +79,9 @@ class Plan:
     seconds."""
     checkpoint_mb: float
     """Size of the checkpoint of one trial, in MB."""
+    features_s: float = 0.0
+    """Time in which one slot computes the backbone features of all probes, in seconds; less if the
+    cache had them."""
     decoding_s: float = 0.0
     """Time in which a node decodes all images, in seconds; little if the cache had them."""
     images_mb: float = 0.0
@@ -94,7 +97,8 @@ class Plan:
             share: fraction of their epochs that trials train, above 0, at most 1.
         """
         rounds = math.ceil(self.trials / at_once)
-        return self.start_s + rounds * self.epochs * share * self.epoch_s
+        training_s = rounds * self.epochs * share * self.epoch_s
+        return self.start_s + training_s + self.features_s / at_once
 
 
 def make_plan(
@@ -128,7 +132,9 @@ def make_plan(
     options = command.options
     subset, fraction = data.subsample(PILOT_IMAGES)
     configs = {
-        f"pilot-{i}": dataclasses.replace(config, epochs=PILOT_EPOCHS)
+        f"pilot-{i}": config
+        if config.mode == "probe"
+        else dataclasses.replace(config, epochs=PILOT_EPOCHS)
         for i, config in enumerate(pilot_trials(examples, slots, trials))
     }
     clock = Clock()
@@ -141,14 +147,20 @@ def make_plan(
             for row in rows.values()
             if (checkpoint := row.get("checkpoint"))
         ]
-    # The first epoch includes the warm-up.
+    # The first epoch includes the warm-up. Of a probe, only computing the features takes time.
+    probes = {n for n in clock.reports if configs[n].mode == "probe"}
     epochs = {n: (r[-1] - r[0]) / (len(r) - 1) for n, r in clock.reports.items() if len(r) > 1}
+    epochs |= dict.fromkeys(probes, 0.0)
     if not epochs:
         errors = {row["error"] for row in rows.values()}
         raise InputError(
             f"no trial of the pilot run completed two epochs ({errors}): fix the error, then "
             "run --plan again"
         )
+    features: dict[Kind, float] = {}
+    for name in probes:
+        seconds = rows[name]["seconds"]  # of the first trial on a network; others find them
+        features[kind(configs[name])] = max(seconds, features.get(kind(configs[name]), 0.0))
     by_kind: dict[Kind, list[float]] = {}
     memory: dict[str, float] = {}
     for name, seconds in epochs.items():
@@ -171,12 +183,13 @@ def make_plan(
         at_once=at_once,
         start_s=clock.reports[first][0]
         - command.started
-        - epochs[first]
+        - (rows[first]["seconds"] if first in probes else epochs[first])
         - waited
         - decoding_s
         + end
         - last,
         epoch_s=epoch_s / fraction,
+        features_s=sum(features.values()) / fraction,
         checkpoint_mb=max(checkpoints) / 1e6,
         memory_mb=memory,
         decoding_s=decoding_s,

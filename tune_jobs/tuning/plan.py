@@ -132,6 +132,8 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         say("The time until nodes have started, and its cost, are not included.")
     if plan.share < 1:
         say("Lower values assume that the scheduler stops two of three trials at each rung.")
+    if plan.features_s > SHOWN_DECODING_S:
+        say(f"Computing the backbone features of probes takes {duration(plan.features_s)} of this.")
     if plan.decoding_s > SHOWN_DECODING_S:
         say(f"A node that has not decoded the images yet takes {duration(plan.decoding_s)} for it.")
     memory = [f"{used:,.0f} MB per trial of {name}" for name, used in plan.memory_mb.items()]

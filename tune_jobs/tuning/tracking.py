@@ -50,7 +50,9 @@ class TensorBoard(DriverCallback):
             assert trial.local_path is not None  # Ray sets it before a trial runs
             self.writers[name] = EventsWriter(str(Path(trial.local_path, "events")))
         values = [
-            Summary.Value(tag=tag, simple_value=result[metric]) for metric, tag in TAGS.items()
+            Summary.Value(tag=tag, simple_value=result[metric])
+            for metric, tag in TAGS.items()
+            if metric in result
         ]
         event = Event(
             wall_time=time.time(), step=int(result["epoch"]), summary=Summary(value=values)

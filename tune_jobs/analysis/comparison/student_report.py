@@ -155,6 +155,6 @@ def published(config: TrialConfig, classes: Sequence[str]) -> Published | None:
     if frozenset(classes) != CLASSES:
         return None
     if config.model == "cnn":
-        return RATES.get(config.lr) if not config.model_args else None
+        return RATES.get(config.lr or 0) if not config.model_args else None
     fine_tuned = config.weights != "none" and config.mode == "full"
     return NETWORKS.get(config.model) if fine_tuned and config.lr == NETWORK_LR else None

@@ -138,9 +138,9 @@ def section(comparison: Comparison) -> Section:
             "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
             "torch's FlopCounterMode. Latency is for one image and throughput for batches of up to "
             f"256, both in fp32 on {comparison.facts['device']}, for preprocessed images. Training "
-            "times were measured on the nodes of each run; they exclude computing the backbone "
-            "features of probes and the epochs that population-based training discarded when a "
-            "trial copied another one."
+            "times were measured on the nodes of each run; they exclude the epochs that "
+            "population-based training discarded when a trial copied another one. Backbone "
+            "features are computed once, in the first probe of a network on a machine."
         ),
         Picture(
             "costs",

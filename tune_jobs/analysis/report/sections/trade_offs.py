@@ -78,8 +78,7 @@ ROWS = (
     Row("Expertise requirements", "High", "Low", how="not measured: no users were observed"),
     Row("Ease of use", "Low", "High", how="not measured: no users were observed"),
     Row("Time efficiency", "Low", "High", time_to_best,
-        "epochs up to the one with the best validation score; excludes pretraining and "
-        "computing the backbone features of a probe"),
+        "epochs up to the one with the best validation score; excludes pretraining"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
         "accuracy during the training epoch of the saved weights, with dropout and augmentation "
         "active, against accuracy on the sealed test set"),
