@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainables", "tune_jobs")
 LEVELS = (
     ("scripts",),
-    ("search", "test_set", "data_check"),
+    ("search", "test_set", "data_check", "ranking"),
     ("tuning", "cluster"),
     ("command_line",),
     ("analysis", "ray_runtime"),

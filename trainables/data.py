@@ -234,6 +234,9 @@ class TrainingData:
     """Labels of the validation split, N, int64."""
     classes: tuple[str, ...]
     """Class name of each label."""
+    groups: Ints | None = None
+    """Group of each training image, followed by those of the validation images, int64; None if
+    there are no groups."""
 
     @property
     def image_size(self) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from trainables.cache_files import cache_folder
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.device_images import on_device
+from trainables.errors import InputError
 from trainables.models import build_for, build_model
 from trainables.models.heads import linear_head
 from trainables.models.pretrained import code_version
@@ -83,7 +84,10 @@ def cached_features(
 
 
 def cached_arrays(
-    key: str, names: tuple[str, ...], compute: Callable[[], dict[str, npt.NDArray[Any]]]
+    key: str,
+    names: tuple[str, ...],
+    compute: Callable[[], dict[str, npt.NDArray[Any]]],
+    lock: str | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Load arrays from the cache of this machine, memory-mapped, or compute and cache them.
 
@@ -91,9 +95,13 @@ def cached_arrays(
         key: Hash of everything that the arrays depend on.
         names: Names of the arrays.
         compute: Function that computes them; one process calls it while the others wait.
+        lock: Key that others wait for; None for `key`.
     """
-    with cache_lock(key) as folder:
-        files = {name: folder / f"{key}-{name}.npy" for name in names}
+    # Users may delete this folder at any time when no trial is running.
+    folder = cache_folder() / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: folder / f"{key}-{name}.npy" for name in names}
+    with FileLock(folder / f"{lock or key}.lock"):
         if all(file.exists() for file in files.values()):
             for file in files.values():
                 os.utime(file)
@@ -105,16 +113,6 @@ def cached_arrays(
                 np.save(partial, arrays[name])
                 partial.replace(file)  # atomic: a killed process leaves no truncated file
     return {name: np.load(file, mmap_mode="r") for name, file in files.items()}
-
-
-@contextlib.contextmanager
-def cache_lock(key: str) -> Iterator[Path]:
-    """Enter the cache of features, alone with a key. Yield its folder."""
-    # Users may delete this folder at any time when no trial is running.
-    folder = cache_folder() / "features"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{key}.lock"):
-        yield folder
 
 
 def delete_unused(folder: Path) -> None:

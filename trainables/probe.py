@@ -98,8 +98,9 @@ class Probe:
                 fitted = self.fit(self.train, self.train_labels, penalty, start)
                 return {"weight": fitted.weight.cpu().numpy(), "bias": fitted.bias.cpu().numpy()}
 
-            arrays = cached_arrays(hash_of(self.key, each), ("weight", "bias"), compute)
-            weight, bias = (to_device(arrays[name], self.device) for name in ("weight", "bias"))
+            names = "weight", "bias"
+            arrays = cached_arrays(hash_of(self.key, each), names, compute, self.features.key)
+            weight, bias = (to_device(arrays[name], self.device) for name in names)
             head = heads[each] = Logistic(weight, bias)
         return heads
 
@@ -161,7 +162,8 @@ class Probe:
 
         indices = [part.tobytes() for pair in splits for part in pair]
         key = hash_of(self.key, penalty, name, *indices)
-        scores: list[float] = cached_arrays(key, ("scores",), compute)["scores"].tolist()
+        found = cached_arrays(key, ("scores",), compute, self.features.key)
+        scores: list[float] = found["scores"].tolist()
         return scores
 
 

@@ -45,6 +45,10 @@ class Target:
         """Format a value for tables and sentences: 74.14%, or 0.8123 for AUROC and log-loss."""
         return f"{value:{self.digits}}"
 
+    def show_difference(self, value: float) -> str:
+        """Format the absolute difference of two values: 1.25 points, or 0.0123."""
+        return f"{100 * value:.2f} points" if self.digits.endswith("%") else f"{value:.4f}"
+
 
 ACCURACY = Target("accuracy", "accuracy")
 TARGETS: dict[str, Target] = {

@@ -17,7 +17,8 @@ from trainables.costs import latency_ms
 from trainables.errors import DivergedError, first_line
 from trainables.loop import fit
 from trainables.models import build_for
-from trainables.models.weights import Weights
+from trainables.models.weights import Weights, read_weights
+from trainables.resampling import judge
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
 
@@ -35,9 +36,12 @@ def train_trial(
         ray_config: Dict with the single key `trial`, a dict of `name`: name of the trial;
             `config`: TrialConfig as JSON; `cpus`: number of CPU cores; `resume`: path of the
             checkpoint of an earlier driver to resume from, or None; `latency`: whether to measure
-            the latency of the model.
+            the latency of the model; `splits`: number of other splits of the images that a network
+            of mode probe is scored on, which is reported after its epoch as `resampling.judge`
+            returns it.
         images: Training and validation images, which are read from the cache of the node.
         weights: Initial weights by model name, in memory shared with the other trials of the node.
+            Those of other models are read on the node.
     """
     trial = ray_config["trial"]
     torch.set_num_threads(max(1, int(trial["cpus"])))
@@ -72,8 +76,14 @@ def train_trial(
             # A trial that was killed after its last epoch makes no other report.
             running = TrialStatus.RUNNING.value
             tune.report({**facts, "status": running, "precision": resume["precision"]})
-        start = None if config.weights == "none" else weights[config.model]
+        start = None
+        if config.weights != "none":
+            start = weights.get(config.model) or read_weights(config.model, config.weights)
         fit(config, data, report, device=device, resume=resume, weights=start)
+        if trial["splits"]:
+            assert start is not None  # mode probe has weights
+            judged = judge(config, data, start, device, trial["splits"])
+            tune.report({**facts, "status": TrialStatus.RUNNING.value, **judged})
     except DivergedError as error:
         tune.report({**facts, "status": TrialStatus.DIVERGED.value, "error": str(error)})
     except Exception as error:

@@ -32,6 +32,9 @@ class TrialImages:
     """Rows of the validation split in the source, 1-D, int64."""
     val_labels: Ints
     """Labels of the validation split, of the same length."""
+    groups: Ints | None = None
+    """Group of each training image, followed by those of the validation images, int64; None if
+    there are no groups."""
     default_view: View | None = None
     """View of trials that name no image size, as those of earlier versions."""
 
@@ -59,6 +62,7 @@ class TrialImages:
             val_images=ImageRows(validation, self.val_rows),
             val_labels=self.val_labels,
             classes=self.classes,
+            groups=self.groups,
         )
 
     def subsample(self, count: int) -> tuple[TrialImages, float]:
@@ -77,5 +81,6 @@ class TrialImages:
             train_labels=self.train_labels[::every],
             val_rows=self.val_rows[::every],
             val_labels=self.val_labels[::every],
+            groups=None,  # a part of the images is not split again
         )
         return subset, len(subset.train_labels) / len(self.train_labels)

@@ -19,17 +19,17 @@ from trainables.config import (
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import CommandLine, parse
+from tune_jobs.command_line.probe_options import refuse_training_options
 from tune_jobs.command_line.trial_names import number_labels
+from tune_jobs.ranking.chosen import chosen_networks
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
 from tune_jobs.tuning.before_ray import find_before_ray
 
 EPOCHS = 10
-PROBE_RECIPE = "class_weights", "metric", "normalize", "precision", "split"
-"""Training settings that matter to mode probe."""
-TRAINED_ONLY = {"lr", "seeds", "head_epochs", "layer_decay", "freeze_batch_norm", "aux_loss"}
-"""Options without effect on mode probe."""
+GRID_OPTIONS = {"seed", "scheduler", "recipe", "training", "data", "run", "from_", "force"}
+"""Options of a search that a grid has too."""
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 """Networks that the student report fine-tunes."""
 
@@ -63,6 +63,9 @@ class FinetuneOptions(StudyOptions):
     features, at each of --penalty.
     gradual (gradual unfreezing) trains the head first, then all layers
     with layer-wise learning-rate decay."""
+    top: int = 3
+    """With --from the folder of a shortlist: the number of its networks to
+    fine-tune, the first ones, at the sizes they were judged at."""
     penalty: tuple[float, ...] = PENALTIES
     """L2 penalties of the head (--mode probe only), relative to the mean
     loss per image; with --search optuna, one value fixes the penalty."""
@@ -112,6 +115,7 @@ def finetune() -> int:
     command = parse(FinetuneOptions, description=__doc__)
     check_finetune(command)
     command = apply_extend(command)
+    command = chosen_networks(command)
     options = command.options
     configs = {
         model: base_config(options, model, source) for model, source in weights_of(options).items()
@@ -240,8 +244,8 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
         if options.objective == options.training.metric:  # runs of version 0.1 stored it by name
             defaults = StudyOptions(objective=options.objective)
         for f in dataclasses.fields(StudyOptions):
-            own = f.name in ("seed", "scheduler", "recipe", "training", "data", "run", "force")
-            if not own and getattr(options, f.name) != getattr(defaults, f.name):
+            given = getattr(options, f.name) != getattr(defaults, f.name)
+            if given and f.name not in GRID_OPTIONS:
                 raise InputError(
                     f"--{f.name.strip('_').replace('_', '-')} applies to --search optuna only: add "
                     "--search optuna, or leave it out"
@@ -271,13 +275,7 @@ def check_modes(command: CommandLine[FinetuneOptions]) -> None:
             "or leave --penalty out"
         )
     if set(modes) == {"probe"}:
-        training = {field.name for field in dataclasses.fields(Recipe)} - set(PROBE_RECIPE)
-        unused = [name for name in given if name in training | TRAINED_ONLY]
-        if unused:
-            raise InputError(
-                f"--{unused[0].replace('_', '-')} has no effect with --mode probe, which fits the "
-                "head without training steps: leave it out, or add another mode"
-            )
+        refuse_training_options(given, "--mode probe", "leave it out, or add another mode")
 
 
 if __name__ == "__main__":

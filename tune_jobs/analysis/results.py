@@ -13,7 +13,13 @@ import pyarrow.parquet as pq
 
 from trainables.errors import InputError
 from trainables.status import TrialStatus
-from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.folder import (
+    EPOCHS_FILE,
+    RUN_FILE,
+    SHORTLIST_FILE,
+    TRIALS_FILE,
+    RunFolder,
+)
 from tune_jobs.run_folder.schema import (
     EPOCH_SCHEMA,
     FORMAT,
@@ -94,6 +100,26 @@ def _model_columns(model_args: pd.Series[str]) -> pd.DataFrame:
 
 def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def load_shortlist(path: str | Path) -> pd.DataFrame:
+    """Load the ranking of a shortlist, first network first.
+
+    Returns:
+        One row per network and trial of --with; the columns are those of
+        `tune_jobs.analysis.shortlist.RankedRow`.
+
+    Raises:
+        InputError: there is no shortlist at that path or URI, or a newer version wrote it.
+    """
+    run = load_run(path)
+    folder = RunFolder.at(path)
+    if not folder.has(SHORTLIST_FILE):
+        raise InputError(
+            f"{path} is a run of {run['job']} without {SHORTLIST_FILE}: give the folder of a "
+            "shortlist that has ended"
+        )
+    return folder.read_frame(SHORTLIST_FILE)
 
 
 def load_epochs(path: str | Path) -> pd.DataFrame:

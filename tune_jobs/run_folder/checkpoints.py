@@ -14,7 +14,7 @@ from trainables.checkpoint import BEST_FILE, TrainingState, load_checkpoint
 from trainables.config import TrialConfig, file_stem
 from trainables.errors import InputError
 from trainables.features import whole_model
-from trainables.models.weights import Weights, fingerprint
+from trainables.models.weights import Weights, fingerprint, read_weights
 from tune_jobs.run_folder.folder import WEIGHTS_FOLDER, RunFolder
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def write_initial_weights(
         weights: initial weights by model.
         examples: configurations of trials; without a trial of mode probe nothing is written.
     """
-    if not any(config.mode == "probe" for config in examples):
+    if not weights or not any(config.mode == "probe" for config in examples):
         return
     kept = folder.child(WEIGHTS_FOLDER)
     kept.make()
@@ -114,14 +114,18 @@ def best_weights(
             the check.
 
     Raises:
-        InputError: the backbone weights have another fingerprint.
+        InputError: the backbone weights have another fingerprint, or cannot be read.
     """
     state: dict[str, Tensor] = safetensors.torch.load(folder.read(f"{checkpoint}/{BEST_FILE}"))
     if config.mode != "probe":
         return state
-    start = safetensors.numpy.load(folder.read(f"{WEIGHTS_FOLDER}/{file_name(config.model)}"))
+    kept = folder.child(WEIGHTS_FOLDER)
+    if not kept.has(file_name(config.model)):  # a shortlist, which keeps no copies of networks
+        start = read_weights(config.model, config.weights)
+        return whole_model(config, num_classes, image_size, start, state)
+    start = safetensors.numpy.load(kept.read(file_name(config.model)))
     if started_from not in (None, fingerprint(start)):
-        file = folder.child(WEIGHTS_FOLDER).child(file_name(config.model)).uri
+        file = kept.child(file_name(config.model)).uri
         raise InputError(
             f"{file} was altered after heads were trained on its features: restore it from a "
             "backup, or train the trials again"

@@ -116,10 +116,19 @@ def read_images(
         train_labels=dataset.labels[splits.train],
         val_rows=rows[splits.validation],
         val_labels=dataset.labels[splits.validation],
+        groups=groups_of(dataset, splits),
         default_view=None if size is None else View(size, "squash"),
     )
     dropped = usable - len(rows)
     return RunData(found, dataset, rows, splits, trials, facts, decoding_s, counts, dropped)
+
+
+def groups_of(dataset: ImageDataset, splits: Split) -> Ints | None:
+    """Return the group of each training image, then of each validation image, as numbers."""
+    if dataset.groups is None:
+        return None
+    _, codes = np.unique(np.array(dataset.groups), return_inverse=True)
+    return np.asarray(codes[np.concatenate([splits.train, splits.validation])], dtype=np.int64)
 
 
 def dataset_of(listing: Listing, facts: Facts, rows: Ints) -> ImageDataset:

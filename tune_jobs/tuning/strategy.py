@@ -10,6 +10,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
+from rich.table import Table
 
 from trainables.config import TrialConfig
 from trainables.models.weights import Weights
@@ -78,6 +79,8 @@ class Findings:
     """Lines that describe the results."""
     commands: list[str] = field(default_factory=list)
     """Suggested next commands."""
+    table: Table | None = None
+    """Table of the results; None for that of the trials."""
 
 
 class Strategy:

@@ -43,8 +43,8 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     if len(rows) > MOST_ROWS:
         scored = [row for row in rows if row["epochs"]]
         shown = sorted(scored, key=lambda row: merit(row, target)[0], reverse=True)[:FEW_ROWS]
-    console.print(trial_table(shown, best, target))
-    if len(shown) < len(rows):
+    console.print(findings.table or trial_table(shown, best, target))
+    if findings.table is None and len(shown) < len(rows):
         say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
     if best is not None:

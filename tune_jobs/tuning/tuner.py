@@ -107,7 +107,9 @@ def tune_trials(
         tuner.fit()
 
 
-def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -> dict[str, Any]:
+def ray_config(
+    run: Run, name: str, resume: str | None, latency: bool = False, splits: int = 0
+) -> dict[str, Any]:
     """Return the configuration of a trial as Ray Tune passes it to `train_trial`.
 
     The settings are one JSON text, because Ray flattens and copies a configuration and keeps every
@@ -118,6 +120,7 @@ def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -
         name: name of the trial.
         resume: URI of the checkpoint to resume from, or None.
         latency: whether the trial measures the latency of its model.
+        splits: number of other splits of the images that a probe is scored on.
     """
     return {
         "trial": {
@@ -126,5 +129,6 @@ def ray_config(run: Run, name: str, resume: str | None, latency: bool = False) -
             "cpus": run.options.run.cpus_per_trial,
             "resume": resume,
             "latency": latency,
+            "splits": splits,
         }
     }

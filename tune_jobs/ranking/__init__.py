@@ -1,0 +1,1 @@
+"""Pretrained networks ranked by what a head on their features reaches, with the uncertainty."""

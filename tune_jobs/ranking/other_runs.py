@@ -1,0 +1,81 @@
+"""The best trials of other runs, which stand in the table of a shortlist."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from trainables.costs import count_macs
+from trainables.errors import InputError
+from trainables.models import build_model
+from trainables.target import ACCURACY, Target
+from tune_jobs.analysis.comparison.statistics import wilson
+from tune_jobs.analysis.results import load_run
+from tune_jobs.analysis.shortlist import Judged
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.records import RunRecord
+from tune_jobs.run_folder.schema import config_of, merit
+
+
+def check_run(path: str, record: RunRecord, metric: str) -> None:
+    """Raise InputError unless a run can stand beside a shortlist.
+
+    Args:
+        path: folder of the run.
+        record: run.json of the shortlist.
+        metric: metric of the shortlist.
+    """
+    other = load_run(path)
+    for what, own, theirs in (
+        ("images", record["dataset"]["fingerprint"], other["dataset"]["fingerprint"]),
+        ("a split", record["split"]["fingerprint"], other["split"].get("fingerprint")),
+        ("--metric", metric, other["options"]["training"].get("metric", ACCURACY.name)),
+    ):
+        if own != theirs:
+            raise InputError(
+                f"--with {path} has {what} {theirs}, and this shortlist has {own}: they must be "
+                "the same; leave the run out, or start it again on these images"
+            )
+    if not any(row["epochs"] for row in RunFolder.at(path).read_rows(TRIALS_FILE)):
+        raise InputError(f"--with {path} has no trial with a result: leave it out, or --resume it")
+
+
+def judged_trial(path: str, target: Target) -> Judged:
+    """Return the best trial of a run as a row of a shortlist.
+
+    Args:
+        path: folder of the run, which `check_run` has accepted.
+        target: metric of the shortlist.
+    """
+    record = load_run(path)
+    rows = [row for row in RunFolder.at(path).read_rows(TRIALS_FILE) if row["epochs"]]
+    row = max(rows, key=lambda each: merit(each, target))
+    config = config_of(row)
+    size = config.network_size(record["dataset"].get("image_size", 0))
+    with torch.device("meta"):
+        classes = len(record["dataset"]["classes"])
+        model = build_model(config.model, classes, size, **config.build_args).to("meta")
+    score, images = row[target.best], record["split"]["validation"]
+    low = high = math.nan
+    if target == ACCURACY:
+        low, high = wilson(round(score * images), images)
+    return {
+        "model": config.model,
+        "run": path,
+        "trial": row["trial"],
+        "status": row["status"],
+        "error": None,
+        "image_size": size,
+        "penalty": math.nan if config.penalty is None else config.penalty,
+        "score": score,
+        "score_low": low,
+        "score_high": high,
+        "resampled": [],
+        "parameters": row["parameters"],
+        "macs": float(count_macs(model, size, torch.device("meta"))),
+        "latency_ms": float(row.get("latency_ms") or math.nan),
+        "features_s": math.nan,
+        "licence": None,
+        "source": None,
+    }
