@@ -36,9 +36,10 @@ def train_trial(
         ray_config: Dict with the single key `trial`, a dict of `name`: name of the trial;
             `config`: TrialConfig as JSON; `cpus`: number of CPU cores; `resume`: path of the
             checkpoint of an earlier driver to resume from, or None; `latency`: whether to measure
-            the latency of the model; `splits`: number of other splits of the images that a network
-            of mode probe is scored on, which is reported after its epoch as `resampling.judge`
-            returns it.
+            the latency of the model; `latency_limit`: latency in milliseconds above which the
+            trial ends before its training, or None; `splits`: number of other splits of the images
+            that a network of mode probe is scored on, which is reported after its epoch as
+            `resampling.judge` returns it.
         images: Training and validation images, which are read from the cache of the node.
         weights: Initial weights by model name, in memory shared with the other trials of the node.
             Those of other models are read on the node.
@@ -72,6 +73,11 @@ def train_trial(
             size = config.network_size(data.image_size)
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)
         resume = state_to_resume(trial["resume"])
+        limit = trial["latency_limit"]
+        if limit is not None and resume is None and facts["latency_ms"] > limit:
+            error = f"latency_ms {facts['latency_ms']:.3g} is above {limit:g}: not trained"
+            tune.report({**facts, "status": TrialStatus.STOPPED.value, "error": error})
+            return
         if resume is not None:
             # A trial that was killed after its last epoch makes no other report.
             running = TrialStatus.RUNNING.value

@@ -25,6 +25,7 @@ from tune_jobs.ranking.chosen import chosen_networks
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
+from tune_jobs.search_space.published import published_settings
 from tune_jobs.tuning.before_ray import find_before_ray
 
 EPOCHS = 10
@@ -41,6 +42,7 @@ class FinetuneOptions(StudyOptions):
     # The help of an option breaks its lines where the docstring does.
 
     job = "finetune"
+    makes_soups = True
     models: tuple[str, ...] = REPORT_MODELS
     """Networks: torchvision names, timm:NAME, timm:hf_hub:ORG/NAME, or
     package.module:function.
@@ -151,8 +153,11 @@ def finetune() -> int:
 
         # The first network, mode and learning rate are no better guesses than any other.
         undecided = "model", "mode", "lr"
+        first = published_settings(space, bases, options.trials)
         return run(
-            command, lambda images: OptunaStrategy(options, space, bases, images, undecided), found
+            command,
+            lambda images: OptunaStrategy(options, space, bases, images, undecided, first),
+            found,
         )
 
 

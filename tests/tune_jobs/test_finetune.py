@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,7 @@ from trainables.precision import Autocast
 from trainables.prediction import predict
 from trainables.preparation import Preparation
 from tune_jobs import finetune as job
-from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.finetune import FinetuneOptions, weights_of
 
 TINY = "tests.nets:tiny"
@@ -58,6 +59,7 @@ def run(local_ray, finetune, weights, tmp_path_factory):
 
 def test_every_mode_is_trained_at_its_rates_or_penalties(run):
     trials = load_trials(run).set_index("trial")
+    trials = trials[trials["members"].isna()]  # without soups
     assert list(trials.index) == [
         f"tests.nets.tiny,{setting},{mode}"
         for mode, settings in (
@@ -133,6 +135,62 @@ def test_optuna_searches_networks_modes_and_rates(local_ray, finetune, weights, 
     begun_with = study.trials[0].system_attrs["fixed_params"]
     assert begun_with["schedule"] == "constant"  # the recipe's
     assert not {"model", "mode", "lr"} & begun_with.keys()  # nobody's
+
+
+def test_several_objectives_choose_among_networks_with_parameters_of_their_own(
+    local_ray, finetune, tmp_path, study_of
+):
+    space = tmp_path / "space.yaml"
+    other = "timm:test_resnet"
+    space.write_text(
+        "lr: {low: 1.0e-4, high: 1.0e-2, log: true}\n"
+        f"model: {{choices: ['{TINY}', '{other}']}}\n"
+        f"label_smoothing: {{low: 0.0, high: 0.1, when: {{model: ['{other}']}}}}\n"
+    )
+    code = finetune(
+        "--smoke-test", "--models", TINY, other, "--weights", "none", "--search", "optuna",
+        "--space", space, "--objective", "accuracy,latency_ms,parameters,macs", "--trials", 6,
+        "--sampler", "random", "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    run = tmp_path / "finetune"
+    study = study_of(run)
+    for trial in study.trials:
+        assert ("label_smoothing" in trial.params) == (trial.params["model"] == other)
+    trials = load_trials(run)
+    costs = trials.groupby("config/model")[["parameters", "macs"]].first()
+    assert (costs.loc[TINY] < costs.loc[other]).all()
+    assert (trials["latency_ms"] > 0).all()
+    front = load_front(run)
+    assert set(front["trial"]) == {f"trial-{t.number:03d}" for t in study.best_trials}
+    assert TINY in set(front["config/model"])  # the cheaper one
+
+
+def test_a_search_begins_with_published_settings_and_ends_with_a_soup(
+    local_ray, finetune, tmp_path, study_of, capfd
+):
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    save_file(build_model("timm:test_resnet", 10, 32).state_dict(), weights)
+    code = finetune(
+        "--smoke-test", "--models", "timm:test_resnet", "--weights", weights, "--search",
+        "optuna", "--trials", 5, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    run = tmp_path / "finetune"
+    first = study_of(run).trials[0].params
+    assert first["lr"] == pytest.approx(0.003 * 64 / 512)
+    assert (first["optimizer"], first["batch_size"]) == ("sgd", 64)
+    ((name, made),) = load_run(run)["soups"].items()
+    assert name == "soup-timm.test_resnet"
+    assert len(made["tried"]) == 5
+    trials = load_trials(run).set_index("trial")
+    assert (name in trials.index) == made["better"]
+    assert name in capfd.readouterr().out
+    # Nothing is averaged again.
+    assert finetune("--name", "finetune", "--storage-path", tmp_path, "--resume") == 0
+    pd.testing.assert_frame_equal(load_trials(run).set_index("trial"), trials)
+    assert name not in capfd.readouterr().out.split("Best:")[0].split("trial ")[0]
 
 
 def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from trainables.errors import InputError
 from trainables.status import TrialStatus
+from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import (
     EPOCHS_FILE,
     RUN_FILE,
@@ -21,10 +22,12 @@ from tune_jobs.run_folder.folder import (
     RunFolder,
 )
 from tune_jobs.run_folder.schema import (
+    ADDED_COLUMNS,
     EPOCH_SCHEMA,
     FORMAT,
     TRIAL_SCHEMA,
     added_columns,
+    is_soup,
     objective_column,
 )
 from tune_jobs.search_space.space import Space, is_among
@@ -76,9 +79,11 @@ def load_trials(path: str | Path) -> pd.DataFrame:
 def _completed(frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:
     """Return a table with the columns that runs of earlier versions lack, in today's order."""
     missing = {name: v for name, v in added_columns(schema).items() if name not in frame}
-    if not missing:
+    absent = [name for name in ADDED_COLUMNS if name in schema.names and name not in frame]
+    if not missing and not absent:
         return frame
-    frame = frame.assign(**missing)
+    nulls = pa.table({name: pa.nulls(len(frame), schema.field(name).type) for name in absent})
+    frame = frame.assign(**missing, **nulls.to_pandas())
     known = [name for name in schema.names if name in frame]
     return frame[[*known, *(name for name in frame if name not in known)]]
 
@@ -149,7 +154,23 @@ def load_front(path: str | Path) -> pd.DataFrame:
         )
     columns = {objective_column(name): mode for name, mode in objectives.items()}
     trials = load_trials(path)
-    return pareto_front(trials[trials["status"] == TrialStatus.FINISHED], columns)
+    return pareto_front(trials[choosable(trials)], columns)
+
+
+def choosable(trials: pd.DataFrame) -> list[bool]:
+    """Return which trials of a search may be on its Pareto front.
+
+    They have finished and satisfy the constraints. A soup is none: its settings and costs are not
+    those of a training.
+
+    Args:
+        trials: one row per trial, as `load_trials` returns it.
+    """
+    rows: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
+    return [
+        row["status"] == TrialStatus.FINISHED and may_be_chosen(row) and not is_soup(row)
+        for row in rows
+    ]
 
 
 def load_comparison(path: str | Path) -> pd.DataFrame:

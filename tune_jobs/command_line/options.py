@@ -14,6 +14,7 @@ from trainables.config import RECIPES, Recipe
 from trainables.errors import InputError
 from trainables.source_options import SourceOptions
 from trainables.views import Colour, Resize
+from tune_jobs.run_folder.constraints import Constraint
 
 ImageSize: TypeAlias = int | Literal["auto", "native"]
 """Height and width in pixels, or what decides them."""
@@ -138,6 +139,8 @@ class JobOptions:
 
     job: ClassVar[str]
     """Name of the job, and default name of its runs."""
+    makes_soups: ClassVar[bool] = False
+    """Whether the weights of the trials of each network are averaged when they have ended."""
     recipe: Literal["standard", "report", "fast"] = "standard"
     """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
@@ -153,6 +156,16 @@ class JobOptions:
     def recipes(cls) -> dict[str, Recipe]:
         """Return the presets that --recipe chooses from."""
         return RECIPES
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Constraints that trials must satisfy to be chosen."""
+        return ()
+
+    @property
+    def costs(self) -> frozenset[str]:
+        """Columns of trials.parquet that objectives and constraints of a search are about."""
+        return frozenset()
 
 
 SEEDS = 2**32

@@ -88,6 +88,9 @@ TrialRow = TypedDict(
         "copied": str | None,  # PBT: trials copied from, and after which epochs
         "checkpoint": str | None,  # path below the run folder
         "weights_sha256": str | None,
+        "macs": int | None,  # multiply-accumulates of one image; None unless a search asks for them
+        "feasible": bool | None,  # within the constraints of the search; None without constraints
+        "members": str | None,  # of a soup: the trials whose weights were averaged
     },
     total=False,
 )
@@ -164,6 +167,8 @@ class SearchRecord(TypedDict, total=False):
     """Sampler of Optuna."""
     objectives: dict[str, Literal["max", "min"]]
     """Direction of each objective: max if higher is better, min if lower is."""
+    constraints: list[str]
+    """Constraints that trials must satisfy to be chosen, e.g. latency_ms<=5."""
     storage: str
     """URL of the database with the study."""
     ended_by: str | None
@@ -207,5 +212,8 @@ class RunRecord(TypedDict, total=False):
     """Search that proposed the trials."""
     budget: dict[str, float | None]
     """Limits on trials, epochs and seconds; None for no limit."""
+    soups: dict[str, dict[str, Any]]
+    """Averages of the weights of trials that were made, by name: the trials that were `tried`, its
+    `members`, and whether it was `better` than the best of them and entered the tables."""
     trials: dict[str, dict[str, Any]]
     """Complete configuration of each trial; grids only."""

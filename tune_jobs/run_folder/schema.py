@@ -22,6 +22,8 @@ ADDED_METRICS = (
     "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty",
 )  # fmt: skip
 """Metrics that runs of version 0.1 lack."""
+ADDED_COLUMNS = ("macs", "feasible", "members")
+"""Other columns of the trials that runs of version 0.1 lack, where they are null."""
 ADDED_SETTINGS = {"metric": "accuracy", "class_weights": "none", "penalty": math.nan}
 """Settings that runs of version 0.1 lack, with the values that they had there."""
 
@@ -79,6 +81,9 @@ TRIAL_SCHEMA = pa.schema(
         ("copied", pa.string()),
         ("checkpoint", pa.string()),
         ("weights_sha256", pa.string()),
+        ("macs", pa.int64()),
+        ("feasible", pa.bool_()),
+        ("members", pa.string()),
     ]
 )
 
@@ -112,6 +117,27 @@ def _setting(value: Any, type_: pa.DataType) -> Any:
 def merit(row: Mapping[str, Any] | TrialRow, target: Target) -> tuple[float, float]:
     """Return the key that trials are ranked by: their metric, then lower validation loss."""
     return target.merit(row[target.best]), -row["best/val_loss"]  # type: ignore[literal-required]
+
+
+def has_scores(row: Mapping[str, Any] | TrialRow) -> bool:
+    """Return whether a trial has scores of validation images: it trained an epoch, or is a soup."""
+    return bool(row["epochs"]) or is_soup(row)
+
+
+def is_soup(row: Mapping[str, Any] | TrialRow) -> bool:
+    """Return whether a row is of an average of the weights of trials, which nothing trained."""
+    return isinstance(row.get("members"), str)
+
+
+def join_members(trials: Sequence[str]) -> str:
+    """Return the column `members` of a soup: the names of its trials, the best first."""
+    return " + ".join(trials)
+
+
+def members_of(row: Mapping[str, Any] | TrialRow) -> list[str]:
+    """Return the names of the trials whose weights a soup averages; none for a trial."""
+    members = row.get("members")
+    return members.split(" + ") if isinstance(members, str) else []
 
 
 def added_columns(schema: pa.Schema) -> dict[str, Any]:

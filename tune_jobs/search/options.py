@@ -16,10 +16,11 @@ from trainables.errors import InputError
 from trainables.target import TARGETS
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.run_folder.constraints import Constraint, parse_constraints
 from tune_jobs.search_space.space import Space, without
 from tune_jobs.search_space.space_file import load_space
 
-COSTS = ("parameters", "latency_ms", "seconds")
+COSTS = ("parameters", "macs", "latency_ms", "seconds")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -42,7 +43,13 @@ class StudyOptions(JobOptions):
     objective: str = "metric"
     """metric (that of --metric, by its name too), or metric and costs to
     minimise, e.g. metric,parameters for their Pareto front.
-    Costs: parameters, latency_ms, seconds."""
+    Costs: parameters, macs, latency_ms, seconds."""
+    constraint: tuple[str, ...] = ()
+    """Bounds that a trial must satisfy to be chosen, in quotes, e.g.
+    'latency_ms<=5' 'parameters<=5e6'. Columns: parameters, macs, latency_ms,
+    seconds, images_per_second, peak_memory_mb and the val_* of the best epoch.
+    Trials that violate a bound on parameters, macs or latency_ms are not
+    trained (--sampler gp trains them, as it learns from complete trials only)."""
     space: str | None = None
     """YAML file with the search space; by default the search space of the job."""
     space_print: bool = False
@@ -64,6 +71,16 @@ class StudyOptions(JobOptions):
     hyperband pauses trials, and resumes the best of each bracket.
     pbt is population-based training: the worst trials exploit and explore
     (continue from a copy of one of the best, with changed settings)."""
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Constraints that trials must satisfy to be chosen."""
+        return parse_constraints(self.constraint)
+
+    @property
+    def costs(self) -> frozenset[str]:
+        """Columns of trials.parquet that objectives and constraints are about."""
+        return frozenset({*self.objective.split(",")[1:], *(c.name for c in self.constraints)})
 
 
 Options = TypeVar("Options", bound=StudyOptions)
@@ -126,6 +143,11 @@ def check_options(options: StudyOptions) -> None:
     if options.max_epochs_total is not None:
         check_positive("--max-epochs-total", options.max_epochs_total)
     objectives(options.objective, options.training.metric)
+    if options.constraints and options.sampler == "cmaes":
+        raise InputError(
+            f"--sampler cmaes ignores --constraint {' '.join(options.constraint)}: use tpe, gp or "
+            "nsga2, which learn which trials satisfy it, or random or qmc, which learn nothing"
+        )
     if options.sampler == "nsga2" and "," not in options.objective:
         raise InputError(
             "--sampler nsga2 is for several objectives: give two or more, e.g. --objective "

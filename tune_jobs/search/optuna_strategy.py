@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from tune_jobs.search.image_sizes import with_sizes
 from tune_jobs.search.options import StudyOptions, max_seconds, objectives
 from tune_jobs.search.pbt import PopulationBasedSearch
 from tune_jobs.search.searcher import StudyCallback, StudySearcher
-from tune_jobs.search.study import Study, check_study, random_configs, trial_name_of
+from tune_jobs.search.study import REFUSED, Study, check_study, random_configs, trial_name_of
 from tune_jobs.search.summary import conclude_search
 from tune_jobs.search.warm_start import check_images, warm_start
 from tune_jobs.search_space.space import Space
@@ -48,6 +48,8 @@ class OptunaStrategy(Strategy):
         found: images of the run, from which trials get their sizes.
         undecided: settings whose value in `base` is arbitrary (neither a default nor an option),
             so that it is not tried first.
+        first: settings to try before all others, by parameter name and in this order; what is not
+            in the space is left to the sampler.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class OptunaStrategy(Strategy):
         bases: dict[str, TrialConfig],
         found: FoundImages,
         undecided: Collection[str] = (),
+        first: Sequence[Mapping[str, Any]] = (),
     ):
-        self.options, self.undecided = options, undecided
+        self.options, self.undecided, self.first = options, undecided, first
         self.space, self.bases = with_sizes(space, bases, found)
         self.base = next(iter(self.bases.values()))
         self.num_trials = options.trials
@@ -98,8 +101,8 @@ class OptunaStrategy(Strategy):
         """Create or resume the study, and return the configurations of its trials by name."""
         options = self.options
         study = Study(
-            run, options.optuna_storage, self.space, self.bases, self.objectives, options.sampler,
-            options.seed,
+            run, options.optuna_storage, self.space, self.bases, self.objectives,
+            options.constraints, options.sampler, options.seed,
         )  # fmt: skip
         seconds = max_seconds(options.max_time)
         budget = Budget(run.recorder, seconds, options.max_epochs_total, study.started)
@@ -107,6 +110,9 @@ class OptunaStrategy(Strategy):
         if (
             not study.started_trials()
         ):  # also where an earlier driver was killed half-way through this
+            if count := study.enqueue_first(self.first):
+                run.console.print(f"The first {count} trials have published or given settings",
+                                  highlight=False, soft_wrap=True)  # fmt: skip
             if not options.from_:
                 study.enqueue(options.recipes().values(), self.num_trials, self.undecided)
             for line in warm_start(study, options.from_, record, options.force):
@@ -120,8 +126,9 @@ class OptunaStrategy(Strategy):
                 "algorithm": "optuna",
                 "sampler": self.options.sampler,
                 "objectives": self.objectives,
+                "constraints": [constraint.text for constraint in self.options.constraints],
                 "storage": self.search.study.storage.url,
-                "ended_by": self.search.budget.reason,
+                "ended_by": self.ended_by,
             },
             "budget": {
                 "trials": self.options.trials,
@@ -129,6 +136,12 @@ class OptunaStrategy(Strategy):
                 "epochs": self.options.max_epochs_total,
             },
         }
+
+    @property
+    def ended_by(self) -> str | None:
+        """Option that ended the search before all trials were run; None if none did."""
+        exhausted = "--constraint" if self.search.study.exhausted else None
+        return self.search.budget.reason or exhausted
 
     def remaining(self, unfinished: dict[str, str | None]) -> tuple[dict[str, str | None], int]:
         """Make the study agree with the tables, where a driver was killed between both writes.
@@ -151,8 +164,12 @@ class OptunaStrategy(Strategy):
         if budget.reason:
             self.stop_open_trials()
             return {}, 0
+        for name in list(study.open_trials):  # a killed driver may not have come to refuse it
+            if not epochs[name]:
+                study.refuse(name)
         left = {n: c for n, c in unfinished.items() if rows[n]["status"] == TrialStatus.PENDING}
-        return left, max(0, self.num_trials - len(study.started_trials()))
+        trained = [t for t in study.started_trials() if REFUSED not in t.user_attrs]
+        return left, max(0, self.num_trials - len(trained))
 
     def tuner_settings(
         self,
@@ -195,7 +212,7 @@ class OptunaStrategy(Strategy):
 
     def summarise(self) -> Findings:
         """Write the figures, and return the findings."""
-        return conclude_search(self.search.study, self.search.budget.reason)
+        return conclude_search(self.search.study, self.ended_by)
 
     def close(self) -> None:
         """Close the database of the study."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
@@ -37,15 +37,23 @@ class StudySearcher(Searcher):
         return Searcher, ()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the Ray configuration of the next trial; None while every slot is taken."""
+        """Return the Ray configuration of the next trial; None while every slot is taken.
+
+        FINISHED, a text, if the constraints leave none to train.
+        """
         if len(self.running) >= self.slots():
             return None
-        self.running.add(trial_id)
+        study = self.study
         if self.unfinished:
             name, checkpoint = self.unfinished.popitem()
         else:
-            name, checkpoint = self.study.ask(), None
-        return ray_config(self.study.run, name, checkpoint, "latency_ms" in self.study.objectives)
+            asked, checkpoint = (None if study.exhausted else study.ask()), None
+            if asked is None:
+                return cast("dict[str, Any]", Searcher.FINISHED)
+            name = asked
+        self.running.add(trial_id)
+        latency = "latency_ms" in study.run.options.costs
+        return ray_config(study.run, name, checkpoint, latency, study.latency_limit)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import optuna
@@ -15,16 +15,21 @@ from trainables.config import Recipe, TrialConfig
 from trainables.errors import InputError
 from trainables.status import TrialStatus
 from tune_jobs.command_line.options import SEEDS
+from tune_jobs.run_folder.constraints import Constraint, describe, violated
 from tune_jobs.run_folder.folder import STUDY_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import objective_column
+from tune_jobs.run_folder.schema import is_soup, objective_column
 from tune_jobs.search.samplers import build_sampler
 from tune_jobs.search.study_storage import SOURCE, STATES, StudyStorage, study_trials
-from tune_jobs.search_space.space import Space, params_of, suggest, to_config
+from tune_jobs.search_space.space import Space, params_of, suggest, to_config, within
 from tune_jobs.tuning.strategy import Run
 from tune_jobs.tuning.tuner import add_trials
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+MOST_REFUSED = 100
+"""Number of proposals in a row that violate a constraint, after which a search ends."""
+REFUSED = "refused"
+"""User attribute of a trial that was not trained because it violates a constraint."""
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
@@ -41,6 +46,7 @@ class Study:
         bases: configuration of the parameters that are not searched, by model; the first one is
             that of the default model.
         objectives: names of the objectives, and the direction of each.
+        constraints: constraints that trials must satisfy to be chosen.
         sampler: name of the sampler.
         seed: random seed of the sampler; a resumed study continues with another seed.
 
@@ -55,11 +61,18 @@ class Study:
         space: Space,
         bases: dict[str, TrialConfig],
         objectives: dict[str, Literal["max", "min"]],
+        constraints: Sequence[Constraint],
         sampler: str,
         seed: int,
     ):
         self.run, self.space, self.bases, self.objectives = run, space, bases, objectives
+        self.constraints = constraints
         self.base = next(iter(bases.values()))
+        # The Gaussian process learns from complete trials only, so that it would propose what was
+        # refused again and again.
+        self.refuses = sampler != "gp"
+        self.exhausted = False
+        """Whether the search ended because every proposal of a long row was refused."""
         self.open_trials: dict[str, optuna.Trial] = {}
         """Trials that have not ended, by name."""
         self.reported: dict[str, int] = {}
@@ -83,12 +96,29 @@ class Study:
         trials = self.optuna_study.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
 
+    @property
+    def latency_limit(self) -> float | None:
+        """Latency in milliseconds above which trials are not trained; None for none."""
+        limits = [c.bound for c in self.constraints if c.name == "latency_ms" and c.upper]
+        return limits[0] if limits and self.refuses else None
+
     def resume(self) -> dict[str, TrialConfig]:
         """Return the configurations of the started trials by name; reopen the unfinished ones."""
         return {
             trial_name_of(t.number): config_from(self._values(t), self.bases)
             for t in self.started_trials()
         }
+
+    def enqueue_first(self, settings: Iterable[Mapping[str, Any]]) -> int:
+        """Enqueue settings to be tried first, each as far as it is in the space; return how many.
+
+        Args:
+            settings: values by parameter name, in the order in which they are tried.
+        """
+        params = [found for values in settings if (found := within(self.space, values))]
+        for each in params:
+            self.optuna_study.enqueue_trial(each, skip_if_exists=True)
+        return len(params)
 
     def enqueue(self, recipes: Iterable[Recipe], count: int, undecided: Collection[str]) -> None:
         """Enqueue the settings of the base, and then of the recipes, to be tried first.
@@ -106,14 +136,37 @@ class Study:
             if decided := {k: v for k, v in params.items() if k not in undecided}:
                 self.optuna_study.enqueue_trial(decided, skip_if_exists=True)
 
-    def ask(self) -> str:
-        """Ask Optuna for a trial, add it to the tables, and return its name."""
-        trial = self.optuna_study.ask()
-        name = trial_name_of(trial.number)
-        self.open_trials[name] = trial
-        add_trials(self.run, {name: config_from(suggest(self.space, trial), self.bases)})
-        self.storage.sync()
-        return name
+    def ask(self) -> str | None:
+        """Ask Optuna for a trial, add it to the tables, and return its name.
+
+        Trials that are known to violate a constraint before they are trained end at once, and the
+        next one is asked for. None if MOST_REFUSED in a row do so.
+        """
+        for _ in range(MOST_REFUSED):
+            trial = self.optuna_study.ask()
+            name = trial_name_of(trial.number)
+            self.open_trials[name] = trial
+            add_trials(self.run, {name: config_from(suggest(self.space, trial), self.bases)})
+            if not self.refuse(name):
+                self.storage.sync()
+                return name
+        self.exhausted = True
+        return None
+
+    def refuse(self, name: str) -> bool:
+        """End an open trial that has not started if it violates a constraint, and return whether.
+
+        Parameters and MACs are known by then; the latency is measured when a trial starts.
+        """
+        row = self.run.recorder.rows[name]
+        broken = violated(row, self.constraints) if self.refuses else []
+        if broken:
+            values = ", ".join(f"{c.name} {c.value(row):,.0f}" for c in broken)
+            row["status"] = TrialStatus.STOPPED
+            row["error"] = f"{values} violates {describe(broken)}: not trained"
+            self.open_trials[name].set_user_attr(REFUSED, True)
+            self.tell(name)
+        return bool(broken)
 
     def report(self, name: str, epoch: int, value: float) -> None:
         """Report the objective of a trial after an epoch to Optuna, unless it was reported."""
@@ -133,6 +186,12 @@ class Study:
             if row.get(key) is not None:
                 trial.set_user_attr(key, str(row[key]))
         state = STATES.get(TrialStatus(row["status"]), TrialState.FAIL)
+        for constraint in self.constraints:
+            beyond = constraint.violation(row)
+            if beyond is None and state is TrialState.COMPLETE:
+                beyond = 1.0  # samplers need every value of complete trials
+            if beyond is not None and constraint.text not in trial.constraints:
+                trial.set_constraint(constraint.text, beyond)
         if row.get("copied") and state is TrialState.COMPLETE:
             state = TrialState.PRUNED  # the proposed settings were dropped at the copy
         values = None
@@ -178,7 +237,8 @@ def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
         )
     if resume and folder.has(TRIALS_FILE):
         names = set(map(trial_name_of, numbers or ()))
-        lost = [r["trial"] for r in folder.read_rows(TRIALS_FILE) if r["trial"] not in names]
+        rows = [row for row in folder.read_rows(TRIALS_FILE) if not is_soup(row)]
+        lost = [row["trial"] for row in rows if row["trial"] not in names]
         if lost:
             raise InputError(
                 f"{where} lacks {len(lost)} trials that the run's tables have, {lost[0]} first: "

@@ -7,9 +7,10 @@ from collections import Counter
 
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
+from tune_jobs.run_folder.constraints import describe
 from tune_jobs.run_folder.folder import FIGURES_FOLDER
-from tune_jobs.run_folder.schema import objective_column
-from tune_jobs.search.study import Study
+from tune_jobs.run_folder.schema import is_soup, objective_column
+from tune_jobs.search.study import MOST_REFUSED, Study
 from tune_jobs.search_space.space import params_of
 from tune_jobs.tuning.best_model import best_row, write_figure
 from tune_jobs.tuning.strategy import Findings
@@ -30,9 +31,9 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
 def draw_figures(study: Study) -> None:
     """Write the figures of a search into its run folder."""
     folder = study.run.folder
-    figures = draw_search(
-        load_trials(folder.uri), load_epochs(folder.uri), study.space, study.objectives
-    )
+    trials = load_trials(folder.uri)
+    proposed = trials[trials["members"].isna()]  # without soups
+    figures = draw_search(proposed, load_epochs(folder.uri), study.space, study.objectives)
     pictures = folder.child(FIGURES_FOLDER)
     pictures.make()
     for name, figure in figures.items():
@@ -42,20 +43,47 @@ def draw_figures(study: Study) -> None:
 def notes(study: Study, ended_by: str | None) -> list[str]:
     """Return lines on the best settings, the statuses of the trials, and the Pareto front."""
     recorder = study.run.recorder
-    statuses = Counter(str(row["status"]) for row in recorder.rows.values())
+    rows = [row for row in recorder.rows.values() if not is_soup(row)]
+    statuses = Counter(str(row["status"]) for row in rows)
     counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
     limit = f"; {ended_by} reached" if ended_by else ""
-    lines = [f"{len(recorder.rows)} trials: {counts}{limit}"]
+    if study.exhausted:
+        limit = f"; ended, as {MOST_REFUSED} proposals in a row violate a constraint"
+    lines = [f"{len(rows)} trials: {counts}{limit}", *feasibility(study)]
     if best := best_row(recorder):
         params = params_of(recorder.configs[best["trial"]], study.space)
         words = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
-        lines.insert(0, "  " + "  ".join(words))
+        settings = "  ".join(words)
+        lines.insert(
+            0, f"  settings of its first member: {settings}" if is_soup(best) else f"  {settings}"
+        )
     if len(study.objectives) > 1:
         lines.append("Pareto front of the objectives:")
         columns = ["trial", *map(objective_column, study.objectives)]
         front = load_front(study.run.folder.uri)[columns]
         lines += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
     return lines
+
+
+def feasibility(study: Study) -> list[str]:
+    """Return a line on the trials that satisfy the constraints; none without constraints."""
+    constraints, recorder = study.constraints, study.run.recorder
+    if not constraints:
+        return []
+    rows = [row for row in recorder.rows.values() if not is_soup(row)]
+    within = sum(recorder.feasible(row) is True for row in rows)
+    bounds = describe(constraints)
+    if within:
+        return [f"{within} of {len(rows)} trials satisfy {bounds}; only they are chosen from"]
+    nearest = []
+    for constraint in constraints:
+        values = [value for row in rows if (value := constraint.value(row)) is not None]
+        if values:
+            closest = min(values) if constraint.upper else max(values)
+            word = "lowest" if constraint.upper else "highest"
+            nearest.append(f"the {word} {constraint.name} is {closest:.6g}")
+    found = f": {', '.join(nearest)}" if nearest else ""
+    return [f"No trial satisfies {bounds}, so none is chosen{found}"]
 
 
 def commands(study: Study) -> list[str]:

@@ -14,6 +14,7 @@ from trainables.errors import InputError
 from trainables.models import model_arguments
 from trainables.target import TARGETS
 from tune_jobs.analysis.results import load_run
+from tune_jobs.run_folder.constraints import violated
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import config_of, merit, objective_column
@@ -65,21 +66,23 @@ def warm_start(study: Study, paths: Sequence[str], record: RunRecord, force: boo
             values: list[Any] = [
                 row.get(objective_column(objective)) for objective in study.objectives
             ]
+            bounds = {each.text: each.violation(row) for each in study.constraints}
             if (
                 same_data
                 # A copied trial (population-based training) has had several settings.
                 and row.get("copied") is None
                 and row["status"] in STATES
                 and None not in values
+                and None not in bounds.values()
                 and same_training(config, params, study)
             ):
-                trial = as_trial(row, params, study.space, values, curves[row["trial"]])
+                trial = as_trial(row, params, study.space, values, curves[row["trial"]], bounds)
                 source = f"{path}: {row['trial']}"
                 trial.set_user_attr(SOURCE, source)
                 if source not in known:
                     study.optuna_study.add_trial(trial)
                 added += 1
-            elif enqueued < BEST and params:
+            elif enqueued < BEST and params and not violated(row, study.constraints):
                 study.optuna_study.enqueue_trial(params, skip_if_exists=True)
                 enqueued += 1
         lines.append(f"{path}: {added} trials added to the study, {enqueued} settings to try first")
@@ -142,6 +145,7 @@ def as_trial(
     space: Space,
     values: list[float],
     curve: dict[int, float],
+    constraints: dict[str, Any],
 ) -> FrozenTrial:
     """Return a trial of an earlier run as a finished Optuna trial.
 
@@ -151,6 +155,7 @@ def as_trial(
         space: search space.
         values: value of each objective.
         curve: metric that the trial was selected by, by epoch.
+        constraints: how far it is beyond each constraint, by the constraint's text.
     """
     state, single = STATES[row["status"]], len(values) == 1
     pruned_at = [curve[max(curve)]] if single else None  # as Optuna does when it prunes
@@ -160,4 +165,5 @@ def as_trial(
         params=params,
         distributions=distributions(space, params),
         intermediate_values=curve if single else None,
+        constraints=constraints,
     )

@@ -56,10 +56,11 @@ def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
         steps = [
             Parameter(name="lr", kind="float", low=1e-6, high=1e-1, log=True),
             _choice("batch_size", 32, 64, 128),
-            Parameter(name="weight_decay", kind="float", low=1e-6, high=1e-1, log=True),
+            _choice("optimizer", "adam", "adamw", "sgd"),
+            Parameter(name="weight_decay", kind="float", low=1e-8, high=1e-1, log=True),
             _choice("schedule", "constant", "cosine", "one_cycle"),
             Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
-            _choice("augment", "none", "flip_crop"),
+            _choice("augment", "none", "flip_crop", "photo"),
         ]
         when = {"mode": trained} if "probe" in modes else {}
         parameters += [dataclasses.replace(step, when=when) for step in steps]

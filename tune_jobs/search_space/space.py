@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -202,11 +202,25 @@ def params_of(config: TrialConfig, space: Space) -> dict[str, Any]:
     whose value is outside the space, are left out.
     """
     defaults = searchable(config.model)
+    return within(space, {name: _value(config, name, defaults) for name in space})
+
+
+def within(space: Space, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a trial of a space can have, as Optuna stores them.
+
+    Left out are those that are no parameter, are out of its range, or whose condition does not
+    hold.
+
+    Args:
+        space: search space.
+        settings: values by parameter name.
+    """
     values: dict[str, Any] = {}
     for parameter in space.values():
-        value = _value(config, parameter.name, defaults)
-        if _exists(parameter, values) and contains(parameter, value):
-            values[parameter.name] = value
+        if parameter.name not in settings or not contains(parameter, settings[parameter.name]):
+            continue
+        if _exists(parameter, values):
+            values[parameter.name] = settings[parameter.name]
     return {name: optuna_value(value) for name, value in values.items()}
 
 

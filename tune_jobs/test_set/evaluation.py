@@ -22,7 +22,7 @@ from trainables.views import View
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
-from tune_jobs.run_folder.schema import config_of
+from tune_jobs.run_folder.schema import config_of, is_soup
 from tune_jobs.tuning.data import RunData
 
 LAYER_DEPTH = 2
@@ -174,7 +174,7 @@ def contestant(
         winner=winner,
         costs=costs,
         layers=layer_parameters(classifier.model),
-        tried=len(searched),
+        tried=sum(not is_soup(row) for _, row in searched),
         search_seconds=sum(row["seconds"] for _, row in searched),
         dollars=None if price_per_hour is None else hours * price_per_hour,
         seeds=seeds,

@@ -31,6 +31,7 @@ from tune_jobs.command_line.terminal import open_console, plain_table
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
+from tune_jobs.run_folder.schema import members_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.options import CompareOptions
@@ -172,9 +173,17 @@ def retrain_all(
     options = command.options
     if not options.seeds:
         return [[] for _ in chosen]
-    retrained = []
+    retrained: list[list[Candidate]] = []
     with ray_session(options.address):
         for candidate in chosen:
+            if members := members_of(candidate.row):
+                console.print(
+                    f"\n{candidate.family}: its winner averages {len(members)} trainings, which no "
+                    "training with another random seed repeats, so it is left out of --seeds",
+                    markup=False,
+                )
+                retrained.append([])
+                continue
             console.print(
                 f"\n{candidate.family}: training with {options.seeds} random seeds",
                 markup=False,

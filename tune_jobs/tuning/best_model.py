@@ -17,7 +17,7 @@ from tune_jobs.run_folder.checkpoints import best_weights
 from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunFolder
 from tune_jobs.run_folder.provenance import now
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import merit
+from tune_jobs.run_folder.schema import members_of, merit
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Run
 
@@ -51,8 +51,15 @@ def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
 
 
 def best_row(recorder: Recorder) -> TrialRow | None:
-    """Return the trial that is best by the metric of the run; ties go to the lower loss."""
-    scored = [row for row in recorder.rows.values() if row.get("checkpoint")]
+    """Return the trial that is best by the metric of the run; ties go to the lower loss.
+
+    Trials that violate a constraint are left out.
+    """
+    scored = [
+        row
+        for row in recorder.rows.values()
+        if row.get("checkpoint") and recorder.feasible(row) is not False
+    ]
     metrics = {name: TARGETS[config.metric] for name, config in recorder.configs.items()}
     return max(scored, key=lambda row: merit(row, metrics[row["trial"]]), default=None)
 
@@ -77,7 +84,8 @@ def write_best(
         {
             **describe_model(config, data, weights, images.images.how),
             "trial": row["trial"],
-            "epoch": row["best/epoch"],
+            "epoch": row.get("best/epoch"),
+            "members": members_of(row),
             "metric": config.metric,
             **{target.column: row[target.best] for target in (ACCURACY, TARGETS[config.metric])},  # type: ignore[literal-required]
             "dataset": record["dataset"]["fingerprint"],

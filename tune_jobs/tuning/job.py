@@ -37,6 +37,7 @@ from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.run_json import describe_run, resumed_record
 from tune_jobs.tuning.sizes import size_notes
+from tune_jobs.tuning.soup import make_soups
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
 from tune_jobs.tuning.summary import print_summary
 from tune_jobs.tuning.tracking import tracking_callbacks
@@ -111,7 +112,9 @@ def train(
         check_normalization(config)
         check_loss_weights(config, images.trials)
     weights = initial_weights(strategy.models(), images.trials, examples)
-    run = Run(command, folder, Recorder(folder), images.trials, weights, console)
+    run = Run(
+        command, folder, Recorder(folder, options.constraints), images.trials, weights, console
+    )
     lines = [
         *describe_data(images),
         *describe_copies(images.copies, images.dropped),
@@ -156,6 +159,8 @@ def train(
         if unfinished or proposals:
             tune_trials(run, strategy, unfinished, proposals, trackers, resources)
         strategy.stop_open_trials()
+        if options.makes_soups:
+            make_soups(run, record, resources)
         run.recorder.close()
         add_description(record, strategy)
         finish(run, record)

@@ -119,7 +119,7 @@ class TerminalProgress(DriverCallback):
         planned = sum(configs[name].epochs for name in ended)
         # Schedulers stop trials early: open trials are expected to train as far as ended ones.
         fraction = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
-        unseen = self.trials - len(rows)
+        unseen = max(0, self.trials - len(rows))  # refused trials have rows as well
         typical = max((config.epochs for config in configs.values()), default=0)
         left = fraction * unseen * typical + sum(
             max(0.0, fraction * configs[name].epochs - len(epochs[name])) for name in open_

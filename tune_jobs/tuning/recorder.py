@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pyarrow.fs import FileSelector
@@ -14,9 +15,10 @@ from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
 from trainables.status import TrialStatus
-from trainables.target import TARGETS
+from trainables.target import TARGETS, Target
 from tune_jobs.ray_runtime.ray_internals import release_trial
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
+from tune_jobs.run_folder.constraints import Constraint, is_feasible
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRACEBACK_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 from tune_jobs.run_folder.schema import (
@@ -24,6 +26,7 @@ from tune_jobs.run_folder.schema import (
     TRIAL_SCHEMA,
     config_columns,
     config_of,
+    is_soup,
     summary_columns,
 )
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
@@ -43,10 +46,14 @@ class Recorder(DriverCallback):
 
     The tables of a killed driver may be that much older than its checkpoints. So every checkpoint
     contains the metrics of all epochs before it, and `restore` takes them from there.
+
+    Args:
+        folder: the run folder.
+        constraints: constraints that the column `feasible` is about.
     """
 
-    def __init__(self, folder: RunFolder):
-        self.folder = folder
+    def __init__(self, folder: RunFolder, constraints: Sequence[Constraint] = ()):
+        self.folder, self.constraints = folder, constraints
         self.configs: dict[str, TrialConfig] = {}
         self.rows: dict[str, TrialRow] = {}
         """Rows of trials.parquet by trial, without the settings, which are in `configs`."""
@@ -65,6 +72,15 @@ class Recorder(DriverCallback):
             **summary_columns([]),
             "parameters": parameters,
         }
+
+    def add_soup(self, row: TrialRow, config: TrialConfig) -> None:
+        """Add an average of trials, which has no epochs; `config` is that of its best member."""
+        name = row["trial"]
+        self.rows[name], self.configs[name], self.epochs[name] = row, config, {}
+
+    def target(self, name: str) -> Target:
+        """Return the metric that a trial was selected by."""
+        return TARGETS[self.configs[name].metric]
 
     def inherit(
         self,
@@ -110,6 +126,11 @@ class Recorder(DriverCallback):
         if self.folder.has(TRIALS_FILE):
             for kept in self.folder.read_rows(TRIALS_FILE):
                 name = kept["trial"]
+                if is_soup(kept):
+                    columns = {key: kept.get(key) for key in TrialRow.__annotations__}
+                    known = {key: value for key, value in columns.items() if value is not None}
+                    self.add_soup(cast("TrialRow", known), config_of(kept))
+                    continue
                 self.rows[name] |= {"copied": kept.get("copied"), "parameters": kept["parameters"]}
                 if TrialStatus(kept["status"]).is_ended:
                     self.configs[name] = config_of(kept)
@@ -129,7 +150,8 @@ class Recorder(DriverCallback):
                     row |= self._weights(f"{name}/{checkpoint.name}")
                     self.configs[name] = TrialConfig.from_dict(state["config"])
                     self.epochs[name] = self._epoch_rows(name, state["history"])
-            self._summarise(name)
+            if not is_soup(row):
+                self._summarise(name)
         return left
 
     # Hooks of Ray Tune
@@ -213,10 +235,17 @@ class Recorder(DriverCallback):
         # Epochs first: after a kill, a trial marked as ended must have all its epochs.
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
-        trials = [config_columns(self.configs[name]) | row for name, row in self.rows.items()]
+        trials = [
+            config_columns(self.configs[name]) | row | {"feasible": self.feasible(row)}
+            for name, row in self.rows.items()
+        ]
         self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
         end = time.monotonic()
         self._next_write = end + max(WRITE_EVERY_S, (end - start) / WRITE_SHARE)
+
+    def feasible(self, row: TrialRow) -> bool | None:
+        """Return whether a trial satisfies the constraints; None without any, or if it may yet."""
+        return is_feasible(row, self.constraints) if self.constraints else None
 
     def _weights(self, checkpoint: str) -> TrialRow:
         """Return the columns on the weights of a trial's best epoch."""
@@ -234,7 +263,7 @@ class Recorder(DriverCallback):
 
     def _summarise(self, name: str) -> None:
         epochs = [row for _, row in sorted(self.epochs[name].items())]
-        self.rows[name] |= summary_columns(epochs, TARGETS[self.configs[name].metric])
+        self.rows[name] |= summary_columns(epochs, self.target(name))
 
     def _epoch_rows(self, name: str, history: list[dict[str, float]]) -> dict[int, EpochRow]:
         return {int(epoch["epoch"]): self._epoch_row(name, epoch) for epoch in history}

@@ -13,7 +13,7 @@ from tune_jobs.analysis.formatting import class_counts, constant_answer, duratio
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import merit
+from tune_jobs.run_folder.schema import has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.strategy import Findings, Run
 
@@ -41,16 +41,25 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     say("")
     shown = rows
     if len(rows) > MOST_ROWS:
-        scored = [row for row in rows if row["epochs"]]
-        shown = sorted(scored, key=lambda row: merit(row, target)[0], reverse=True)[:FEW_ROWS]
-    console.print(findings.table or trial_table(shown, best, target))
+        scored = [row for row in rows if has_scores(row)]
+        shown = sorted(
+            scored,
+            key=lambda row: (recorder.feasible(row) is not False, merit(row, target)[0]),
+            reverse=True,
+        )[:FEW_ROWS]
+    feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
+    console.print(findings.table or trial_table(shown, best, target, feasible))
     if findings.table is None and len(shown) < len(rows):
         say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
     if best is not None:
         say(
             f"Best: [bold]{escape(best['trial'])}[/] with validation {_score(best, target)} "
-            f"after epoch {best['best/epoch']}"
+            + (
+                f"as the average of {escape(best['members'] or '')}"
+                if is_soup(best)
+                else f"after epoch {best['best/epoch']}"
+            )
         )
         if note := constant_note(run):
             say(escape(note))
@@ -60,7 +69,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         if row["status"] in (TrialStatus.FAILED, TrialStatus.DIVERGED):
             say(f"[red]{escape(row['trial'])} {row['status']}[/]: {escape(row['error'] or '')}")
         batch_size = recorder.configs[row["trial"]].batch_size
-        if row.get("micro_batch", batch_size) < batch_size:
+        if (row.get("micro_batch") or batch_size) < batch_size:
             say(
                 f"{escape(row['trial'])}: batches of {batch_size} did not fit into memory and "
                 f"were split into micro-batches of {row['micro_batch']:.0f}"
@@ -96,14 +105,25 @@ def constant_note(run: Run) -> str:
     return note
 
 
-def trial_table(rows: list[TrialRow], best: TrialRow | None, target: Target) -> Table:
-    """Return a table with a row per trial and the best trial highlighted."""
+def trial_table(
+    rows: list[TrialRow], best: TrialRow | None, target: Target, feasible: dict[str, bool | None]
+) -> Table:
+    """Return a table with a row per trial and the best trial highlighted.
+
+    Args:
+        rows: rows of the trials.
+        best: row of the best trial; None if there is none.
+        target: metric of the run.
+        feasible: whether each trial satisfies the constraints; empty without constraints.
+    """
     table = plain_table()
     table.add_column("trial", no_wrap=True)
     score = target.label
     for heading in ("epochs", "train loss", "val loss", score, "at epoch", "time", "images/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("status")
+    if feasible:
+        table.add_column("feasible")
     for row in rows:
         cells = [""] * 6
         if row["epochs"]:
@@ -115,8 +135,14 @@ def trial_table(rows: list[TrialRow], best: TrialRow | None, target: Target) -> 
                 duration(row["seconds"]),
                 f"{row['images_per_second']:,.0f}",
             ]
+        elif is_soup(row):
+            score = target.show(row[target.best])  # type: ignore[literal-required]
+            cells = ["", f"{row['best/val_loss']:.4f}", score, "", duration(row["seconds"]), ""]
+        ends = [str(row["status"])]
+        if feasible:
+            ends.append({True: "yes", False: "no", None: ""}[feasible[row["trial"]]])
         style = "bold green" if row is best else None
-        table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, row["status"], style=style)
+        table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, *ends, style=style)
     return table
 
 

@@ -13,6 +13,7 @@ import torch
 from ray import tune
 
 from trainables.config import TrialConfig
+from trainables.costs import count_macs
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from trainables.trial_images import TrialImages
@@ -31,6 +32,8 @@ def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
     """Add trials to the tables; raises InputError if a model cannot be built."""
     for name, config in trials.items():
         run.recorder.add(name, config, count_parameters(config, run.data))
+        if "macs" in run.options.costs:
+            run.recorder.rows[name]["macs"] = count_macs_of(config, run.data)
 
 
 def count_parameters(config: TrialConfig, data: TrialImages) -> int:
@@ -41,6 +44,19 @@ def count_parameters(config: TrialConfig, data: TrialImages) -> int:
     """
     size = data.network_size(config)
     return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
+
+
+def count_macs_of(config: TrialConfig, data: TrialImages) -> int:
+    """Return the multiply-accumulates of a trial's model for one image; errors as above."""
+    size = data.network_size(config)
+    return _macs(config.model, len(data.classes), size, json.dumps(config.build_args))
+
+
+@functools.cache
+def _macs(model: str, num_classes: int, image_size: int, arguments: str) -> int:
+    with torch.device("meta"):  # where nothing is computed; some networks ignore it
+        built = build_model(model, num_classes, image_size, **json.loads(arguments))
+    return count_macs(built, image_size, next(built.parameters()).device)
 
 
 @functools.cache
@@ -108,7 +124,12 @@ def tune_trials(
 
 
 def ray_config(
-    run: Run, name: str, resume: str | None, latency: bool = False, splits: int = 0
+    run: Run,
+    name: str,
+    resume: str | None,
+    latency: bool = False,
+    latency_limit: float | None = None,
+    splits: int = 0,
 ) -> dict[str, Any]:
     """Return the configuration of a trial as Ray Tune passes it to `train_trial`.
 
@@ -120,6 +141,7 @@ def ray_config(
         name: name of the trial.
         resume: URI of the checkpoint to resume from, or None.
         latency: whether the trial measures the latency of its model.
+        latency_limit: latency in milliseconds above which the trial is not trained; None for none.
         splits: number of other splits of the images that a probe is scored on.
     """
     return {
@@ -129,6 +151,7 @@ def ray_config(
             "cpus": run.options.run.cpus_per_trial,
             "resume": resume,
             "latency": latency,
+            "latency_limit": latency_limit,
             "splits": splits,
         }
     }

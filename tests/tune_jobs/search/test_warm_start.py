@@ -32,6 +32,7 @@ def take_over(earlier):
             space=SPACE,
             bases={base.model: base},
             objectives={"accuracy": "max"},
+            constraints=(),
         )
         (line,) = warm_start(own, [str(earlier)], record, False)
         return study.trials, line

@@ -18,8 +18,9 @@ from trainables.models import is_registered
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import config_of, merit
+from tune_jobs.run_folder.schema import config_of, members_of, merit
 
 NEEDED = ("trial", "status", "checkpoint", ACCURACY.best, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet that a comparison requires."""
@@ -72,6 +73,16 @@ class Candidate:
     def trial(self) -> str:
         """Name of the trial."""
         return str(self.row["trial"])
+
+    def may_win(self) -> bool:
+        """Return whether the trial satisfies the constraints of its search."""
+        return may_be_chosen(self.row)
+
+    @property
+    def training_seconds(self) -> float:
+        """Time that the model took, in seconds: for a soup, with that of all its members."""
+        parts = {self.trial, *members_of(self.row)}
+        return float(sum(row["seconds"] for row in self.run.rows if row["trial"] in parts))
 
     @property
     def network_size(self) -> int:
@@ -148,12 +159,13 @@ def candidates(run: LoadedRun) -> list[Candidate]:
 def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
     """Return the best candidate of each family by the metric of the runs, best family first.
 
-    Ties are broken by the lower validation loss.
+    Ties are broken by the lower validation loss. Trials that violate a constraint of their search
+    do not win.
     """
     target = runs[0].target
     best: dict[str, Candidate] = {}
     for run in runs:
-        for candidate in candidates(run):
+        for candidate in filter(Candidate.may_win, candidates(run)):
             known = best.get(candidate.family)
             if known is None or merit(candidate.row, target) > merit(known.row, target):
                 best[candidate.family] = candidate
@@ -189,6 +201,12 @@ def _check_finished(run: LoadedRun, partial: bool) -> None:
         raise InputError(
             f"{run.folder.uri} has no finished trial, so there is nothing to compare: resume the "
             "run with --resume, or leave it out"
+        )
+    if not any(map(Candidate.may_win, candidates(run))):
+        bounds = " and ".join(run.record["search"].get("constraints", ()))
+        raise InputError(
+            f"{run.folder.uri} has no trial that satisfies its constraints {bounds}, so there is "
+            "nothing to choose: add trials with --extend, or leave the run out"
         )
     if partial or (run.record["status"] == "finished" and not run.unfinished):
         return

@@ -178,8 +178,8 @@ class Contestant:
 
     @property
     def training_seconds(self) -> float:
-        """Training time of the winner alone, in seconds."""
-        return float(self.winner.candidate.row["seconds"])
+        """Training time of the winner alone, in seconds; of a soup, that of its members."""
+        return self.winner.candidate.training_seconds
 
     @property
     def seed_accuracies(self) -> NDArray[np.float64]:

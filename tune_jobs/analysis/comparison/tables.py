@@ -78,7 +78,7 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
     row |= {
         "images": len(scored.labels),
         "parameters": candidate.row["parameters"],
-        "training_seconds": candidate.row["seconds"],
+        "training_seconds": candidate.training_seconds,
     }
     if contestant is not None:
         row |= vars(contestant.costs)

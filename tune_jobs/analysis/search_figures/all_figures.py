@@ -11,6 +11,7 @@ from trainables.status import TrialStatus
 from trainables.target import TARGETS
 from tune_jobs.analysis.search_figures.history import (
     Mode,
+    allowed,
     history_info,
     plot_history,
     plot_pruning,
@@ -55,6 +56,6 @@ def draw_search(
     }
     for pair in combinations(objectives, 2):
         two = {columns[name]: objectives[name] for name in pair}
-        finished = trials[trials["status"] == TrialStatus.FINISHED]  # as in Optuna
+        finished = trials[(trials["status"] == TrialStatus.FINISHED) & allowed(trials)]  # as Optuna
         figures[f"pareto-{'-'.join(pair)}"] = plot_pareto(pareto_info(finished, two))
     return figures

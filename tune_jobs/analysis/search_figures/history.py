@@ -54,6 +54,8 @@ _LABELS = {
     "images_per_second": "training speed (images/s)",
     "peak_memory_mb": "peak memory (MB)",
     "parameters": "parameters (count)",
+    "macs": "multiply-accumulates per image (count)",
+    "latency_ms": "latency of one image (ms)",
 }
 
 
@@ -64,7 +66,8 @@ class HistoryInfo:
     points: dict[TrialStatus, Points]
     """Status -> trial numbers (x) and scores (y)."""
     best: Points
-    """Trial numbers (x) and the best score up to each (y), whatever the status."""
+    """Trial numbers (x) and the best score up to each (y), whatever the status, of the trials that
+    violate no constraint."""
     unscored: int
     """Number of trials without a finite score, which are not drawn."""
     ylabel: str
@@ -90,10 +93,11 @@ def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max
         rows = scored & (trials["status"] == status).to_numpy(bool)
         if rows.any():
             points[status] = Points(x[rows].tolist(), y[rows].tolist())
-    best = (np.maximum if mode == "max" else np.minimum).accumulate(y[scored])
+    chosen = scored & allowed(trials)
+    best = (np.maximum if mode == "max" else np.minimum).accumulate(y[chosen])
     return HistoryInfo(
         points,
-        Points(x[scored].tolist(), best.tolist()),
+        Points(x[chosen].tolist(), best.tolist()),
         int((~scored).sum()),
         axis_label(objective),
     )
@@ -125,7 +129,8 @@ class PruningInfo:
     crosses: Points
     """Last epoch (x) and its validation metric (y) of each stopped trial."""
     best: Curve | None
-    """Curve of the trial with the best metric, ties broken by lower loss; None without any."""
+    """Curve of the trial with the best metric, ties broken by lower loss, of those that violate no
+    constraint; None without any."""
     mode: Mode = "max"
     """Whether low ("min") or high ("max") values are better."""
     ylabel: str = "validation accuracy (fraction)"
@@ -156,7 +161,8 @@ def pruning_info(
     stopped = trials.loc[trials["status"] == TrialStatus.STOPPED, "trial"]
     ends = measured[measured["trial"].isin(stopped)].groupby("trial", sort=False).last()
     crosses = Points(ends["epoch"].tolist(), ends[column].tolist())
-    ranked = measured.sort_values([column, "val_loss"], ascending=[target.mode == "min", True])
+    ranked = measured[measured["trial"].isin(trials.loc[allowed(trials), "trial"])]
+    ranked = ranked.sort_values([column, "val_loss"], ascending=[target.mode == "min", True])
     best = lines[str(ranked["trial"].iloc[0])] if len(ranked) else None
     label = f"validation {target.label} ({EPOCH_METRICS[column].unit})"
     return PruningInfo(curves, crosses, best, target.mode, label)
@@ -221,6 +227,13 @@ def scores(trials: pd.DataFrame, objective: str) -> NDArray[np.float64]:
     values = trials[objective].to_numpy(dtype=np.float64, na_value=np.nan)
     # A trial that failed before its first epoch took 0 seconds, but is not the fastest.
     return np.where(trials.get("epochs", 1) == 0, np.nan, values)
+
+
+def allowed(trials: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which trials violate no constraint of their search, one value per trial."""
+    if "feasible" not in trials:
+        return np.ones(len(trials), dtype=bool)
+    return np.array([value not in (False,) for value in trials["feasible"]], dtype=bool)
 
 
 def trial_numbers(trials: pd.DataFrame) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,6 +14,7 @@ from tune_jobs.analysis.comparison.statistics import probability_better
 from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval, shortened
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.run_folder.schema import members_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,17 @@ def note_on_changed_winners(retrained: list[Contestant]) -> str:
     )
 
 
+def note_on_soups(contestants: Sequence[Contestant]) -> str:
+    """Return a sentence about winners that average trainings, if there are any."""
+    soups = [c.name for c in contestants if members_of(c.winner.candidate.row)]
+    if not soups:
+        return ""
+    return (
+        f" {listed(soups)} is left out: the winner is an average of the weights of several "
+        "trainings, which no training with another random seed repeats."
+    )
+
+
 def section(comparison: Comparison) -> Section | None:
     """Return the section on runs with different seeds, or None if there are none."""
     retrained = [c for c in comparison.contestants if c.spread]
@@ -111,6 +124,7 @@ def section(comparison: Comparison) -> Section | None:
             "the choice of test images; more seeds reduce the first, but hardly the second. "
             "Deviations and errors are in percentage points (pp)."
             + note_on_changed_winners(retrained)
+            + note_on_soups(comparison.contestants)
         ),
         Picture(
             "seeds",

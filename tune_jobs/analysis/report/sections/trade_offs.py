@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points
 from tune_jobs.analysis.report.blocks import Section, Table, Text
+from tune_jobs.run_folder.schema import is_soup
 
 Measure = Callable[[Contestant], str]
 """Function that formats a measurement of a contestant."""
@@ -24,6 +25,9 @@ def compute(contestant: Contestant) -> str:
 def time_to_best(contestant: Contestant) -> str:
     """Return the best validation score and the training time until it was reached."""
     row, target = contestant.winner.candidate.row, contestant.winner.candidate.run.target
+    if is_soup(row):
+        score = target.show(row[target.best])
+        return f"{score} validation {target.label} as an average of {row['members']}"
     epochs = contestant.winner.candidate.run.epochs
     until = epochs[(epochs["trial"] == row["trial"]) & (epochs["epoch"] <= row["best/epoch"])]
     seconds = float(until["seconds"].sum())
@@ -35,6 +39,8 @@ def generalisation(contestant: Contestant) -> str:
     """Return training accuracy, test accuracy and their difference."""
     trained = contestant.winner.candidate.row["best/train_accuracy"]
     test = contestant.winner.accuracy
+    if is_soup(contestant.winner.candidate.row):  # it has not been scored on training images
+        return f"test accuracy {percent(test)}"
     return (
         f"training accuracy {percent(trained)}, test accuracy {percent(test)}: "
         f"{points(test - trained)} percentage points"

@@ -10,7 +10,8 @@ from tune_jobs.analysis.comparison.student_report import LAYERS, Published, publ
 from tune_jobs.analysis.curves import Curve, CurvesInfo, curves_info, plot_curves
 from tune_jobs.analysis.formatting import counted, duration, percent, points, signed
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
-from tune_jobs.run_folder.schema import config_of, merit
+from tune_jobs.run_folder.constraints import may_be_chosen
+from tune_jobs.run_folder.schema import config_of, has_scores, is_soup, merit
 
 MOST_CURVES, MOST_ROWS = 12, 20
 """Maximum number of trials of a run in the figure and in the table."""
@@ -28,8 +29,9 @@ def section(comparison: Comparison) -> Section:
 def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Block]:
     """Return a summary of a run, its loss curves in a figure named `picture`, and its trials."""
     target = run.target
-    trained = [row for row in run.rows if row["epochs"]]
-    trained.sort(key=lambda row: merit(row, target), reverse=True)
+    trained = [row for row in run.rows if has_scores(row)]
+    trained.sort(key=lambda row: (may_be_chosen(row), *merit(row, target)), reverse=True)
+    constraints = run.record.get("search", {}).get("constraints", [])
     statuses = run.trials["status"].value_counts()
     summary = ", ".join(f"{n} {status}" for status, n in statuses.items())
     algorithm = run.record.get("search", {}).get("algorithm", "grid")
@@ -37,26 +39,34 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
     text = f"Run {run.name} (job {run.record['job']}, algorithm {algorithm}): {trials}, {summary}."
     if len(trained) > MOST_ROWS:
         text += f" The table lists the best {MOST_ROWS} by validation {target.label}."
+    if constraints:
+        text += f" Only trials with {' and '.join(constraints)} could be chosen."
+    for row in run.rows:
+        if is_soup(row):
+            text += f" {row['trial']} is a soup: the average of the weights of {row['members']}."
     scored = {(s.candidate.run.name, s.candidate.trial): s for s in comparison.scored}
     rows = [
         (
             row["trial"],
             str(row["epochs"]),
-            f"{row['last/train_loss']:.4f}",
+            "" if is_soup(row) else f"{row['last/train_loss']:.4f}",
             f"{row['last/val_loss']:.4f}",
-            f"{target.show(row[target.best])} ({row['best/epoch']:.0f})",
+            target.show(row[target.best])
+            + (" (soup)" if is_soup(row) else f" ({row['best/epoch']:.0f})"),
             percent(s.accuracy) if (s := scored.get((run.name, row["trial"]))) else "sealed",
             duration(row["seconds"]),
             row["status"],
+            *(["yes" if may_be_chosen(row) else "no"] if constraints else []),
         )
         for row in trained[:MOST_ROWS]
     ]
     of_many = f" of the best {MOST_CURVES} trials" if len(trained) > MOST_CURVES else ""
-    info = run_curves(run, [row["trial"] for row in trained], comparison.test_set.classes)
+    curves = [row["trial"] for row in trained if not is_soup(row)]
+    info = run_curves(run, curves, comparison.test_set.classes)
     header = ("trial", "epochs", "final training loss", "final validation loss",
               f"best validation {target.label} (epoch)", "test accuracy", "training time",
-              "status")  # fmt: skip
-    ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES]]
+              "status", *(["feasible"] if constraints else []))  # fmt: skip
+    ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES] if row[2]]
     return [
         Text(text),
         Picture(
@@ -66,7 +76,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
             + "; ".join(ends),
             f"Training and validation loss by epoch{of_many}.",
         ),
-        Table(header, rows, left=frozenset({0, 7}), strong=0),
+        Table(header, rows, left=frozenset({0, 7, 8}), strong=0),
     ]  # fmt: skip
 
 
