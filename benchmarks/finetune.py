@@ -5,7 +5,7 @@
     python -m benchmarks.finetune pretrained --data path/to/cifar10
 
 `throughput` fine-tunes all layers of each network of the student report at 32 pixels. `probe`
-compares a grid of heads on cached backbone features with forward passes in every epoch: in the
+compares a path of heads on cached backbone features with forward passes in every epoch: in the
 student report's loop with all but the head frozen, and in our code without training a head.
 `pretrained` trains a network from ImageNet weights, and from random weights.
 """
@@ -30,7 +30,7 @@ import torch
 from benchmarks import report_pipeline
 from benchmarks.images import SIZE, load, subset
 from benchmarks.lr_grid import spread
-from trainables.config import TrialConfig
+from trainables.config import PENALTIES, TrialConfig
 from trainables.features import compute_features
 from trainables.loop import fit
 from trainables.models import build_model
@@ -40,8 +40,8 @@ from tune_jobs.analysis.results import load_epochs, load_trials
 
 MODELS = ("resnet18", "densenet121", "googlenet")
 RATES = (1e-5, 1e-4)
-PROBE_RATES = tuple(1e-4 * 10 ** (i / 3) for i in range(10))
 PROBE_EPOCHS = 10
+"""Epochs in which the loop of the student report would train each head."""
 PRETRAINED = "tests.nets:efficientnet_lite0"
 
 
@@ -90,15 +90,14 @@ def throughput(source: str, rounds: int) -> None:
 
 
 def probe(source: str) -> None:
-    """Compare training heads on cached backbone features with forward passes in every epoch."""
+    """Compare fitting heads on cached backbone features with forward passes in every epoch."""
     data = load(source, SIZE)
     name = "resnet18"
     with tempfile.TemporaryDirectory() as runs:
         file = f"{runs}/{name}.pt"
         torch.save(build_model(name, len(data.classes), SIZE).state_dict(), file)
-        ours = job(runs, "--data", source, "--models", name, "--weights", file, "--mode", "probe",
-                   "--epochs", PROBE_EPOCHS, "--lr", *PROBE_RATES)  # fmt: skip
-        config = TrialConfig(lr=1e-3, model=name, weights=file, mode="probe", normalize="weights")
+        ours = job(runs, "--data", source, "--models", name, "--weights", file, "--mode", "probe")
+        config = TrialConfig(lr=None, model=name, weights=file, mode="probe", normalize="weights")
         device = torch.device("cpu")
         torch.set_num_threads(os.cpu_count() or 1)
         start = time.perf_counter()
@@ -108,8 +107,8 @@ def probe(source: str) -> None:
     model = build_model(name, len(data.classes), SIZE).requires_grad_(False)
     model.get_submodule("fc").requires_grad_()
     epoch_seconds = list(report_pipeline.train(data, 1e-3, 1, model))[-1]["seconds"]
-    passes = len(PROBE_RATES) * PROBE_EPOCHS
-    print(f"{passes} head epochs: {ours:.1f} s, wall time of the command")
+    passes = len(PENALTIES) * PROBE_EPOCHS
+    print(f"{len(PENALTIES)} heads: {ours:.1f} s, wall time of the command")
     for what, seconds in (
         ("one epoch of the student report's loop", epoch_seconds),
         ("our forward pass alone", pass_seconds),

@@ -117,8 +117,10 @@ def finetune() -> int:
     command = parse(FinetuneOptions, description=__doc__)
     check_finetune(command)
     command = apply_extend(command)
-    command = chosen_networks(command)
     options = command.options
+    if chosen := chosen_networks(command, options.from_, options.top, options.search):
+        options = dataclasses.replace(options, models=chosen[0], data=chosen[1])
+        command = command.with_options(options)
     configs = {
         model: base_config(options, model, source) for model, source in weights_of(options).items()
     }

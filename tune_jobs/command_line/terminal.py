@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 
 def open_console(width: int = 100) -> Console:
     """Return a console on stdout; `width` is that of a file or pipe, in characters."""
     return Console(width=None if sys.stdout.isatty() else width)
+
+
+def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
+    """Print a table with every cell whole.
+
+    Args:
+        console: terminal, or a file, which has no width.
+        table: the table.
+        droppable: headings of columns that a narrow terminal goes without, the first of them first.
+    """
+
+    def width() -> int:
+        unlimited = console.options.update(width=10_000)
+        return Measurement.get(console, unlimited, table).maximum
+
+    if console.is_terminal:
+        for heading in droppable:
+            if width() > console.width:
+                table.columns = [each for each in table.columns if each.header != heading]
+    console.print(table, width=max(width(), 1), crop=False, no_wrap=True)
 
 
 def plain_table() -> Table:

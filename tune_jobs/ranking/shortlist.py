@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -33,11 +34,12 @@ from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.grid import Grid
 from tune_jobs.tuning.sizes import fitted
 from tune_jobs.tuning.strategy import Findings, Run, TunerSettings
-from tune_jobs.tuning.summary import resume_command
 from tune_jobs.tuning.tuner import ray_config
 
 SPLITS = 10
 """Number of other splits of the images that every network is scored on."""
+DROPPABLE = ("licence", "latency", "parameters", "pixels", "features in", "MACs")
+"""Columns that a narrow terminal goes without, the first of them first."""
 JUDGED_FILE = "judged.json"
 """File of the run folder with what trials measured beside their epoch."""
 
@@ -156,9 +158,10 @@ class Shortlist(Grid):
         scored = [row for row in ranked if row["rank"] is not None]
         notes = self._notes(scored, len(run.data.val_labels)) if scored else []
         top = min(3, len(scored))
-        words = resume_command(run, "--from", run.folder.uri, "--top", str(top))
-        commands = [words.replace("shortlist.py", "finetune.py")] if scored else []
-        return Findings(notes, commands, ranking_table(ranked, run))
+        script = run.command.script.replace("shortlist.py", "finetune.py")
+        words = "python", script, "--data", str(self.options.data.data), "--from", run.folder.uri
+        commands = [shlex.join([*words, "--top", str(top)])] if scored else []
+        return Findings(notes, commands, ranking_table(ranked, run), DROPPABLE)
 
     def _notes(self, scored: list[RankedRow], images: int) -> list[str]:
         first, tied = scored[0], [row["model"] for row in scored[1:] if row["tied"]]
@@ -213,11 +216,11 @@ def ranking_table(rows: list[RankedRow], run: Run) -> Table:
     target = run.target
     table = plain_table()
     table.add_column("", justify="right")
-    table.add_column("network", overflow="fold")
+    table.add_column("network", no_wrap=True)
     for heading in (f"{target.label}, 95% CI", "behind", "pixels", "parameters", "MACs", "latency",
                     "features in"):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("licence")
+    table.add_column("licence", no_wrap=True)
     for row in rows:
         if math.isnan(row["score"]):
             table.add_row("–", escape(row["model"]), row["status"], style="dim")

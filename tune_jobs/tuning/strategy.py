@@ -81,6 +81,8 @@ class Findings:
     """Suggested next commands."""
     table: Table | None = None
     """Table of the results; None for that of the trials."""
+    droppable: tuple[str, ...] = ()
+    """Headings of its columns that a narrow terminal goes without, the first of them first."""
 
 
 class Strategy:

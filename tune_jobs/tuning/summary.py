@@ -11,7 +11,7 @@ from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, duration
 from tune_jobs.command_line.options import RunOptions
-from tune_jobs.command_line.terminal import plain_table
+from tune_jobs.command_line.terminal import plain_table, print_whole
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
@@ -48,7 +48,10 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
             reverse=True,
         )[:FEW_ROWS]
     feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
-    console.print(findings.table or trial_table(shown, best, target, feasible))
+    if findings.table is not None:
+        print_whole(console, findings.table, findings.droppable)
+    else:
+        console.print(trial_table(shown, best, target, feasible))
     if findings.table is None and len(shown) < len(rows):
         say(f"… the best {len(shown)} of {len(rows)} trials")
     say("")
