@@ -61,7 +61,7 @@ CPU = torch.device("cpu")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def job(runs: str, script: str, *arguments: str | float) -> float:
+def job(runs: str, script: str, *arguments: Any) -> float:
     """Run a job as a user does, and return its wall time in seconds."""
     words = [str(Path("tune_jobs", script).absolute()), *map(str, arguments)]
     environment = {**os.environ, "XDG_CACHE_HOME": f"{runs}/cache", "PYTHONPATH": str(Path.cwd())}
@@ -193,7 +193,7 @@ def speed(source: str, models: list[str], rounds: int) -> None:
                     ("plain", plain_loop, (source, model)),
                 ):
                     with ProcessPoolExecutor(1, mp_context=context) as pool:
-                        found[name].append(pool.submit(loop, *words).result())  # type: ignore[arg-type]
+                        found[name].append(pool.submit(loop, *words).result())
                 print(f"  {model}: ours {found['ours'][-1][0]:.1f}/s, "
                       f"plain loop {found['plain'][-1][0]:.1f}/s", flush=True)  # fmt: skip
             ours, plain = ([rate for rate, _ in found[name]] for name in found)
@@ -204,15 +204,15 @@ def speed(source: str, models: list[str], rounds: int) -> None:
                   f"workers {memory['plain']:.0f} MB")  # fmt: skip
 
 
-def fine_tuned(runs: str, name: str, *arguments: str | float) -> list[dict[str, Any]]:
+def fine_tuned(runs: str, name: str, *arguments: Any) -> list[dict[str, Any]]:
     """Fine-tune, and return the rows of the trials."""
     seconds = job(runs, "finetune.py", *arguments, "--name", name)
     trials = load_trials(f"{runs}/{name}")
     print(f"{name}: {seconds:.0f} s", flush=True)
-    for row in trials.to_dict("records"):
+    rows: list[Any] = trials.to_dict("records")
+    for row in rows:
         print(f"  {row['trial']}: {row['best/val_accuracy']:.2%}, {row['seconds']:.0f} s")
-    rows: list[dict[str, Any]] = trials[trials["members"].isna()].to_dict("records")
-    return rows
+    return [row for row in rows if row["members"] is None]
 
 
 def recipes(data: str, models: list[str], rounds: int, size: int, epochs: int) -> None:

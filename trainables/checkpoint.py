@@ -1,9 +1,9 @@
 """Checkpoints: the complete training state, sufficient to resume with identical results.
 
-A checkpoint is a folder of two files. `state.pt` holds the weights, the states of optimiser,
-learning-rate schedule and random number generators, and the metrics of the finished epochs; it is
-read with `weights_only=True`, so it cannot run code. `best.safetensors` holds the weights of the
-best epoch by the metric of the trial.
+A checkpoint is a folder of two files. `state.pt` holds the weights, their moving average, the
+states of optimiser, learning-rate schedule and random number generators, and the metrics of the
+finished epochs; it is read with `weights_only=True`, so it cannot run code. `best.safetensors`
+holds the weights of the best epoch by the metric of the trial.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ class TrainingState(TypedDict):
     rng: dict[str, Tensor]
     """Random number generator states, 1-D, uint8: `order` (shuffling), `cpu` and, on a GPU,
     `cuda`."""
+    average: dict[str, Tensor]
+    """State dict of the moving average of the weights; empty without one."""
     parts: int
     """Number of micro-batches that a batch is split into to fit into memory, 1 or more."""
     best: dict[str, Tensor]
-    """State dict of the model after its best epoch by `config.metric`, the first if tied."""
+    """State dict of the network after its best epoch by `config.metric`, the first if tied: of the
+    averaged weights where there are any, and with merged adapters in mode lora."""
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> str:

@@ -19,11 +19,14 @@ from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.device_images import Inputs, to_device
+from trainables.ema import WeightAverage
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.mixing import Mixing, build_mixing
+from trainables.models.lora import merged_state
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
+from trainables.patience import is_trained
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
 from trainables.prediction import predict
 from trainables.probe import fit_probe
@@ -97,7 +100,11 @@ def fit(
     loss_weights = (
         None if by_class is None else torch.tensor(by_class, dtype=torch.float32, device=device)
     )
-    step = Step(model, config, optimizer, scheduler, scaler, task.prepare, autocast, loss_weights)
+    average = WeightAverage(model, config.ema) if config.ema else None
+    evaluated = model if average is None else average.module
+    step = Step(
+        model, config, optimizer, scheduler, scaler, task.prepare, autocast, loss_weights, average
+    )
     state: TrainingState = {
         "config": config.to_dict(),
         "precision": precision,
@@ -107,6 +114,7 @@ def fit(
         "scheduler": {},
         "scaler": {},
         "rng": {},
+        "average": {},
         "parts": step.micro_batches,
         "best": {},
     }
@@ -121,9 +129,11 @@ def fit(
         set_random_state(resume["rng"], device)
         order_rng.set_state(resume["rng"]["order"])
         step.micro_batches = resume.get("parts", 1)  # absent from states of earlier versions
+        if average is not None:
+            average.load_state_dict(resume["average"])
 
     history, target = state["history"], TARGETS[config.metric]
-    while len(history) < config.epochs:
+    while not is_trained(config, history):
         epoch = len(history) + 1
         start = time.perf_counter()
         # The learning rate at the start of the epoch; schedules change it every step.
@@ -132,7 +142,7 @@ def fit(
         train_loss, train_accuracy = train_one_epoch(
             step, task.train, train_labels, order_rng, epoch, augmentation, mixing
         )
-        logits = predict(model, task.val, task.prepare, autocast)
+        logits = predict(evaluated, task.val, task.prepare, autocast)
         scores = metrics.classification_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
         if not math.isfinite(val_loss):  # the last step of the epoch may have diverged
@@ -152,12 +162,14 @@ def fit(
         }
         merit = target.merit(measured[target.column])
         if all(merit > target.merit(earlier[target.column]) for earlier in history):
-            state["best"] = copy.deepcopy(model.state_dict())
+            whole = merged_state if config.mode == "lora" else nn.Module.state_dict
+            state["best"] = copy.deepcopy(whole(evaluated))
         history.append(measured)
         state["model"] = model.state_dict()
         state["optimizer"] = optimizer.state_dict()
         state["scheduler"] = scheduler.state_dict()
         state["scaler"] = scaler.state_dict()
+        state["average"] = {} if average is None else average.state_dict()
         state["rng"] = {"order": order_rng.get_state(), **random_state(device)}
         state["parts"] = step.micro_batches
         report(measured, state)
@@ -234,7 +246,7 @@ def set_training(model: nn.Module, config: TrialConfig, head: str | None, epoch:
     Args:
         model: Model of the trial.
         config: Trial configuration.
-        head: Name of the model's last layer; required in mode gradual.
+        head: Name of the model's last layer; None unless the configuration needs it.
         epoch: Number of the epoch, from 1.
     """
     model.train()

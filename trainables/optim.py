@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,22 +18,24 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimiser of a configuration, in its fused implementation.
 
-    Mode gradual has one parameter group per stage of the network, the head first. The head has the
-    learning rate of the configuration, and each stage before it a learning rate lower by the factor
-    `layer_decay`.
+    With layer-wise learning-rate decay there is one parameter group per stage of the network, the
+    head first. The head has the learning rate of the configuration, and each stage before it a
+    learning rate lower by the factor `stage_decay`. Mode lora leaves out what is frozen.
 
     Args:
         config: Trial configuration.
         model: Model to train.
-        head: Name of the model's last layer; required in mode gradual, otherwise unused.
+        head: Name of the model's last layer; None unless the configuration needs it.
     """
     assert config.lr is not None  # mode probe has no optimiser
     parameters: Any = model.parameters()
-    if config.mode == "gradual":
-        assert head is not None
+    if config.mode == "lora":
+        parameters = [p for p in parameters if p.requires_grad]
+    if head is not None and (config.mode == "gradual" or config.stage_decay != 1):
         parameters = [
-            {"params": stage, "lr": config.lr * config.layer_decay**depth}
+            {"params": trained, "lr": config.lr * config.stage_decay**depth}
             for depth, stage in enumerate(reversed(stages(model, head)))
+            if (trained := [p for p in stage if p.requires_grad or config.mode != "lora"])
         ]
     common: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     if config.optimizer == "sgd":
@@ -47,6 +50,18 @@ def build_scheduler(
 ) -> lr_scheduler.LRScheduler:
     """Build the learning-rate schedule of a configuration, to be advanced after every step."""
     total = config.epochs * steps_per_epoch
+    rising = round(config.warmup * total)
+    if rising:
+        falls = config.schedule == "cosine"
+
+        def share(step: int) -> float:
+            """Return the learning rate of a step, from 0, relative to the maximum."""
+            if step < rising:
+                return (step + 1) / (rising + 1)
+            progress = (step - rising) / max(1, total - rising)
+            return (1 + math.cos(math.pi * progress)) / 2 if falls else 1.0
+
+        return lr_scheduler.LambdaLR(optimizer, share)
     if config.schedule == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, total)
     if config.schedule == "one_cycle":

@@ -211,6 +211,7 @@ def fit_probe(
             "scaler": {},
             "rng": {},
             "parts": 1,
+            "average": {},
             "best": state,
         },
     )

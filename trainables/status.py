@@ -15,7 +15,7 @@ class TrialStatus(str, Enum):
     INTERRUPTED = "interrupted"
     """Stopped by Ctrl-C or SIGTERM; --resume continues it."""
     FINISHED = "finished"
-    """Trained for all its epochs."""
+    """Trained for all its epochs, or fewer if its patience ran out."""
     STOPPED = "stopped"
     """Stopped early by the scheduler, or by the budget of the search."""
     DIVERGED = "diverged"

@@ -15,6 +15,7 @@ from torch.optim import lr_scheduler
 
 from trainables import cuda_graph
 from trainables.config import TrialConfig
+from trainables.ema import WeightAverage
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
 from trainables.random_state import random_state, set_random_state
@@ -44,6 +45,7 @@ class Step:
         autocast: Factory of autocast contexts.
         class_weights: Weight of each class in the loss, C, float32, on the training device; None
             if all weigh the same.
+        average: Moving average of the weights, updated after every step; None for none.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class Step:
         prepare: Callable[[Tensor], Tensor],
         autocast: Autocast,
         class_weights: Tensor | None = None,
+        average: WeightAverage | None = None,
     ):
         self.model, self.config, self.prepare, self.autocast = model, config, prepare, autocast
         self.optimizer, self.scheduler, self.scaler = optimizer, scheduler, scaler
-        self.class_weights = class_weights
+        self.class_weights, self.average = class_weights, average
         self.micro_batches = 1
         self.captures = autocast.device_type == "cuda" and ":" not in config.model
         self.release_graph()
@@ -102,9 +105,14 @@ class Step:
             self.release_graph()
             self.micro_batches *= 2
             set_random_state(before, batch.device)
+        if self.config.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)  # in fp16 gradients are scaled
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.scheduler.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return loss, correct
 
     def _pass(self, batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.device_images import Inputs, on_device
 from trainables.models.heads import find_head
+from trainables.models.lora import add_adapters
+from trainables.models.stochastic_depth import set_drop_path
 from trainables.models.weights import Weights, load_weights
 from trainables.preparation import preparation
 
@@ -27,7 +29,7 @@ class Task:
     model: nn.Module
     """Network to train."""
     head: str | None
-    """Name of the model's last layer in mode gradual, otherwise None."""
+    """Name of the model's last layer; None unless the configuration needs it."""
     train: Inputs
     """Training images, N×H×W×3, uint8."""
     val: Inputs
@@ -58,7 +60,12 @@ def build_task(
     size = config.network_size(data.image_size)
     if weights is not None:
         load_weights(model, config.model, size, weights)
-    head = find_head(model, config.model, size) if config.mode == "gradual" else None
+    if config.drop_path is not None:
+        set_drop_path(model, config.drop_path)
+    head = find_head(model, config.model, size) if config.needs_head else None
+    if config.mode == "lora":
+        assert head is not None
+        add_adapters(model, config.model, head, size, config.lora_rank)
     return Task(
         model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         head,

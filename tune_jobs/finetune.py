@@ -31,6 +31,8 @@ from tune_jobs.tuning.before_ray import find_before_ray
 EPOCHS = 10
 GRID_OPTIONS = {"seed", "scheduler", "recipe", "training", "data", "run", "from_", "force"}
 """Options of a search that a grid has too."""
+MODERN_LAYER_DECAY = 0.95
+"""Layer-wise learning-rate decay of the recipe modern, unless weights are random."""
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 """Networks that the student report fine-tunes."""
 
@@ -58,13 +60,16 @@ class FinetuneOptions(StudyOptions):
     lr: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
     """Learning rates of the grid (the student report uses 1e-5); with
     --search optuna, one value fixes the learning rate."""
-    mode: tuple[Literal["full", "probe", "gradual"], ...] = ("full",)
+    mode: tuple[Literal["full", "probe", "gradual", "lora"], ...] = ("full",)
     """Fine-tuning modes to try.
-    full trains all layers at the same learning rate.
+    full trains all layers, at the same learning rate unless there is a
+    --layer-decay.
     probe fits only the head: a logistic regression on cached backbone
     features, at each of --penalty.
     gradual (gradual unfreezing) trains the head first, then all layers
-    with layer-wise learning-rate decay."""
+    with layer-wise learning-rate decay.
+    lora trains the head and low-rank adapters of the other layers
+    (pip install 'bakeoff[lora]')."""
     top: int = 3
     """With --from the folder of a shortlist: the number of its networks to
     fine-tune, the first ones, at the sizes they were judged at."""
@@ -91,9 +96,12 @@ class FinetuneOptions(StudyOptions):
     """Keep the batch-normalisation statistics of the initial weights."""
     head_epochs: int = 1
     """Epochs in which only the head is trained (--mode gradual only)."""
-    layer_decay: float = 0.7
+    layer_decay: float | None = None
     """Learning rate of a stage of the network relative to the next stage,
-    above 0, at most 1 (--mode gradual only)."""
+    above 0, at most 1. None is 0.7 with --mode gradual, and otherwise 1, or
+    that of --recipe modern."""
+    lora_rank: int = 8
+    """Rank of the adapters (--mode lora only)."""
 
     @classmethod
     def recipes(cls) -> dict[str, Recipe]:
@@ -108,6 +116,19 @@ class FinetuneOptions(StudyOptions):
                 normalize="weights",
                 optimizer="adamw",
                 weight_decay=0.01,
+            ),
+            "modern": Recipe(
+                epochs=EPOCHS,
+                optimizer="adamw",
+                weight_decay=0.05,
+                schedule="cosine",
+                warmup=0.1,
+                clip_norm=1.0,
+                ema=0.9998,
+                drop_path=0.1,
+                label_smoothing=0.1,
+                augment="photo",
+                normalize="weights",
             ),
         }
 
@@ -134,9 +155,9 @@ def finetune() -> int:
 
             return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
     # The settings of the recipe, which the search begins with, are those of training steps.
-    mode = next((mode for mode in options.mode if mode != "probe"), options.mode[0])
+    mode = next((mode for mode in options.mode if mode != "probe"), "probe")
     bases = {
-        model: config.as_probe() if mode == "probe" else dataclasses.replace(config, mode=mode)
+        model: config.as_probe() if mode == "probe" else config.replaced(mode=mode)
         for model, config in configs.items()
     }
     base = bases[options.models[0]]
@@ -185,6 +206,9 @@ def weights_of(options: FinetuneOptions) -> dict[str, str]:
 
 def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConfig:
     """Return the configuration that the trials of a network share."""
+    layer_decay = options.layer_decay
+    if layer_decay is None and options.recipe == "modern" and weights != "none":
+        layer_decay = MODERN_LAYER_DECAY
     return TrialConfig(
         **vars(options.training),
         lr=options.lr[0],
@@ -193,7 +217,8 @@ def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConf
         model_args={"aux_loss": True} if options.aux_loss else {},
         weights=weights,
         head_epochs=options.head_epochs,
-        layer_decay=options.layer_decay,
+        layer_decay=layer_decay,
+        lora_rank=options.lora_rank,
         freeze_batch_norm=options.freeze_batch_norm,
     )
 
@@ -213,7 +238,7 @@ def grid(options: FinetuneOptions, configs: dict[str, TrialConfig]) -> dict[str,
                 suffix += [f"seed={seed}"] if options.seeds > 1 else []
                 for lr in options.lr:
                     name = ",".join([file_stem(model), f"lr={labels[lr]}", *suffix])
-                    trials[name] = dataclasses.replace(config, mode=mode, lr=lr, seed=seed)
+                    trials[name] = config.replaced(mode=mode, lr=lr, seed=seed)
     return trials
 
 

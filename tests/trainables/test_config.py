@@ -31,6 +31,10 @@ BAD_VALUES = [
     ("rotation", 181.0),
     ("rotation", NAN),
     *((key, value) for key in ("mixup", "cutmix") for value in (-0.1, INF, NAN)),
+    *((key, value) for key in ("warmup", "ema", "drop_path") for value in (-0.1, 1.0, NAN)),
+    *(("clip_norm", value) for value in (0.0, -1.0, INF, NAN)),
+    *((key, 0) for key in ("patience", "lora_rank")),
+    *(("layer_decay", value) for value in (0.0, 1.1, NAN)),
     ("split", (0.6, 0.2, 0.1)),
     ("split", (0.8, 0.2, 0.0)),
     ("split", (1.2, -0.1, -0.1)),
@@ -91,6 +95,13 @@ def test_nesterov_momentum_of_zero_is_refused_before_torch_refuses_it():
 def test_what_changes_the_images_in_every_epoch_is_refused_with_cached_features(key, value):
     with pytest.raises(InputError, match=f"{key} {value} .*mode probe"):
         TrialConfig(lr=0.1, model="resnet18", weights="default", mode="probe", **{key: value})
+
+
+def test_a_change_turns_off_the_parts_of_a_recipe_that_it_excludes():
+    config = TrialConfig(lr=0.1, model="resnet18", weights="default", augment="photo", warmup=0.1)
+    probe, cycle = config.replaced(mode="probe", lr=0.2), config.replaced(schedule="one_cycle")
+    assert (probe.mode, probe.lr, probe.augment, probe.warmup) == ("probe", 0.2, "none", 0.1)
+    assert (cycle.schedule, cycle.augment, cycle.warmup) == ("one_cycle", "photo", 0.0)
 
 
 @pytest.mark.parametrize("key", ["learning_rate", "Epochs", "optimiser", "momentum "])

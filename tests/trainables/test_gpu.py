@@ -28,7 +28,12 @@ SETTINGS = [
     {"precision": "fp16"},
     {"optimizer": "sgd", "schedule": "one_cycle"},
     {"model": "resnet18", "model_args": {}},
-]
+    {"ema": 0.99, "clip_norm": 0.1, "warmup": 0.2, "schedule": "cosine"},
+    {"ema": 0.99, "clip_norm": 0.1, "precision": "fp16"},
+    {"patience": 1, "lr": 1e-4},
+    {"model": "convnext_tiny", "model_args": {}, "input_size": 32, "drop_path": 0.3,
+     "layer_decay": 0.8, "optimizer": "adamw", "lr": 1e-4},
+]  # fmt: skip
 FAMILIES = {
     "alexnet": 64, "convnext_tiny": 64, "densenet121": 32, "efficientnet_b0": 32, "googlenet": 32,
     "maxvit_t": 224, "mnasnet0_5": 32, "mobilenet_v2": 32, "mobilenet_v3_small": 32,
@@ -80,9 +85,23 @@ def test_captured_passes_train_like_eager_ones(settings, data, replays, monkeypa
     config = make_config(batch_size=32, **settings)
     captured = train(config, data, device=GPU)
     full = len(data.train_labels) // 32
-    assert len(replays) == config.epochs * (full - 1)
+    assert len(replays) == len(captured[0]) * (full - 1)
     monkeypatch.setattr(Step, "_pass", Step._backward)
     assert_identical(captured, train(config, data, device=GPU))
+
+
+@pytest.mark.parametrize("model", ["resnet18", "swin_t"])
+def test_adapters_are_captured_and_learn_as_eager_ones(model, tiny_data, replays, monkeypatch):
+    size = FAMILIES.get(model, 32)
+    config = TrialConfig(lr=1e-3, epochs=2, batch_size=8, model=model, input_size=size,
+                         weights="file", mode="lora", ema=0.9)  # fmt: skip
+    torch.manual_seed(0)
+    start = {key: value.numpy() for key, value in build_model(model, 10, size).state_dict().items()}
+    captured = fit(config, tiny_data, lambda *_: None, device=GPU, weights=start)
+    assert len(replays) == 2 * 4
+    monkeypatch.setattr(Step, "_pass", Step._backward)
+    eager = fit(config, tiny_data, lambda *_: None, device=GPU, weights=start)
+    assert captured[-1]["train_loss"] == pytest.approx(eager[-1]["train_loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize("augment", ["flip_crop", "photo", "strong"])

@@ -47,11 +47,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(local_ray, finetune, weights, tmp_path_factory):
-    """A grid of three modes and two learning rates, with initial weights from a file."""
+    """A grid of four modes and two learning rates, with initial weights from a file."""
     storage = tmp_path_factory.mktemp("runs")
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
-        "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", storage,
+        "lora", "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", storage,
     )  # fmt: skip
     assert code == 0
     return storage / "finetune"
@@ -66,6 +66,7 @@ def test_every_mode_is_trained_at_its_rates_or_penalties(run):
             ("full", ("lr=0.001", "lr=0.1")),
             ("probe", ("penalty=1", "penalty=0.01")),
             ("gradual", ("lr=0.001", "lr=0.1")),
+            ("lora", ("lr=0.001", "lr=0.1")),
         )
         for setting in settings
     ]
@@ -73,12 +74,12 @@ def test_every_mode_is_trained_at_its_rates_or_penalties(run):
     assert probes["penalty"].tolist() == [1, 0.01]
     assert probes["learning_rate"].isna().all()
     assert set(trials["status"]) == {"finished"}
-    assert set(trials["config/mode"]) == {"full", "probe", "gradual"}
+    assert set(trials["config/mode"]) == {"full", "probe", "gradual", "lora"}
     assert set(trials["micro_batch"]) == {64}
     assert list(load_run(run)["weights"]) == [TINY]
 
 
-@pytest.mark.parametrize("mode", ["full", "probe", "gradual"])
+@pytest.mark.parametrize("mode", ["full", "probe", "gradual", "lora"])
 def test_the_whole_network_of_each_trial_can_be_rebuilt_from_the_run(run, mode):
     from tune_jobs.run_folder.checkpoints import best_weights
     from tune_jobs.run_folder.folder import RunFolder
@@ -113,7 +114,7 @@ def test_a_worker_that_dies_is_replaced_with_the_same_result(
 ):
     code = finetune(
         *SHORT, "--models", TINY, "--weights", weights, "--mode", "full", "probe", "gradual",
-        "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", tmp_path,
+        "lora", "--lr", 1e-3, 1e-1, "--penalty", 1, 0.01, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
     assert killed_worker
@@ -235,6 +236,21 @@ def test_each_network_has_its_own_weights(local_ray, finetune, weights, tmp_path
         (["--mode", "probe", "--epochs", 3], ["--epochs", "no effect", "--mode probe"]),
         (["--mode", "probe", "--lr", 0.1], ["--lr", "no effect", "--mode probe"]),
         (["--layer-decay", 0, "--weights", "none"], ["layer_decay", "above 0"]),
+        (["--lora-rank", 0, "--weights", "none"], ["lora_rank is 0"]),
+        (["--mode", "lora", "--weights", "none"], ["lora", "mode full"]),
+        (["--warmup", 0.1, "--schedule", "one_cycle"], ["warmup is 0.1", "one_cycle", "cosine"]),
+        (["--clip-norm", 0], ["clip_norm is 0", "above 0"]),
+        (["--ema", 1], ["ema is 1", "below 1"]),
+        (["--patience", 0], ["patience is 0"]),
+        (["--patience", 2, "--scheduler", "hyperband"], ["--patience 2", "hyperband", "asha"]),
+        (
+            ["--patience", 2, "--scheduler", "pbt", "--search", "optuna"],
+            ["--patience 2", "pbt", "asha"],
+        ),
+        (
+            ["--models", TINY, "--weights", "none", "--drop-path", 0.1],
+            ["--drop-path 0.1", "tests.nets:tiny has no stochastic depth"],
+        ),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
 )
@@ -244,6 +260,42 @@ def test_bad_input_is_one_message_before_anything_starts(
     assert finetune(*options, "--storage-path", tmp_path / "runs") == 2
     assert_one_message(words)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_recipe_modern_is_for_every_mode_and_network(
+    local_ray, finetune, weights, tmp_path, capfd
+):
+    code = finetune(
+        *SHORT, "--models", TINY, "--weights", weights, "--mode", "probe", "full", "--recipe",
+        "modern", "--epochs", 8, "--patience", 1, "--lr", 1e-30, "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    trials = load_trials(tmp_path / "finetune").set_index("config/mode")
+    assert set(trials["status"]) == {"finished"}
+    assert trials["config/augment"].to_dict() == {"probe": "none", "full": "photo"}
+    assert set(trials["config/ema"]) == {0.9998}
+    assert set(trials["config/layer_decay"]) == {job.MODERN_LAYER_DECAY}
+    assert trials.loc["probe", "epochs"] == 2  # a head that does not move improves nothing
+    assert "ended before epoch 8, after 1 without a better accuracy" in capfd.readouterr().out
+
+
+def test_a_search_leaves_out_what_a_recipe_cannot_have(local_ray, finetune, weights, tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "mode: {choices: [probe, full]}\nschedule: {choices: [one_cycle, cosine]}\n"
+        "warmup: {low: 0.1, high: 0.2}\n"
+    )
+    code = finetune(
+        *SHORT, "--models", TINY, "--weights", weights, "--mode", "probe", "full", "--recipe",
+        "modern", "--search", "optuna", "--trials", 5, "--sampler", "random", "--space", space,
+        "--storage-path", tmp_path,
+    )  # fmt: skip
+    assert code == 0
+    trials = load_trials(tmp_path / "finetune")
+    assert {"finished", "stopped"} >= set(trials["status"])
+    for row in trials.to_dict("records"):
+        assert (row["config/augment"] == "none") == (row["config/mode"] == "probe")
+        assert (row["config/warmup"] == 0) == (row["config/schedule"] == "one_cycle")
 
 
 def test_rates_that_differ_late_are_trials_of_their_own():

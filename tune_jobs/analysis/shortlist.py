@@ -12,6 +12,7 @@ from typing import TypedDict
 import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -19,6 +20,8 @@ from trainables.target import Target
 from tune_jobs.analysis.formatting import Interval
 from tune_jobs.analysis.style import COLOURS, GREY, finish_axes, message_figure
 
+LOG_FROM = 10
+"""Ratio of the largest to the smallest cost from which on its axis is logarithmic."""
 CONFIDENCE = 0.95
 """Confidence level of the intervals."""
 
@@ -181,14 +184,22 @@ def plot_shortlist(rows: Sequence[RankedRow], target: Target) -> Figure:
                     fontsize=6.5)  # fmt: skip
     key = "\n".join(f"{i:>3} {row['model']}" for i, row in enumerate(shown, start=1))
     ax.text(1.02, 1, key, transform=ax.transAxes, va="top", fontsize=8, linespacing=1.4)
-    ax.set_xscale("log")
+    macs = [row["macs"] for row in shown]
+    if max(macs) > LOG_FROM * min(macs):
+        ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if target.digits.endswith("%"):
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel("multiply-accumulates of one image (billions)")
     ax.set_ylabel(f"{target.label}, with 95% confidence interval")
-    for colour, marker, label in (
-        (COLOURS[0], "o", "first, or not told from it"), (GREY, "o", "behind"),
-        (COLOURS[1], "s", "trial of another run (validation images)"),
+    for colour, marker, label, any_ in (
+        (COLOURS[0], "o", "first, or not told from it", any(row["tied"] for row in shown)),
+        (GREY, "o", "behind", any(row["rank"] and not row["tied"] for row in shown)),
+        (COLOURS[1], "s", "trial of another run, on the validation images",
+         any(row["rank"] is None for row in shown)),
     ):  # fmt: skip
-        ax.plot([], [], marker, color=colour, label=label, markersize=8)
+        if any_:
+            ax.plot([], [], marker, color=colour, label=label, markersize=8)
     finish_axes(ax)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure

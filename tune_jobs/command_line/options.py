@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from trainables.config import RECIPES, Recipe
+from trainables.config import RECIPES, Recipe, earlier_decay
 from trainables.errors import InputError
 from trainables.source_options import SourceOptions
 from trainables.views import Colour, Resize
@@ -85,6 +85,21 @@ def current_data_options(stored: dict[str, Any]) -> dict[str, Any]:
     return {**stored, "image_size": ("auto" if size is None else size,), "resize": "squash"}
 
 
+def earlier_layer_decay(layer_decay: float, modes: list[str]) -> float | None:
+    """Return the layer_decay option of a run of an earlier version as it is given today.
+
+    Raises:
+        InputError: it applied to some trials of the run only, and would apply to all of them today.
+    """
+    found = {earlier_decay(layer_decay, mode) for mode in modes if mode != "probe"}
+    if len(found) > 1:
+        raise InputError(
+            f"this run of an earlier version has --layer-decay {layer_decay} in mode gradual only, "
+            f"and modes {' '.join(modes)}: it cannot be resumed; start one run a mode"
+        )
+    return found.pop() if found else None
+
+
 def check_data(options: DataOptions) -> None:
     """Raise InputError where an option of the dataset is out of its range."""
     if not options.image_size:
@@ -95,6 +110,15 @@ def check_data(options: DataOptions) -> None:
     if not 0 <= options.cache_gb < float("inf"):
         raise InputError(f"--cache-gb {options.cache_gb} must be 0 or more: try 50")
     _ = options.background_colour
+
+
+def check_patience(scheduler: str, training: Recipe) -> None:
+    """Raise InputError where a scheduler cannot handle trials that end early by themselves."""
+    if training.patience is not None and scheduler in ("hyperband", "pbt"):
+        raise InputError(
+            f"--patience {training.patience} ends trials that --scheduler {scheduler} still needs "
+            "for its comparisons: leave --patience out, or use --scheduler asha or fifo"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +165,7 @@ class JobOptions:
     """Name of the job, and default name of its runs."""
     makes_soups: ClassVar[bool] = False
     """Whether the weights of the trials of each network are averaged when they have ended."""
-    recipe: Literal["standard", "report", "fast"] = "standard"
+    recipe: Literal["standard", "report", "fast", "modern"] = "standard"
     """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
     """Scheduler, which may stop, pause or change trials while they run."""

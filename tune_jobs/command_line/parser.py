@@ -21,9 +21,11 @@ from tune_jobs.command_line.options import (
     JobOptions,
     RunOptions,
     check_data,
+    check_patience,
     check_run,
     checked_name,
     current_data_options,
+    earlier_layer_decay,
 )
 
 FREE_ON_RESUME = frozenset(
@@ -116,6 +118,7 @@ def parse(
     )
     check_run(options.run)
     check_data(options.data)
+    check_patience(options.scheduler, options.training)
     weights = read_class_weights(options.training.class_weights)
     training = dataclasses.replace(options.training, class_weights=weights)
     options = dataclasses.replace(options, training=training)
@@ -160,6 +163,9 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
         )
     stored = record["options"]
     stored = {**stored, "data": current_data_options(stored["data"])}
+    if "layer_decay" in stored and "warmup" not in stored["training"]:  # of an earlier version
+        decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
+        stored = {**stored, "layer_decay": decay}
     options: Options = _from_dict(cls, stored)
     return options
 

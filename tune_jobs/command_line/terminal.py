@@ -32,7 +32,12 @@ def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -
         for heading in droppable:
             if width() > console.width:
                 table.columns = [each for each in table.columns if each.header != heading]
-    console.print(table, width=max(width(), 1), crop=False, no_wrap=True)
+    # A console renders nothing wider than itself; the terminal wraps longer lines.
+    wide = Console(
+        file=console.file, width=width(), force_terminal=console.is_terminal,
+        no_color=console.no_color,
+    )  # fmt: skip
+    wide.print(table)
 
 
 def plain_table() -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -130,7 +129,7 @@ class Study:
             count: highest number of configurations to enqueue.
             undecided: settings whose value in the base is arbitrary, which the sampler chooses.
         """
-        others = [dataclasses.replace(self.base, **vars(recipe)) for recipe in recipes]
+        others = [self.base.replaced(**vars(recipe)) for recipe in recipes]
         for config in [self.base, *others][:count]:
             params = params_of(config, self.space)
             if decided := {k: v for k, v in params.items() if k not in undecided}:

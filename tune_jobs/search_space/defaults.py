@@ -60,17 +60,21 @@ def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
             Parameter(name="weight_decay", kind="float", low=1e-8, high=1e-1, log=True),
             _choice("schedule", "constant", "cosine", "one_cycle"),
             Parameter(name="label_smoothing", kind="float", low=0.0, high=0.2),
+            Parameter(name="warmup", kind="float", low=0.0, high=0.2, when=_SCHEDULED),
             _choice("augment", "none", "flip_crop", "photo"),
+            _choice("clip_norm", None, 1.0),
+            _choice("ema", 0.0, 0.9998),
+            Parameter(name="layer_decay", kind="float", low=0.4, high=1.0),
         ]
         when = {"mode": trained} if "probe" in modes else {}
-        parameters += [dataclasses.replace(step, when=when) for step in steps]
+        parameters += [dataclasses.replace(step, when=step.when | when) for step in steps]
     else:
         parameters.append(Parameter(name="penalty", kind="float", low=1e-4, high=10.0, log=True))
-    if "gradual" in modes:
-        when = {"mode": ("gradual",)} if len(modes) > 1 else {}
-        decay = Parameter(name="layer_decay", kind="float", low=0.4, high=1.0, when=when)
-        parameters.append(decay)
     return {parameter.name: parameter for parameter in parameters}
+
+
+_SCHEDULED = {"schedule": ("constant", "cosine")}
+"""Condition of the warm-up: the schedule one_cycle has one of its own."""
 
 
 def _choice(name: str, *choices: Any) -> Parameter:

@@ -60,20 +60,17 @@ class Suggester(Protocol):
 # Shared by all trials: otherwise their scores would not be comparable, or would differ by luck.
 NOT_SEARCHED = (
     "epochs", "precision", "split", "seed", "model_args", "weights", "input_size",
-    "resize_to", "interpolation", "metric",
+    "resize_to", "interpolation", "metric", "patience",
 )  # fmt: skip
 # Settings without effect on the networks of this package, which have no pretrained weights.
-PRETRAINED_ONLY = ("model", "mode", "penalty", "head_epochs", "layer_decay", "freeze_batch_norm")
+PRETRAINED_ONLY = (
+    "model", "mode", "penalty", "head_epochs", "layer_decay", "lora_rank", "freeze_batch_norm",
+    "drop_path",
+)  # fmt: skip
 # Settings that matter to mode probe.
 PROBE_SETTINGS = (
-    "model",
-    "penalty",
-    "class_weights",
-    "normalize",
-    "image_size",
-    "resize",
-    "dropout",
-)
+    "model", "penalty", "class_weights", "normalize", "image_size", "resize",
+)  # fmt: skip
 
 
 def searchable(model: str) -> dict[str, Any]:
@@ -192,7 +189,7 @@ def to_config(values: dict[str, Any], base: TrialConfig) -> TrialConfig:
     if settings.get("mode", base.mode) == "probe":
         base = base.as_probe()
         settings = {name: value for name, value in settings.items() if name in PROBE_SETTINGS}
-    return dataclasses.replace(base, **settings, model_args=kept | arguments)
+    return base.replaced(**settings, model_args=kept | arguments)
 
 
 def params_of(config: TrialConfig, space: Space) -> dict[str, Any]:

@@ -227,8 +227,8 @@ def _allowed(name: str, value: Any, default: Any) -> Any:
     """Return a value that is valid for its setting or its model argument."""
     value = _typed(name, value, default)
     if not name.startswith("model."):
-        # With SGD, as its rule for momentum is the strictest.
-        replace(TrialConfig(lr=1e-3, optimizer="sgd"), **{name: value})
+        # With SGD, whose rule for momentum is the strictest, and with weights, as modes need them.
+        replace(TrialConfig(lr=1e-3, optimizer="sgd", weights="default"), **{name: value})
     return value
 
 

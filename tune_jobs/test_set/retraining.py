@@ -9,7 +9,7 @@ import re
 
 from rich.console import Console
 
-from trainables.config import TrialConfig
+from trainables.config import GRADUAL_DECAY, TrialConfig
 from trainables.errors import InputError
 from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.candidates import (
@@ -33,7 +33,8 @@ from tune_jobs.tuning.grid import Grid
 
 SINCE_VERSION_0_1 = (
     "image_size", "resize", "resize_to", "interpolation", "horizontal_flip", "vertical_flip",
-    "rotation", "mixup", "cutmix",
+    "rotation", "mixup", "cutmix", "warmup", "clip_norm", "ema", "drop_path", "patience",
+    "lora_rank",
 )  # fmt: skip
 """Settings that runs of version 0.1 lack, besides ADDED_SETTINGS."""
 
@@ -154,6 +155,8 @@ def run_name(winner: Candidate) -> str:
     blank = TrialConfig(lr=1.0)
     added = {*ADDED_SETTINGS, *SINCE_VERSION_0_1}
     settings = {k: v for k, v in settings.items() if k not in added or v != getattr(blank, k)}
+    if settings["layer_decay"] is None:
+        settings["layer_decay"] = GRADUAL_DECAY
     record = winner.run.record
     images = record["dataset"]["fingerprint"], record["split"].get("fingerprint")
     about = settings, images, record.get("weights", {})

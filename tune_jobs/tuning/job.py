@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from trainables.augment import describe as augmentation
@@ -14,7 +15,9 @@ from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import build_model
-from trainables.models.heads import linear_head
+from trainables.models.heads import find_head, linear_head
+from trainables.models.lora import layers_to_adapt
+from trainables.models.stochastic_depth import set_drop_path
 from trainables.models.weights import Weights, load_weights, read_weights
 from trainables.preparation import check_normalization
 from trainables.sources import describe_ignored
@@ -111,6 +114,8 @@ def train(
         count_parameters(config, images.trials)  # raises InputError if the model cannot be built
         check_normalization(config)
         check_loss_weights(config, images.trials)
+        if "drop_path" in command.given_options:  # a recipe's is for the networks that have it
+            check_drop_path(config, images.trials)
     weights = initial_weights(strategy.models(), images.trials, examples)
     run = Run(
         command, folder, Recorder(folder, options.constraints), images.trials, weights, console
@@ -170,6 +175,20 @@ def train(
 def check_loss_weights(config: TrialConfig, data: TrialImages) -> None:
     """Raise InputError unless --class-weights names the classes of the images."""
     class_weights(config.class_weights, class_counts(data.train_labels, data.classes), data.classes)
+
+
+def check_drop_path(config: TrialConfig, data: TrialImages) -> None:
+    """Raise InputError if --drop-path has no effect on the network of a trial."""
+    if config.drop_path is None:
+        return
+    with torch.device("meta"):
+        size = data.network_size(config)
+        model = build_model(config.model, len(data.classes), size, **config.build_args)
+    if not set_drop_path(model, config.drop_path):
+        raise InputError(
+            f"--drop-path {config.drop_path}: {config.model} has no stochastic depth: leave it "
+            "out, or use a network with it, such as convnext_tiny or timm's vision transformers"
+        )
 
 
 def add_description(record: RunRecord, strategy: Strategy) -> None:
@@ -252,6 +271,10 @@ def initial_weights(
         size = data.network_size(config)
         model = build_model(config.model, len(data.classes), size, **config.build_args)
         load_weights(model, config.model, size, weights[config.model])
-        if any(c.mode == "probe" and c.model == config.model for c in examples):
+        modes = {c.mode for c in examples if c.model == config.model}
+        if "probe" in modes:
             linear_head(model, config.model, size)
+        if "lora" in modes:
+            head = find_head(model, config.model, size)
+            layers_to_adapt(model, config.model, head, size)
     return weights

@@ -134,7 +134,7 @@ def make_plan(
     configs = {
         f"pilot-{i}": config
         if config.mode == "probe"
-        else dataclasses.replace(config, epochs=PILOT_EPOCHS)
+        else dataclasses.replace(config, epochs=PILOT_EPOCHS, patience=None)
         for i, config in enumerate(pilot_trials(examples, slots, trials))
     }
     clock = Clock()

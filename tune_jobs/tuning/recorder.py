@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
+from trainables.patience import is_trained
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
 from tune_jobs.ray_runtime.ray_internals import release_trial
@@ -200,7 +201,8 @@ class Recorder(DriverCallback):
         """Record that a trial has ended or was stopped, and free its memory."""
         row, name = self._row(trial), trial_name(trial)
         if row["status"] == TrialStatus.RUNNING:
-            done = len(self.epochs[name]) >= self.configs[name].epochs
+            epochs = [row for _, row in sorted(self.epochs[name].items())]
+            done = is_trained(self.configs[name], epochs)
             row["status"] = TrialStatus.FINISHED if done else TrialStatus.STOPPED
         self._first = self._first or trial
         last = {"epoch": len(self.epochs[trial_name(trial)])}

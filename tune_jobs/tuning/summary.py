@@ -77,6 +77,8 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
                 f"{escape(row['trial'])}: batches of {batch_size} did not fit into memory and "
                 f"were split into micro-batches of {row['micro_batch']:.0f}"
             )
+    if note := patience_note(run):
+        say(escape(note))
     say(f"Written to {escape(folder.uri)}")
     if record["status"] == "interrupted":
         say(f"\nInterrupted. To resume:\n  {resume_command(run)}")
@@ -106,6 +108,23 @@ def constant_note(run: Run) -> str:
     if run.target == ACCURACY:
         note += " --metric balanced_accuracy chooses by all classes alike."
     return note
+
+
+def patience_note(run: Run) -> str:
+    """Return a sentence on the trials that ended early because their patience ran out."""
+    early = [
+        config
+        for name, config in run.recorder.configs.items()
+        if run.recorder.rows[name]["status"] == TrialStatus.FINISHED
+        and run.recorder.rows[name]["epochs"] < config.epochs
+    ]
+    if not early:
+        return ""
+    trials = "1 trial" if len(early) == 1 else f"{len(early)} trials"
+    return (
+        f"{trials} ended before epoch {early[0].epochs}, after {early[0].patience} without a "
+        f"better {run.target.label} (--patience)"
+    )
 
 
 def trial_table(

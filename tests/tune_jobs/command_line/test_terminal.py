@@ -1,0 +1,44 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from tune_jobs.command_line.terminal import plain_table, print_whole
+
+LONG = "timm:mobilenetv4_conv_medium.e500_r224_in1k"
+
+
+def printed(width, terminal):
+    table = plain_table()
+    for heading in ("network", "accuracy", "licence", "latency"):
+        table.add_column(heading, no_wrap=True)
+    table.add_row(LONG, "87.62% (86.01% to 89.24%)", "apache-2.0", "12.5 ms")
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
+    print_whole(console, table, ("licence", "latency"))
+    return re.sub(r"\x1b\[\d*m", "", file.getvalue())
+
+
+@pytest.mark.parametrize("width", [40, 100, 300])
+def test_a_file_gets_every_cell_whole(width):
+    text = printed(width, terminal=False)
+    assert len(text.splitlines()) == 2
+    assert all(word in text for word in (LONG, "89.24%)", "apache-2.0", "12.5 ms"))
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (120, {"network", "accuracy", "licence", "latency"}),
+        (85, {"network", "accuracy", "latency"}),
+        (75, {"network", "accuracy"}),
+        (30, {"network", "accuracy"}),
+    ],
+)
+def test_a_narrow_terminal_goes_without_columns_in_their_order(width, headings):
+    first, second = printed(width, terminal=True).splitlines()
+    assert set(first.split()) == headings
+    assert LONG in second
+    assert "…" not in second
