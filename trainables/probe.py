@@ -20,13 +20,16 @@ from trainables.arrays import Ints
 from trainables.checkpoint import TrainingState
 from trainables.class_weights import class_weights
 from trainables.config import PENALTIES, TrialConfig
+from trainables.costs import count_macs
 from trainables.data import TrainingData
 from trainables.device_images import to_device
 from trainables.features import cached_arrays, cached_features, hash_of
 from trainables.logistic import Logistic, fit_logistic
 from trainables.memory import peak_memory_mb, reset_peak_memory
+from trainables.models import build_for
 from trainables.models.weights import Weights
 from trainables.precision import ResolvedPrecision, resolve_precision, tf32_disabled
+from trainables.resampling import resampled_splits
 from trainables.target import TARGETS
 
 
@@ -166,6 +169,30 @@ class Probe:
         scores: list[float] = found["scores"].tolist()
         return scores
 
+    def judge(self, penalty: float, splits: int) -> dict[str, Any]:
+        """Score the configuration on other splits of the images, and count what it computes.
+
+        Args:
+            penalty: L2 penalty of the heads.
+            splits: Number of splits.
+
+        Returns:
+            `resampled`: value of the metric of the configuration on each split; `features_s`:
+            seconds in which the features were computed; `macs`: multiply-accumulates of one image.
+
+        Raises:
+            InputError: The images cannot be split.
+        """
+        size = self.config.network_size(self.data.image_size)
+        meta = torch.device("meta")
+        with meta:
+            model = build_for(self.config, self.data)
+        return {
+            "resampled": self.resampled(penalty, resampled_splits(self.data, splits)),
+            "features_s": self.features.seconds,
+            "macs": count_macs(model.to(meta), size, meta),
+        }
+
 
 def fit_probe(
     config: TrialConfig,
@@ -175,12 +202,15 @@ def fit_probe(
     device: torch.device,
     resume: TrainingState | None = None,
     weights: Weights,
+    splits: int = 0,
 ) -> list[dict[str, float]]:
     """Fit the head of a trial, and report its metrics and state once, as those of one epoch.
 
-    Arguments, result and errors are those of `loop.fit`.
+    The result, the errors and the other arguments are those of `loop.fit`. With a number of
+    `splits`, the report has what `Probe.judge` returns for them too, also if the trial resumes
+    after its epoch.
     """
-    if resume is not None and resume["history"]:
+    if resume is not None and resume["history"] and not splits:
         return resume["history"]
     reset_peak_memory(device)
     start = time.perf_counter()
@@ -200,7 +230,7 @@ def fit_probe(
     }
     state = probe.state_dict(head)
     report(
-        measured,
+        measured | (probe.judge(penalty, splits) if splits else {}),
         {
             "config": config.to_dict(),
             "precision": precision,

@@ -1,21 +1,12 @@
-"""Other splits of the images of a trial, and how a network's features do on them."""
+"""Other splits of the training and validation images of a trial."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
 
 from trainables.arrays import Ints
-from trainables.config import TrialConfig
-from trainables.costs import count_macs
 from trainables.data import TrainingData
 from trainables.errors import InputError
-from trainables.models import build_for
-from trainables.models.weights import Weights
-from trainables.precision import resolve_precision
-from trainables.probe import Probe
 
 
 def resampled_splits(data: TrainingData, count: int) -> list[tuple[Ints, Ints]]:
@@ -80,34 +71,3 @@ def check_resampling(
                 f"class {name!r} has {number} {unit} outside of the test split, but needs {least} "
                 f"or more to be split again: add images, or leave it out with --min-per-class"
             )
-
-
-def judge(
-    config: TrialConfig, data: TrainingData, weights: Weights, device: torch.device, splits: int
-) -> dict[str, Any]:
-    """Score a network on other splits of its cached features, and count what it computes.
-
-    Args:
-        config: Trial configuration, of mode probe.
-        data: Training and validation data.
-        weights: Weights of the backbone.
-        device: Device to compute on.
-        splits: Number of splits.
-
-    Returns:
-        `resampled`: value of the metric of the configuration on each split; `features_s`: seconds
-        in which the features were computed; `macs`: multiply-accumulates of one image.
-
-    Raises:
-        InputError: The network cannot be built, or the images cannot be split.
-    """
-    probe = Probe(config, data, weights, device, resolve_precision(config.precision, device))
-    penalty, _, _ = probe.best(config.penalty)
-    size = config.network_size(data.image_size)
-    with torch.device("meta"):
-        model = build_for(config, data)
-    return {
-        "resampled": probe.resampled(penalty, resampled_splits(data, splits)),
-        "features_s": probe.features.seconds,
-        "macs": count_macs(model.to("meta"), size, torch.device("meta")),
-    }

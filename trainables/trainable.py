@@ -18,7 +18,7 @@ from trainables.errors import DivergedError, first_line
 from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights, read_weights
-from trainables.resampling import judge
+from trainables.probe import fit_probe
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
 
@@ -38,8 +38,8 @@ def train_trial(
             checkpoint of an earlier driver to resume from, or None; `latency`: whether to measure
             the latency of the model; `latency_limit`: latency in milliseconds above which the
             trial ends before its training, or None; `splits`: number of other splits of the images
-            that a network of mode probe is scored on, which is reported after its epoch as
-            `resampling.judge` returns it.
+            that a network of mode probe is scored on, which is reported with its epoch as
+            `Probe.judge` returns it.
         images: Training and validation images, which are read from the cache of the node.
         weights: Initial weights by model name, in memory shared with the other trials of the node.
             Those of other models are read on the node.
@@ -85,11 +85,14 @@ def train_trial(
         start = None
         if config.weights != "none":
             start = weights.get(config.model) or read_weights(config.model, config.weights)
-        fit(config, data, report, device=device, resume=resume, weights=start)
         if trial["splits"]:
             assert start is not None  # mode probe has weights
-            judged = judge(config, data, start, device, trial["splits"])
-            tune.report({**facts, "status": TrialStatus.RUNNING.value, **judged})
+            fit_probe(
+                config, data, report, device=device, resume=resume, weights=start,
+                splits=trial["splits"],
+            )  # fmt: skip
+        else:
+            fit(config, data, report, device=device, resume=resume, weights=start)
     except DivergedError as error:
         tune.report({**facts, "status": TrialStatus.DIVERGED.value, "error": str(error)})
     except Exception as error:

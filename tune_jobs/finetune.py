@@ -31,8 +31,6 @@ from tune_jobs.tuning.before_ray import find_before_ray
 EPOCHS = 10
 GRID_OPTIONS = {"seed", "scheduler", "recipe", "training", "data", "run", "from_", "force"}
 """Options of a search that a grid has too."""
-MODERN_LAYER_DECAY = 0.95
-"""Layer-wise learning-rate decay of the recipe modern, unless weights are random."""
 REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 """Networks that the student report fine-tunes."""
 
@@ -206,9 +204,6 @@ def weights_of(options: FinetuneOptions) -> dict[str, str]:
 
 def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConfig:
     """Return the configuration that the trials of a network share."""
-    layer_decay = options.layer_decay
-    if layer_decay is None and options.recipe == "modern" and weights != "none":
-        layer_decay = MODERN_LAYER_DECAY
     return TrialConfig(
         **vars(options.training),
         lr=options.lr[0],
@@ -217,7 +212,7 @@ def base_config(options: FinetuneOptions, model: str, weights: str) -> TrialConf
         model_args={"aux_loss": True} if options.aux_loss else {},
         weights=weights,
         head_epochs=options.head_epochs,
-        layer_decay=layer_decay,
+        layer_decay=options.layer_decay,
         lora_rank=options.lora_rank,
         freeze_batch_norm=options.freeze_batch_norm,
     )

