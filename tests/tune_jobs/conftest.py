@@ -8,9 +8,11 @@ import optuna
 import pytest
 import ray
 import torch
+from ray.cluster_utils import Cluster
 from safetensors.torch import save
 
 from tests import nets
+from tests.forked_workers import fork_server
 from tests.tune_jobs.runs import write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
@@ -22,16 +24,35 @@ from tune_jobs.ray_runtime.ray_internals import lean_node
 from tune_jobs.tuning.tracking import TensorBoard
 
 
+@pytest.fixture(scope="session")
+def rays():
+    """Return the address of a Ray of so many cores on this machine; started where first asked for.
+
+    All modules use the same, as each Ray takes seconds to start.
+    """
+    started = {}
+
+    def address(cores):
+        if cores not in started:
+            node = {"num_cpus": cores, "include_dashboard": False}
+            with lean_node():
+                started[cores] = Cluster(initialize_head=True, head_node_args=node)
+        return started[cores].address
+
+    with fork_server():
+        yield address
+        for cluster in started.values():
+            cluster.shutdown()
+
+
 @pytest.fixture(scope="module")
-def local_ray(request):
-    """One local Ray for a test module, which its jobs share, of one core or of CORES.
+def local_ray(request, rays):
+    """Connect a test module to a local Ray, of one core or of CORES.
 
     A job starts a worker process per core, which takes longer than to train these trials.
     """
     torch.set_num_threads(1)
-    cores = getattr(request.module, "CORES", 1)
-    with lean_node():
-        ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False)
+    ray.init(rays(getattr(request.module, "CORES", 1)), log_to_driver=False)
     yield
     ray.shutdown()
 
