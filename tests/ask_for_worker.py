@@ -10,6 +10,7 @@ import sys
 
 with socket.socket(socket.AF_UNIX) as server:
     server.connect(os.environ["BAKEOFF_FORKS"])
-    message = pickle.dumps((sys.argv[1:], dict(os.environ), os.getcwd()))
+    folder = os.getcwd()  # noqa: PTH109  pathlib takes time to import
+    message = pickle.dumps((sys.argv[1:], dict(os.environ), folder))
     socket.send_fds(server, [message], [0, 1, 2])
     server.recv(1)

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from tests.forked_workers import fork_server
 from tests.images import Digits, digits_at
 from trainables.config import TrialConfig
 from trainables.data import ImageRows, TrainingData
@@ -25,6 +26,13 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or fills the cache of the person who runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def forked_workers() -> Iterator[None]:
+    """The workers of a Ray that is started from now on are forks."""
+    with fork_server():
         yield
 
 

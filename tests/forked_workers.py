@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ADDRESS = "BAKEOFF_FORKS"
@@ -27,7 +28,7 @@ HERE = Path(__file__).parent
 
 
 @contextlib.contextmanager
-def fork_server():
+def fork_server() -> Iterator[None]:
     """Start the process that is forked, for the Rays that are started meanwhile."""
     from ray._private.parameter import RayParams
 

@@ -15,7 +15,7 @@ run = command_line(finetune.finetune)
 
 
 @pytest.fixture
-def seen(tmp_path, monkeypatch):
+def seen(tmp_path, monkeypatch, forked_workers):
     """Start a local Ray with eight cores and two fake GPUs; yield the folder of what trials saw."""
     folder = tmp_path / "seen"
     folder.mkdir()

@@ -12,7 +12,6 @@ from ray.cluster_utils import Cluster
 from safetensors.torch import save
 
 from tests import nets
-from tests.forked_workers import fork_server
 from tests.tune_jobs.runs import write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
@@ -25,7 +24,7 @@ from tune_jobs.tuning.tracking import TensorBoard
 
 
 @pytest.fixture(scope="session")
-def rays():
+def rays(forked_workers):
     """Return the address of a Ray of so many cores on this machine; started where first asked for.
 
     All modules use the same, as each Ray takes seconds to start.
@@ -39,10 +38,9 @@ def rays():
                 started[cores] = Cluster(initialize_head=True, head_node_args=node)
         return started[cores].address
 
-    with fork_server():
-        yield address
-        for cluster in started.values():
-            cluster.shutdown()
+    yield address
+    for cluster in started.values():
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")

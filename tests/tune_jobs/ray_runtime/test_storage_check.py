@@ -20,7 +20,7 @@ command = command_line(lr_grid.lr_grid)
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(forked_workers):
     """A head node without cores and two nodes with one each, as far as Ray can tell."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):

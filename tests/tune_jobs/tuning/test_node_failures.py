@@ -22,7 +22,7 @@ LOSSES = 2
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster(monkeypatch, forked_workers):
     # As cluster.yaml has them.
     for name, value in (("period_ms", 2000), ("timeout_ms", 2000), ("failure_threshold", 3)):
         monkeypatch.setenv(f"RAY_health_check_{name}", str(value))
