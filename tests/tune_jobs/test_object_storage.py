@@ -15,9 +15,11 @@ import pytest
 
 from tests.amazon_storage import amazon_bucket
 from tests.processes import free_port, wait_until
+from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
+from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import RunFolder
 
 
@@ -174,10 +176,10 @@ def count(folder):
 
 
 @pytest.fixture(scope="module")
-def on_disk(tmp_path_factory):
+def on_disk(local_ray, command, tmp_path_factory):
     """The same grid in a folder of this machine."""
     storage = tmp_path_factory.mktemp("runs")
-    finish(grid(str(storage)))
+    assert command(*WORDS, "--storage-path", storage) == 0
     return storage / "grid"
 
 
@@ -193,6 +195,4 @@ def test_a_killed_run_resumes_to_the_result_of_a_disk(uri, on_disk, tmp_path):
     hashes = load_trials(on_disk)["weights_sha256"]
     assert load_trials(run.uri)["weights_sha256"].equals(hashes)
     pd.testing.assert_frame_equal(epochs_of(run.uri), epochs_of(on_disk))
-    compare = [sys.executable, "tune_jobs/compare.py", run.uri, "--output", str(tmp_path / "out")]
-    done = subprocess.run(compare, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert command_line(compare)(run.uri, "--output", tmp_path / "out") == 0

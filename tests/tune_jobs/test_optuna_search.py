@@ -266,7 +266,7 @@ class TrainingWorkers(threading.Thread):
         self.driver, self.counts, self.over = psutil.Process(), Counter(), threading.Event()
 
     def run(self):
-        while not self.over.wait(0.05):
+        while not self.over.wait(0.2):  # each look takes a share of a core
             processes = self.driver.children(recursive=True)
             self.counts[sum(map(self.trains, processes))] += 1
 

@@ -20,7 +20,7 @@ from tune_jobs.cluster.config import ROOT
 
 pytestmark = pytest.mark.faults
 
-KILLS, TRIALS = 7, 20
+KILLS, TRIALS = 5, 14
 SCRIPT = ROOT / "tune_jobs" / "optuna_search.py"
 SPACE = "lr: {low: 1e-4, high: 1e-2, log: true}\nmodel.widths: {choices: [[4, 8], [8, 16]]}\n"
 
