@@ -12,12 +12,18 @@ from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
 from tune_jobs.cluster.render import local
 
 SCRIPT = Path(__file__).with_name("hosts.sh")
-HEAD, WORKERS = "10.77.0.4", ["10.77.0.5", "10.77.0.6"]
+HEAD, WORKERS = "10.77.0.4", ["10.77.0.5", "10.77.0.6", "10.77.0.7"]
 LAPTOP = "10.77.0.254"
+WAIT_FOR_NODES = """
+import sys, time, ray
+ray.init("auto", log_to_driver=False)
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[1]):
+    time.sleep(0.1)
+"""
 
 
 class Hosts:
-    """A laptop, a head and two workers with a shared disk."""
+    """A laptop, a head and workers of one core each, with a shared disk."""
 
     def __init__(self):
         # A short path, as those of sockets below it are limited.
@@ -35,6 +41,7 @@ class Hosts:
         # Version 2 of the autoscaler starts one worker too few with provider local.
         self.settings = {
             "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
             "RAY_UP_enable_autoscaler_v2": "0",
         }
 
@@ -43,14 +50,20 @@ class Hosts:
             [SCRIPT, *map(str, words)], env=self.environment, check=True, **options
         )
 
-    def up(self):
-        """Power the hosts on and run `ray up` on them."""
-        self("up", len(WORKERS))
-        self.ray_up(local(read_config(CLUSTER_FILE), HEAD, WORKERS, "root", self.key))
+    def up(self, workers=3):
+        """Power the hosts on, run `ray up` on them, and wait for all nodes."""
+        self("up", workers)
+        config = local(read_config(CLUSTER_FILE), HEAD, WORKERS[:workers], "root", self.key)
+        config["worker_start_ray_commands"][-1] += " --num-cpus=1"
+        self.ray_up(config)
+        # One process: each call of Ray's command line takes seconds of a core.
+        wait = (sys.executable, "-c", WAIT_FOR_NODES, workers + 1)
+        self("in", "h4", "env", "RAY_AUTH_MODE=token", *wait, timeout=120)
 
     def ray_up(self, config, **exports):
         """Run `ray up` with this environment instead of an installation, which needs a network."""
-        exports = {"PATH": f"{sys.prefix}/bin:$PATH", "COLUMNS": "200", **exports}
+        own = {"PATH": f"{sys.prefix}/bin:$PATH", "PYTHONPATH": ROOT, "COLUMNS": "200"}
+        exports = own | exports
         shown = " ".join(f"{name}={value}" for name, value in exports.items())
         # Of the setup commands, keep the one that makes every shell send the token.
         token = [command for command in config["setup_commands"] if "RAY_AUTH_MODE" in command]
