@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -24,7 +25,9 @@ def test_peak_memory_counts_in_megabytes_from_the_reset():
     # What its parent holds must not count.
     held = np.ones(10**9, np.uint8)
     command = [sys.executable, "-c", MEASURE]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # With the settings that jobs give Ray, a process keeps memory that it has let go.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    printed = subprocess.run(command, env=own, capture_output=True, text=True, check=True).stdout
     before, grown, after = map(float, printed.split())
     assert before < held.nbytes / 1e6
     assert grown > before + 300
