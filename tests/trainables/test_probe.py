@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,10 +155,35 @@ def test_features_are_those_of_a_network_as_it_is_written(tiny_data, tmp_path, m
     assert keys[0] != keys[1]
 
 
-def test_features_that_are_not_finite_are_refused(tiny_data, weights):
-    broken = {**weights, "0.weight": weights["0.weight"] * np.float32(np.nan)}
-    with pytest.raises(InputError, match=r"infinite or NaN for .* --normalize"):
-        train(make_config(), tiny_data, broken)
+NORMALISING = """
+from torch import nn
+
+class Normalising(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 5)
+
+    def forward(self, x):
+        return self.head(x.mean((2, 3)) / x.std((1, 2, 3), keepdim=True).flatten(1))
+
+def net():
+    return Normalising()
+"""
+
+
+def test_features_that_are_not_finite_are_refused(tiny_data, tmp_path, monkeypatch):
+    """As those of an image of one colour, in a network that divides by its contrast."""
+    monkeypatch.syspath_prepend(tmp_path)
+    Path(tmp_path, "normalising_network.py").write_text(NORMALISING)
+    config = make_config(model="normalising_network:net")
+    state = build_model(config.model, 10, tiny_data.image_size).state_dict()
+    images = tiny_data.train_images.read()
+    images[3] = 128
+    blank = dataclasses.replace(tiny_data, train_images=ImageRows(images))
+    weights = {key: value.numpy() for key, value in state.items()}
+    train(config, tiny_data, weights)
+    with pytest.raises(InputError, match=r"infinite or NaN for 1 of .* --normalize"):
+        train(config, blank, weights)
 
 
 def test_features_that_were_long_not_used_are_deleted(tiny_data, weights):

@@ -87,7 +87,8 @@ def last_layer(model: nn.Module, name: str, image_size: int) -> LastLayer:
     executed: list[tuple[str, Tensor]] = []
     hooks = [
         module.register_forward_hook(
-            lambda _, inputs, output, path=path: executed.append((path, output))
+            # A copy, because the next layer may work in place.
+            lambda _, inputs, output, path=path: executed.append((path, output.clone()))
         )
         for path, module in model.named_modules()
         if isinstance(module, Head)
@@ -110,14 +111,18 @@ def last_layer(model: nn.Module, name: str, image_size: int) -> LastLayer:
 
 @torch.inference_mode()
 def output_of(model: nn.Module, name: str, image_size: int) -> Tensor:
-    """Return the output of a network for one image of zeros, in evaluation mode.
+    """Return the output of a network for one random image, in evaluation mode.
+
+    An image of zeros would not do: it may give a network without biases only zeros, which no layer
+    changes.
 
     Raises:
         InputError: The model does not accept such an image, or does not return one tensor of
             finite numbers with one row.
     """
     device = next(model.parameters(), torch.empty(0)).device
-    image = torch.zeros(1, 3, image_size, image_size, device=device)
+    random = torch.Generator().manual_seed(0)  # the random numbers of the caller stay as they are
+    image = torch.randn(1, 3, image_size, image_size, generator=random, device="cpu").to(device)
     model.eval()
     try:
         output = model(image)
@@ -133,7 +138,7 @@ def output_of(model: nn.Module, name: str, image_size: int) -> Tensor:
         raise wrong_output(name, tuple(output.shape))
     if not output.isfinite().all():
         raise InputError(
-            f"{name} returns NaN or infinite values for an image of zeros, but its outputs must "
+            f"{name} returns NaN or infinite values for a random image, but its outputs must "
             "be finite: check how it is initialised and what it divides by"
         )
     return output
