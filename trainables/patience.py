@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainables.recipe import Recipe
+from trainables.config import TrialConfig
 from trainables.target import TARGETS
 
 
-def is_trained(config: Recipe, epochs: Sequence[Mapping[str, Any]]) -> bool:
+def is_trained(config: TrialConfig, epochs: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether a trial has trained as long as its configuration says.
 
     Args:
         config: Configuration of the trial.
         epochs: Metrics of its epochs so far.
     """
-    if len(epochs) >= config.epochs:
+    # Mode probe has one epoch; trials of earlier versions may be configured for more.
+    if len(epochs) >= (1 if config.mode == "probe" else config.epochs):
         return True
     if config.patience is None or not epochs:
         return False

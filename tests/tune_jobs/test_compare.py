@@ -241,8 +241,11 @@ def alter_backbone(runs):
 
 
 def drop_backbone(runs):
+    """Without it, and without the file that it was copied from."""
     alter_backbone(runs)
     shutil.rmtree(runs / "finetune" / "weights")
+    state = json.loads((runs / "finetune" / "run.json").read_text())["weights"]
+    edit_record(runs / "finetune", weights=dict.fromkeys(state, "f00d"))
 
 
 def nothing(runs):
@@ -269,7 +272,7 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (drop_checkpoint, BOTH, [BEST_FILE, "missing"]),
         (alter_checkpoint, BOTH, [BEST_FILE, "altered"]),
         (alter_backbone, BOTH, ["weights/tests.nets.tiny.safetensors", "altered"]),
-        (drop_backbone, BOTH, ["tiny,probe", "cannot be rebuilt"]),
+        (drop_backbone, BOTH, ["tests.nets:tiny", "altered after", "train the trials again"]),
         (other_version, BOTH, ["no column checkpoint", "another version"]),
         (damaged_table, BOTH, ["cannot be read"]),
         (other_images, BOTH, ["f00d", "the same images"]),

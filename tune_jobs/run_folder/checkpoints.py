@@ -120,12 +120,13 @@ def best_weights(
     if config.mode != "probe":
         return state
     kept = folder.child(WEIGHTS_FOLDER)
-    if not kept.has(file_name(config.model)):  # a shortlist, which keeps no copies of networks
+    file = kept.child(file_name(config.model)).uri
+    if kept.has(file_name(config.model)):
+        start = safetensors.numpy.load(kept.read(file_name(config.model)))
+    else:  # a shortlist, which keeps no copies of networks
+        file = f"{config.weights}, the initial weights of {config.model},"
         start = read_weights(config.model, config.weights)
-        return whole_model(config, num_classes, image_size, start, state)
-    start = safetensors.numpy.load(kept.read(file_name(config.model)))
     if started_from not in (None, fingerprint(start)):
-        file = kept.child(file_name(config.model)).uri
         raise InputError(
             f"{file} was altered after heads were trained on its features: restore it from a "
             "backup, or train the trials again"
