@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import optuna
+import pandas as pd
 import pytest
 import ray
 import torch
@@ -162,7 +163,8 @@ def study_of():
                 assert trial.values[0] == (curve[max(curve)] if pruned else best)
             for parameter, value in trial.params.items():
                 given = trials.loc[name, f"config/{parameter}"]
-                assert given == value or math.isclose(given, value)
+                same = pd.isna(given) if value is None else given == value
+                assert same or math.isclose(given, value)
         return study
 
     return read

@@ -174,6 +174,7 @@ def test_trials_selected_by_another_metric_are_not_added_to_a_study(photos, tmp_
             base=base,
             bases={"cnn": base},
             objectives={metric: "max"},
+            constraints=(),
         )
         (lines[metric],) = warm_start(study, [str(run)], load_run(run), False)
     assert "2 trials added to the study, 0 settings" in lines["accuracy"]

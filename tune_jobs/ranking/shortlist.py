@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from ray import tune
 from ray.tune.experiment import Trial
@@ -108,10 +109,10 @@ class Shortlist(Grid):
 
     def open(self, run: Run, record: RunRecord) -> dict[str, TrialConfig]:
         """Return the networks that can be built, and enter the others into the tables as failed."""
-        self.run, self.record = run, record
-        labels = [*run.data.train_labels, *run.data.val_labels]
+        self.run = run
+        labels = np.concatenate([run.data.train_labels, run.data.val_labels])
         fraction = len(run.data.val_labels) / len(labels)
-        check_resampling(torch.tensor(labels).numpy(), run.data.groups, run.data.classes, fraction)
+        check_resampling(labels, run.data.groups, run.data.classes, fraction)
         if run.folder.has(JUDGED_FILE):
             self.judged.update(run.folder.read_json(JUDGED_FILE))
         for name, (config, reason) in self.refused.items():
@@ -156,14 +157,14 @@ class Shortlist(Grid):
         run.folder.write_rows(SHORTLIST_FILE, ranked, SHORTLIST_SCHEMA)
         write_figure(run.folder, SHORTLIST_FIGURE, plot_shortlist(ranked, run.target))
         scored = [row for row in ranked if row["rank"] is not None]
-        notes = self._notes(scored, len(run.data.val_labels)) if scored else []
+        notes = self._notes(scored) if scored else []
         top = min(3, len(scored))
         script = run.command.script.replace("shortlist.py", "finetune.py")
         words = "python", script, "--data", str(self.options.data.data), "--from", run.folder.uri
         commands = [shlex.join([*words, "--top", str(top)])] if scored else []
         return Findings(notes, commands, ranking_table(ranked, run), DROPPABLE)
 
-    def _notes(self, scored: list[RankedRow], images: int) -> list[str]:
+    def _notes(self, scored: list[RankedRow]) -> list[str]:
         first, tied = scored[0], [row["model"] for row in scored[1:] if row["tied"]]
         label = self.run.target.label
         notes = [
