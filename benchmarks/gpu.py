@@ -15,7 +15,6 @@ import statistics
 import tempfile
 import time
 
-import numpy as np
 import torch
 from torch import multiprocessing
 
@@ -23,7 +22,7 @@ from benchmarks import report_pipeline
 from benchmarks.compare import untrained
 from benchmarks.images import SIZE, load, subset
 from benchmarks.lr_grid import spread
-from trainables.config import TrialConfig
+from trainables.config import PENALTIES, TrialConfig
 from trainables.data import TrainingData
 from trainables.features import compute_features
 from trainables.loop import fit
@@ -34,7 +33,8 @@ from trainables.precision import resolve_precision
 GPU = torch.device("cuda")
 MODELS = ("cnn", "resnet18", "densenet121", "googlenet")
 AT_ONCE = (1, 2, 4)
-PROBE_RATES, PROBE_EPOCHS = 10, 10
+PROBE_EPOCHS = 10
+"""Epochs in which the loop of the student report would train each head."""
 
 
 def throughput(data: TrainingData, rounds: int) -> None:
@@ -75,16 +75,16 @@ def sharing(data: TrainingData, rounds: int) -> None:
 
 
 def probe(data: TrainingData) -> None:
-    """Compare training heads on cached backbone features with forward passes in every epoch."""
+    """Compare fitting heads on cached backbone features with forward passes in every epoch."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/resnet18.pt"
         torch.save(build_model("resnet18", len(data.classes), SIZE).state_dict(), file)
         os.environ["XDG_CACHE_HOME"] = folder
         weights = read_weights("resnet18", file)
         configs = [
-            TrialConfig(lr=float(lr), epochs=PROBE_EPOCHS, model="resnet18", weights=file,
+            TrialConfig(lr=None, penalty=penalty, epochs=1, model="resnet18", weights=file,
                         mode="probe", normalize="weights")
-            for lr in np.geomspace(1e-4, 1e-1, PROBE_RATES)
+            for penalty in PENALTIES
         ]  # fmt: skip
         compute_features(configs[0], data, weights, GPU, "fp32")  # to warm up
         start = time.perf_counter()
@@ -99,8 +99,8 @@ def probe(data: TrainingData) -> None:
     model.get_submodule("fc").requires_grad_()
     first, second = report_pipeline.train(data, 1e-3, 2, model, "cuda")
     epoch_seconds = second["seconds"] - first["seconds"]
-    passes = PROBE_RATES * PROBE_EPOCHS
-    print(f"{passes} head epochs: {ours:.1f} s, including the forward pass")
+    passes = len(PENALTIES) * PROBE_EPOCHS
+    print(f"{len(PENALTIES)} heads: {ours:.1f} s, including the forward pass")
     for what, seconds in (
         ("one epoch of the student report's loop", epoch_seconds),
         ("our forward pass alone", pass_seconds),

@@ -52,7 +52,7 @@ from trainables.views import Decoding, View
 from tune_jobs.analysis.results import load_shortlist, load_trials
 
 SMALL, NATIVE = 32, 224
-IMAGES = 640
+IMAGES = 256
 """Training images of `speed`."""
 BATCH_SIZE, LR = 64, 1e-3
 HEAD = 3000, 1280, 10
