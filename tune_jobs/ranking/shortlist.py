@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from ray import tune
 from ray.tune.experiment import Trial
 from rich.markup import escape
@@ -16,7 +15,6 @@ from rich.table import Table
 
 from trainables.config import TrialConfig, file_stem
 from trainables.errors import InputError, first_line
-from trainables.models import build_model
 from trainables.models.published import published
 from trainables.resampling import check_resampling
 from trainables.status import TrialStatus
@@ -35,7 +33,7 @@ from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.grid import Grid
 from tune_jobs.tuning.sizes import fitted
 from tune_jobs.tuning.strategy import Findings, Run, TunerSettings
-from tune_jobs.tuning.tuner import ray_config
+from tune_jobs.tuning.tuner import parameters_at, ray_config
 
 SPLITS = 10
 """Number of other splits of the images that every network is scored on."""
@@ -88,8 +86,7 @@ class Shortlist(Grid):
                 try:
                     config = fitted(base, asked, found)
                     size = config.network_size(found.stored_size or 0)
-                    with torch.device("meta"):
-                        build_model(model, len(found.listing.classes), size)
+                    parameters_at(config, len(found.listing.classes), size)
                     known[name] = config
                 except InputError as error:
                     self.refused[name] = base, first_line(error)
@@ -125,10 +122,8 @@ class Shortlist(Grid):
         for name in self.known:
             if name not in self.judged:
                 unfinished.setdefault(name, None)
-        for name, (_, reason) in self.refused.items():
+        for name in self.refused:
             unfinished.pop(name, None)
-            row = self.run.recorder.rows[name]
-            row |= {"status": TrialStatus.FAILED, "error": reason}
         return unfinished, 0
 
     def tuner_settings(

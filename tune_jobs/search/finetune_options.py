@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from trainables.config import PENALTIES, Recipe
+from trainables.config import PENALTIES, RECIPES, Recipe
 from tune_jobs.search.options import StudyOptions
 
 EPOCHS = 10
@@ -92,16 +92,10 @@ class FinetuneOptions(StudyOptions):
                 optimizer="adamw",
                 weight_decay=0.01,
             ),
-            "modern": Recipe(
+            "modern": replace(
+                RECIPES["modern"],
                 epochs=EPOCHS,
-                optimizer="adamw",
-                weight_decay=0.05,
-                schedule="cosine",
-                warmup=0.1,
-                clip_norm=1.0,
-                ema=0.9998,
                 drop_path=0.1,
-                label_smoothing=0.1,
                 augment="photo",
                 normalize="weights",
             ),

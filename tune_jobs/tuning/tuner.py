@@ -42,8 +42,12 @@ def count_parameters(config: TrialConfig, data: TrialImages) -> int:
     Raises:
         InputError: the model cannot be built.
     """
-    size = data.network_size(config)
-    return _parameters(config.model, len(data.classes), size, json.dumps(config.build_args))
+    return parameters_at(config, len(data.classes), data.network_size(config))
+
+
+def parameters_at(config: TrialConfig, num_classes: int, size: int) -> int:
+    """Return the number of learnable parameters for inputs of `size` pixels; errors as above."""
+    return _parameters(config.model, num_classes, size, json.dumps(config.build_args))
 
 
 def count_macs_of(config: TrialConfig, data: TrialImages) -> int:
