@@ -77,8 +77,8 @@ def check_source(name: str, images: Encoded) -> None:
             f"{remedy}"
         )
     expected = _hash_of_first(images)
-    answers = {host: _answer(node, images) for node, host in nodes.items()}
-    unable = [f"{host} ({said})" for host, said in sorted(answers.items()) if said != expected]
+    answers = sorted((host, _answer(node, images)) for node, host in nodes.items())
+    unable = [f"{host} ({said})" for host, said in answers if said != expected]
     if unable:
         raise InputError(
             f"{name}: {images.origin(0)} cannot be read, or is another image, on node "
