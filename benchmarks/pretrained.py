@@ -64,7 +64,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def job(runs: str, script: str, *arguments: Any) -> float:
     """Run a job as a user does, and return its wall time in seconds."""
     words = [str(Path("tune_jobs", script).absolute()), *map(str, arguments)]
-    environment = {**os.environ, "XDG_CACHE_HOME": f"{runs}/cache", "PYTHONPATH": str(Path.cwd())}
+    found = os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {
+        **os.environ, "XDG_CACHE_HOME": f"{runs}/cache", "PYTHONPATH": f"{Path.cwd()}{found}"
+    }  # fmt: skip
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, *words, "--storage-path", runs],

@@ -27,7 +27,7 @@ from trainables.features import cached_arrays, cached_features, hash_of
 from trainables.logistic import Logistic, fit_logistic
 from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.models import build_for
-from trainables.models.weights import Weights
+from trainables.models.weights import Weights, fingerprint
 from trainables.precision import ResolvedPrecision, resolve_precision, tf32_disabled
 from trainables.resampling import resampled_splits
 from trainables.target import TARGETS
@@ -60,6 +60,7 @@ class Probe:
     ):
         self.config, self.data, self.device = config, data, device
         self.features = cached_features(config, data, weights, device, precision)
+        self.weights = fingerprint(weights)
         train = to_device(self.features.train, device)
         std, self.mean = torch.std_mean(train, dim=0, correction=0)
         self.std = torch.where(std > 0, std, 1.0)  # a feature may be the same for all images
@@ -178,7 +179,8 @@ class Probe:
 
         Returns:
             `resampled`: value of the metric of the configuration on each split; `features_s`:
-            seconds in which the features were computed; `macs`: multiply-accumulates of one image.
+            seconds in which the features were computed; `macs`: multiply-accumulates of one image;
+            `weights`: hash of the weights of the network.
 
         Raises:
             InputError: The images cannot be split.
@@ -191,6 +193,7 @@ class Probe:
             "resampled": self.resampled(penalty, resampled_splits(self.data, splits)),
             "features_s": self.features.seconds,
             "macs": count_macs(model.to(meta), size, meta),
+            "weights": self.weights,
         }
 
 

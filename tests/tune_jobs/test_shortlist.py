@@ -64,6 +64,7 @@ def test_networks_are_ranked_and_the_others_keep_their_reason(run, cnn):
     assert ranked["resampled"].map(len).tolist() == [10, 10]
     for column in ("macs", "latency_ms", "features_s", "parameters", "penalty"):
         assert (ranked[column] > 0).all()
+    assert ranked["weights"].nunique() == 2
     rest = table[table["rank"].isna()].set_index("model")
     assert rest.loc["cnn", "run"] == str(cnn)
     assert rest.loc["cnn", "score"] == load_trials(cnn)["best/val_accuracy"].max()

@@ -59,6 +59,8 @@ class Judged(TypedDict):
     """Median latency of one image in ms, measured while other trials ran; NaN if unknown."""
     features_s: float
     """Seconds in which the features of all images were computed; NaN without a head on them."""
+    weights: str | None
+    """Hash of the initial weights, as run.json has it; None if they were not read."""
     licence: str | None
     """Licence of the weights, as the package of the network states it."""
     source: str | None
@@ -103,6 +105,7 @@ SHORTLIST_SCHEMA = pa.schema(
         ("resampled", pa.list_(pa.float64())),
         ("parameters", pa.int64()),
         *((name, pa.float64()) for name in ("macs", "latency_ms", "features_s")),
+        ("weights", pa.string()),
         ("licence", pa.string()),
         ("source", pa.string()),
     ]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import math
 
-import torch
-
-from trainables.costs import count_macs
 from trainables.errors import InputError
-from trainables.models import build_model
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.results import load_run
@@ -16,6 +12,7 @@ from tune_jobs.analysis.shortlist import Judged
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import config_of, merit
+from tune_jobs.tuning.tuner import macs_at
 
 
 def check_run(path: str, record: RunRecord, metric: str) -> None:
@@ -53,9 +50,6 @@ def judged_trial(path: str, target: Target) -> Judged:
     row = max(rows, key=lambda each: merit(each, target))
     config = config_of(row)
     size = config.network_size(record["dataset"].get("image_size", 0))
-    with torch.device("meta"):
-        classes = len(record["dataset"]["classes"])
-        model = build_model(config.model, classes, size, **config.build_args).to("meta")
     score, images = row[target.best], record["split"]["validation"]
     low = high = math.nan
     if target == ACCURACY:
@@ -73,9 +67,10 @@ def judged_trial(path: str, target: Target) -> Judged:
         "score_high": high,
         "resampled": [],
         "parameters": row["parameters"],
-        "macs": float(count_macs(model, size, torch.device("meta"))),
+        "macs": float(macs_at(config, len(record["dataset"]["classes"]), size)),
         "latency_ms": float(row.get("latency_ms") or math.nan),
         "features_s": math.nan,
+        "weights": record.get("weights", {}).get(config.model),
         "licence": None,
         "source": None,
     }

@@ -54,7 +54,7 @@ class Judgements(DriverCallback):
     ) -> None:
         """Write what a trial measured."""
         if "resampled" in result:
-            names = "resampled", "features_s", "macs"
+            names = "resampled", "features_s", "macs", "weights"
             self.known[trial_name(trial)] = {name: result[name] for name in names}
             self.folder.write_json(JUDGED_FILE, self.known)
 
@@ -202,6 +202,7 @@ class Shortlist(Grid):
             "macs": float(judged.get("macs", math.nan)),
             "latency_ms": float(row.get("latency_ms") or math.nan),
             "features_s": float(judged.get("features_s", math.nan)),
+            "weights": judged.get("weights"),
             "licence": origin.licence if origin else None,
             "source": origin.source if origin else None,
         }

@@ -52,8 +52,12 @@ def parameters_at(config: TrialConfig, num_classes: int, size: int) -> int:
 
 def count_macs_of(config: TrialConfig, data: TrialImages) -> int:
     """Return the multiply-accumulates of a trial's model for one image; errors as above."""
-    size = data.network_size(config)
-    return _macs(config.model, len(data.classes), size, json.dumps(config.build_args))
+    return macs_at(config, len(data.classes), data.network_size(config))
+
+
+def macs_at(config: TrialConfig, num_classes: int, size: int) -> int:
+    """Return the multiply-accumulates for one image of `size` pixels; errors as above."""
+    return _macs(config.model, num_classes, size, json.dumps(config.build_args))
 
 
 @functools.cache

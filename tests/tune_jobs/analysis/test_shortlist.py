@@ -13,7 +13,8 @@ def judged(model, resampled, score=0.8, **changes) -> Judged:
         "model": model, "run": None, "trial": model, "status": "finished", "error": None,
         "image_size": 224, "penalty": 0.1, "score": score, "score_low": score - 0.05,
         "score_high": score + 0.05, "resampled": list(resampled), "parameters": 10**6,
-        "macs": 1e9, "latency_ms": 5.0, "features_s": 20.0, "licence": "mit", "source": None,
+        "macs": 1e9, "latency_ms": 5.0, "features_s": 20.0, "weights": None, "licence": "mit",
+        "source": None,
     }  # fmt: skip
     return {**row, **changes}
 
