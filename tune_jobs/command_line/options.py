@@ -141,7 +141,7 @@ class RunOptions:
     max_concurrent: int | None = None
     """Maximum number of concurrent trials. None means as many as the cluster has room for."""
     track: Literal["mlflow", "wandb"] | None = None
-    """Also log to this tracker (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
+    """Also log to this tracker (pip install mlflow, or wandb)."""
     plan: bool = False
     """Estimate time, memory, disk space and cost from a short pilot run, then exit."""
     price_per_hour: float | None = None
@@ -165,6 +165,8 @@ class JobOptions:
     """Name of the job, and default name of its runs."""
     makes_soups: ClassVar[bool] = False
     """Whether the weights of the trials of each network are averaged when they have ended."""
+    extended_by: ClassVar[tuple[str, ...]] = ()
+    """Options whose values --extend adds to those of a finished run; none if it adds trials."""
     recipe: Literal["standard", "report", "fast", "modern"] = "standard"
     """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from trainables.sources import describe
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console, plain_table
+from tune_jobs.command_line.terminal import open_console, plain_table, print_table
 from tune_jobs.data_check.findings import Finding, worst_first
 from tune_jobs.data_check.image_checks import IMAGE_CHECKS
 from tune_jobs.data_check.inspection import Inspection, inspect
@@ -55,11 +55,11 @@ def print_classes(inspection: Inspection, console: Console) -> None:
     whole = class_table(inspection)
     table = plain_table()
     for i, name in enumerate(whole.header):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
+        table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in whole.rows[:SHOWN_CLASSES]:
         table.add_row(*map(escape, row))
     console.print()
-    console.print(table)
+    print_table(console, table)
     more = len(whole.rows) - SHOWN_CLASSES
     if more > 0:
         console.print(f"and {more:,} smaller classes", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections import Counter
 
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
@@ -13,8 +14,8 @@ from tune_jobs.run_folder.schema import is_soup, objective_column
 from tune_jobs.search.study import MOST_REFUSED, Study
 from tune_jobs.search_space.space import params_of
 from tune_jobs.tuning.best_model import best_row, write_figure
+from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.strategy import Findings
-from tune_jobs.tuning.summary import resume_command
 
 
 def conclude_search(study: Study, ended_by: str | None) -> Findings:
@@ -87,8 +88,9 @@ def feasibility(study: Study) -> list[str]:
 
 
 def commands(study: Study) -> list[str]:
-    """Return the commands that extend the run, and that open the dashboard if possible."""
+    """Return the commands that extend the run, and that open the dashboard if it is installed."""
     more = resume_command(study.run, "--extend", "20")
-    if study.storage.file and study.storage.remote:
+    remote = study.storage.file and study.storage.remote
+    if remote or not shutil.which("optuna-dashboard"):
         return [more]
-    return [shlex.join(["optuna-dashboard", study.storage.url]), more]
+    return [more, shlex.join(["optuna-dashboard", study.storage.url])]

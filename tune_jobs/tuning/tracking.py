@@ -124,7 +124,7 @@ def tracking_callbacks(
             callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
     except ImportError as error:
         raise InputError(
-            f"--track {track} needs a package that is not installed ({error}): run pip install "
-            f"'bakeoff[{track}]'"
+            f"--track {track} needs a package that is not installed ({error}): run "
+            f"pip install {track}"
         ) from error
     return callbacks

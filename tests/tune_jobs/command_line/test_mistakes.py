@@ -1,0 +1,45 @@
+"""What is typed by mistake is answered with what was meant and what to type."""
+
+import pytest
+
+from trainables.errors import InputError
+from tune_jobs.command_line.parser import parse
+from tune_jobs.finetune import FinetuneOptions
+from tune_jobs.lr_grid import GridOptions
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        ("--learning-rate 0.1", ["no option --learning-rate", "did you mean --lr?"]),
+        ("--learning_rate=0.1", ["--learning_rate=0.1", "did you mean --lr=0.1?"]),
+        ("--bathc-size 32", ["did you mean --batch-size?"]),
+        ("--img-size 64", ["did you mean --image-size?"]),
+        ("-lr 1e-3", ["no option -lr", "did you mean --lr?"]),
+        ("--xyzzy", ["no option --xyzzy", "--help explains every option"]),
+        ("photos", ["'photos' belongs to no option", "--data photos"]),
+        ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
+        ("--lr fast", ["--lr", "fast", "--help"]),
+        ("--recipe slow", ["slow", "standard", "--help"]),
+        ("--epochs", ["--epochs", "--help"]),
+    ],
+)
+def test_the_message_says_what_to_type(words, answers):
+    with pytest.raises(InputError) as raised:
+        parse(GridOptions, None, words.split())
+    message = str(raised.value)
+    assert all(answer in message for answer in answers), message
+    assert not set(message) & set("│╭─\n")
+
+
+def test_an_option_of_another_program_is_ours_by_another_name():
+    with pytest.raises(InputError, match="did you mean --models"):
+        parse(FinetuneOptions, None, ["--arch", "resnet18"])
+
+
+def test_a_missing_run_is_answered_with_those_there_are(tmp_path):
+    (tmp_path / "rates").mkdir()
+    (tmp_path / "rates" / "run.json").write_text('{"job": "lr-grid"}')
+    words = ["--name", "rate", "--extend", "--lr", "1", "--storage-path", str(tmp_path)]
+    with pytest.raises(InputError, match=r"no run 'rate'.* to extend.* are rates"):
+        parse(GridOptions, None, words)
