@@ -84,7 +84,7 @@ def doctor(
     wrong = findings(machines)
     print_table(console, table(machines, wrong), DROPPABLE)
     for name, text in wrong:
-        console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False)
     if not wrong:
         agree = f"{len(nodes)} of {len(nodes)} nodes agree" + " with your machine" * len(yours)
         console.print(agree, highlight=False)

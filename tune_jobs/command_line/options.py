@@ -141,7 +141,7 @@ class RunOptions:
     max_concurrent: int | None = None
     """Maximum number of concurrent trials. None means as many as the cluster has room for."""
     track: Literal["mlflow", "wandb"] | None = None
-    """Also log to this tracker (pip install mlflow, or wandb)."""
+    """Also log to this tracker (pip install mlflow-skinny, or wandb)."""
     plan: bool = False
     """Estimate time, memory, disk space and cost from a short pilot run, then exit."""
     price_per_hour: float | None = None

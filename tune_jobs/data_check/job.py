@@ -37,7 +37,7 @@ def run(command: CommandLine[CheckOptions]) -> int:
     checks = *SPLIT_CHECKS, *IMAGE_CHECKS
     findings = worst_first([found for check in checks if (found := check(inspection))])
     for line in describe(inspection.listing):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False)
     print_classes(inspection, console)
     for finding in findings:
         print_finding(finding, console)

@@ -6,8 +6,11 @@ import shlex
 import shutil
 from collections import Counter
 
+from rich.table import Table
+
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
+from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.run_folder.constraints import describe
 from tune_jobs.run_folder.folder import FIGURES_FOLDER
 from tune_jobs.run_folder.schema import is_soup, objective_column
@@ -26,7 +29,7 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
         ended_by: option whose limit ended the search; None if all trials were run.
     """
     draw_figures(study)
-    return Findings(notes(study, ended_by), commands(study))
+    return Findings(notes(study, ended_by), commands(study), front=front_table(study))
 
 
 def draw_figures(study: Study) -> None:
@@ -42,7 +45,7 @@ def draw_figures(study: Study) -> None:
 
 
 def notes(study: Study, ended_by: str | None) -> list[str]:
-    """Return lines on the best settings, the statuses of the trials, and the Pareto front."""
+    """Return lines on the best settings and the statuses of the trials."""
     recorder = study.run.recorder
     rows = [row for row in recorder.rows.values() if not is_soup(row)]
     statuses = Counter(str(row["status"]) for row in rows)
@@ -58,12 +61,21 @@ def notes(study: Study, ended_by: str | None) -> list[str]:
         lines.insert(
             0, f"  settings of its first member: {settings}" if is_soup(best) else f"  {settings}"
         )
-    if len(study.objectives) > 1:
-        lines.append("Pareto front of the objectives:")
-        columns = ["trial", *map(objective_column, study.objectives)]
-        front = load_front(study.run.folder.uri)[columns]
-        lines += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
     return lines
+
+
+def front_table(study: Study) -> Table | None:
+    """Return the Pareto front of several objectives; None for one."""
+    if len(study.objectives) == 1:
+        return None
+    columns = [objective_column(objective) for objective in study.objectives]
+    table = plain_table()
+    table.add_column("trial", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in load_front(study.run.folder.uri).to_dict("records"):
+        table.add_row(row["trial"], *(f"{row[column]:.4g}" for column in columns))
+    return table
 
 
 def feasibility(study: Study) -> list[str]:

@@ -25,6 +25,8 @@ def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
         name: name of its best trial, or of its best setting.
         rows: the row of that trial, or those of the setting, one per random seed.
     """
+    if run.options.run.smoke_test:
+        return []
     config = run.recorder.configs[rows[0]["trial"]]
     notes = [edge_of_grid(run, config), last_epoch(run, name, rows, config), chance(run)]
     if len(rows) == 1:
@@ -48,13 +50,13 @@ def edge_of_grid(run: Run, best: TrialConfig) -> str:
     text = f"{best.lr:g} is the {which} learning rate of the grid, so that a "
     text += f"{'lower' if which == 'lowest' else 'higher'} one may be better"
     if hasattr(run.options, "extend") and run.options.job == "lr-grid":
-        return f"{text}:\n  {resume_command(run, '--extend', '--lr', f'{next_rate:.2g}')}"
+        return f"{text}:\n{resume_command(run, '--extend', '--lr', f'{next_rate:.2g}')}"
     return f"{text}: try --lr {next_rate:.2g}"
 
 
 def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -> str:
     """Say that trials were best in their last epoch, at a learning rate that did not decrease."""
-    if run.options.run.smoke_test or config.schedule != "constant" or config.mode == "probe":
+    if config.schedule != "constant" or config.mode == "probe":
         return ""
     if config.epochs < 2 or any(row.get("best/epoch") != config.epochs for row in rows):
         return ""

@@ -107,7 +107,7 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
     """Print the estimated time, memory, disk space and cost of a run, on one node and on more."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False)
 
     say(
         f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "

@@ -36,8 +36,8 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         The exit code: 0, 1 if no trial has a result, 130 if the run was interrupted.
     """
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+    def say(text: str, whole: bool = False) -> None:
+        console.print(text, highlight=False, soft_wrap=whole)  # a command must stay one to copy
 
     recorder, console = run.recorder, run.console
     best = best_row(recorder)
@@ -68,7 +68,10 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         )
     for note in findings.notes:
         say(escape(note))
-    say(f"Written to {escape(run.folder.uri)}")
+    if findings.front is not None:
+        say("Pareto front of the objectives:")
+        print_table(console, findings.front)
+    say(f"Written to {escape(run.folder.uri)}", whole=True)
     interrupted = record["status"] == "interrupted"
     notes = problems(run)
     if best is not None and findings.table is None and not interrupted:
@@ -77,15 +80,20 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
             name, rows = setting.name, setting.rows
         notes += caveats(run, name, rows)
     if notes:
-        say("\n[yellow]Warnings:[/]\n" + "\n".join(f"  {escape(note)}" for note in notes))
+        say("")
+    for note in notes:
+        text, _, command = note.partition("\n")
+        say(f"[yellow]warning:[/] {escape(text)}")
+        if command:
+            say(f"  {escape(command)}", whole=True)
     if interrupted:
-        say(f"\nInterrupted. To resume:\n  {escape(resume_command(run))}")
+        say(f"\nInterrupted. To resume:\n  {escape(resume_command(run))}", whole=True)
         return 130
     failed = any(row["status"] == TrialStatus.FAILED for row in recorder.rows.values())
     if failed and not findings.notes:
-        say(f"\nTo retry the failed trials:\n  {escape(resume_command(run))}")
+        say(f"\nTo retry the failed trials:\n  {escape(resume_command(run))}", whole=True)
     commands = next_commands(run, findings)
-    say("\nNext:\n" + "\n".join(f"  {escape(command)}" for command in commands))
+    say("\nNext:\n" + "\n".join(f"  {escape(command)}" for command in commands), whole=True)
     return 0 if best is not None else 1
 
 
