@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import itertools
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -53,8 +54,8 @@ OUR_WORDS = {
     r"(--\S+): no type matching (.*?) could be .*? from \[(.*?)\].*": r"\1 \3 must be \2",
 }
 """What the parser says about a value, without apostrophes, and how our messages say it."""
-NUMBERS = re.compile(r"[-+\d.eE]+(,[-+\d.eE]+)+,?")
-"""Numbers with commas between them."""
+NUMBERS = re.compile(r"[-+\d.eE,]+")
+"""Numbers, and commas between them."""
 
 
 def read_options(
@@ -143,11 +144,15 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
             break
         reason.append(text)
     message = " ".join(reason).removeprefix("Error parsing ").rstrip(".")
+    message = re.sub(r"^(training|data|run): ", "", message)
     for theirs, ours in OUR_WORDS.items():
         message = re.sub(theirs, ours, message.replace("'", ""))
     message = re.sub(r"{(.*?)}", r"\1", message).replace("|", " or ")
-    for word in arguments:
-        _, _, value = word.rpartition("=")
-        if NUMBERS.fullmatch(value):
-            return f"{message}: separate values by spaces: {' '.join(value.split(','))}"
+    words = [word.rpartition("=")[2] for word in arguments]
+    first = next(
+        (i for i, word in enumerate(words) if NUMBERS.fullmatch(word) and "," in word), None
+    )
+    if first is not None:
+        values = itertools.takewhile(NUMBERS.fullmatch, words[first:])
+        return f"{message}: separate values by spaces: {' '.join(','.join(values).replace(',', ' ').split())}"
     return f"{message}: {_help(program)}"

@@ -220,6 +220,17 @@ def check_price(price: float | None) -> None:
         )
 
 
+def check_cores(run: RunOptions) -> None:
+    """Raise InputError where a trial needs more cores than the local Ray of this job will have."""
+    cores, ray = os.cpu_count() or 1, sys.modules.get("ray")
+    connected = ray is not None and ray.is_initialized()  # maybe to a cluster
+    if run.address is None and not connected and run.cpus_per_trial > cores:
+        raise InputError(
+            f"--cpus-per-trial {run.cpus_per_trial} is more than the {cores} CPU cores of this "
+            f"machine: give {cores} or fewer; with --cpus-per-trial 1, {cores} trials train at once"
+        )
+
+
 def check_run(run: RunOptions) -> None:
     """Raise InputError where an option of a run is out of its range."""
     if run.name is not None:
@@ -228,6 +239,7 @@ def check_run(run: RunOptions) -> None:
         value = getattr(run, key)
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
+    check_cores(run)
     check_price(run.price_per_hour)
     gpus = run.gpus_per_trial
     if gpus is not None and gpus != 0:

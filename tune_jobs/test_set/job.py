@@ -41,6 +41,8 @@ from tune_jobs.tuning.data import RunData, load_data_of_run
 
 MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
+COLUMNS = ("training", "parameters", "latency", "vs. chosen")
+"""Columns of the table that a narrow terminal goes without, the first of them first."""
 
 RunImages: TypeAlias = dict[str, RunData]
 """Images of each run, by the URI of its run folder."""
@@ -281,7 +283,7 @@ def print_answer(comparison: Comparison, folder: RunFolder, console: Console) ->
     for i, row in enumerate(rows.rows):
         table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
     console.print()
-    print_table(console, table, ("training", "parameters", "latency"))
+    print_table(console, table, COLUMNS)
     console.print()
     console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
                   soft_wrap=True)  # fmt: skip

@@ -13,7 +13,7 @@ from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.seeds import settings_of
 from tune_jobs.tuning.strategy import Run
 
-NAMED = 5
+NAMED = 3
 """Number of trials that a sentence names."""
 
 
@@ -96,13 +96,15 @@ def ties(run: Run, best: TrialRow) -> str:
         return ""
     images = len(run.data.val_labels)
     interval = wilson(round(best["best/val_accuracy"] * images), images)
+    accuracies = {
+        name: row["best/val_accuracy"]
+        for name, row in run.recorder.rows.items()
+        if row is not best and has_scores(row) and not is_soup(row)
+    }
     tied = [
         name
-        for name, row in run.recorder.rows.items()
-        if row is not best
-        and has_scores(row)
-        and not is_soup(row)
-        and row["best/val_accuracy"] >= interval[0]
+        for name in sorted(accuracies, key=lambda name: -accuracies[name])
+        if accuracies[name] >= interval[0]
     ]
     if not tied:
         return ""

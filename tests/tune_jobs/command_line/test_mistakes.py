@@ -1,5 +1,7 @@
 """What is typed by mistake is answered with what was meant and what to type."""
 
+import sys
+
 import pytest
 
 from trainables.errors import InputError
@@ -19,6 +21,7 @@ from tune_jobs.lr_grid import GridOptions
         ("--xyzzy", ["no option --xyzzy", "--help explains every option"]),
         ("photos", ["'photos' belongs to no option", "--data photos"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
+        ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),
         ("--lr fast", ["--lr", "fast", "--help"]),
         ("--recipe slow", ["slow", "standard", "--help"]),
         ("--epochs", ["--epochs", "--help"]),
@@ -35,6 +38,14 @@ def test_the_message_says_what_to_type(words, answers):
 def test_an_option_of_another_program_is_ours_by_another_name():
     with pytest.raises(InputError, match="did you mean --models"):
         parse(FinetuneOptions, None, ["--arch", "resnet18"])
+
+
+def test_a_trial_of_more_cores_than_this_machine_has_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match="8 is more than the 4 CPU cores of this machine: give 4"):
+        parse(GridOptions, None, ["--cpus-per-trial", "8"])
+    assert parse(GridOptions, None, ["--cpus-per-trial", "8", "--address", "auto"])
 
 
 def test_a_missing_run_is_answered_with_those_there_are(tmp_path):
