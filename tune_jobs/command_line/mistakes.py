@@ -154,5 +154,6 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
     )
     if first is not None:
         values = itertools.takewhile(NUMBERS.fullmatch, words[first:])
-        return f"{message}: separate values by spaces: {' '.join(','.join(values).replace(',', ' ').split())}"
+        separate = " ".join(values).replace(",", " ").split()
+        return f"{message}: separate values by spaces: {' '.join(separate)}"
     return f"{message}: {_help(program)}"
