@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import io
 import itertools
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,7 @@ def read_options(
     """
     name, printed = shlex.join(program), io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed):
+        with contextlib.redirect_stderr(printed), _unwrapped(arguments):
             options, unknown = tyro.cli(
                 cls, args=list(arguments), prog=name, return_unknown_args=True, **settings
             )
@@ -85,6 +86,23 @@ def read_options(
     if unknown:
         raise InputError(_not_an_option(unknown, sorted(set(option_names(cls))), name))
     return options
+
+
+@contextlib.contextmanager
+def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
+    """Let the parser print messages without breaking words at the terminal's width.
+
+    Help keeps that width.
+    """
+    before = os.environ.get("COLUMNS")
+    if not {"-h", "--help"} & set(arguments):
+        os.environ["COLUMNS"] = "1000"
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS", None)
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def option_names(cls: Any) -> Iterator[str]:
