@@ -37,11 +37,11 @@ def bakeoff(installed, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(installed), "COLUMNS": "200"}
     environment["PATH"] = f"{installed / 'bin'}{os.pathsep}{environment['PATH']}"
 
-    def run(*words, code=0):
+    def run(*words):
         done = subprocess.run(
             ["bakeoff", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
-        assert done.returncode == code, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     return run
@@ -61,8 +61,6 @@ def test_the_package_has_every_module_and_file(installed):
 def test_the_console_command_lists_its_jobs(bakeoff):
     listed = bakeoff("--help")
     assert all(name in listed for name in JOBS)
-    assert "did you mean bakeoff lr-grid?" in bakeoff("lr_grid", code=2)
-    assert bakeoff("cluster", "render", "--provider", "aws") == (ROOT / "cluster.yaml").read_text()
 
 
 @pytest.mark.faults
@@ -72,3 +70,4 @@ def test_a_grid_runs_and_what_it_suggests_is_what_works(bakeoff, tmp_path):
     assert "  bakeoff compare runs/lr-grid\n" in suggested
     assert "bakeoff predict IMAGE --model comparison/model" in bakeoff("compare", "runs/lr-grid")
     assert (tmp_path / "comparison" / "report.html").exists()
+    assert bakeoff("cluster", "render", "--provider", "aws") == (ROOT / "cluster.yaml").read_text()

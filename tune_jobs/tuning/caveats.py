@@ -36,22 +36,18 @@ def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
 
 def edge_of_grid(run: Run, best: TrialConfig) -> str:
     """Say that the best learning rate is the lowest or highest of a grid."""
-    rates = getattr(run.options, "lr", ())
-    if getattr(run.options, "search", "grid") != "grid" or best.lr not in rates or len(rates) < 2:
+    rates, lr = sorted(getattr(run.options, "lr", ())), best.lr
+    searched = getattr(run.options, "search", "grid") != "grid"
+    if lr is None or searched or len(rates) < 2 or lr not in (rates[0], rates[-1]):
         return ""
-    ordered = sorted(rates)
-    if best.lr not in (ordered[0], ordered[-1]):
-        return ""
-    which, next_rate = (
-        ("lowest", best.lr * best.lr / ordered[1])
-        if best.lr == ordered[0]
-        else ("highest", best.lr * best.lr / ordered[-2])
-    )
-    text = f"{best.lr:g} is the {which} learning rate of the grid, so that a "
-    text += f"{'lower' if which == 'lowest' else 'higher'} one may be better"
-    if hasattr(run.options, "extend") and run.options.job == "lr-grid":
-        return f"{text}:\n{resume_command(run, '--extend', '--lr', f'{next_rate:.2g}')}"
-    return f"{text}: try --lr {next_rate:.2g}"
+    edge, other, beside = "lowest", "lower", rates[1]
+    if lr == rates[-1]:
+        edge, other, beside = "highest", "higher", rates[-2]
+    step = f"{lr * lr / beside:.2g}"
+    text = f"{lr:g} is the {edge} learning rate of the grid, so that a {other} one may be better"
+    if run.options.extended_by:
+        return f"{text}:\n{resume_command(run, '--extend', '--lr', step)}"
+    return f"{text}: try --lr {step}"
 
 
 def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -> str:

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from trainables.errors import InputError
+from tune_jobs.__main__ import unknown
 from tune_jobs.command_line.parser import parse
 from tune_jobs.finetune import FinetuneOptions
 from tune_jobs.lr_grid import GridOptions
@@ -33,6 +34,16 @@ def test_the_message_says_what_to_type(words, answers):
     message = str(raised.value)
     assert all(answer in message for answer in answers), message
     assert not set(message) & set("│╭─\n")
+
+
+@pytest.mark.parametrize("word", ["lr_grid", "lr-gird", "optuna_search", "train"])
+def test_an_unknown_job_is_answered_with_the_one_that_is_meant(word):
+    with pytest.raises(
+        InputError, match=f"no job '{word}'.*bakeoff --help lists the jobs"
+    ) as raised:
+        unknown(word)
+    meant = {"optuna_search": "search", "train": None}.get(word, "lr-grid")
+    assert meant is None or f"did you mean bakeoff {meant}?" in str(raised.value)
 
 
 def test_an_option_of_another_program_is_ours_by_another_name():
