@@ -43,10 +43,9 @@ def run(command: CommandLine[CheckOptions]) -> int:
         print_finding(finding, console)
     page = write_page(inspection, findings, command.text)
     wrong = any(finding.severity == "error" for finding in findings)
-    console.print(
-        f"\n{verdict(findings)}. Page: {page}",
-        style="bold red" if wrong else "bold", highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
+    style = "bold red" if wrong else "bold"
+    console.print(f"\n{verdict(findings)}", style=style, highlight=False, markup=False)
+    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
     return int(wrong)
 
 
