@@ -8,6 +8,8 @@ from collections import Counter
 
 from rich.table import Table
 
+from trainables.target import TARGETS
+from tune_jobs.analysis.formatting import count, duration, milliseconds
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
 from tune_jobs.command_line.terminal import plain_table
@@ -19,6 +21,9 @@ from tune_jobs.search_space.space import params_of
 from tune_jobs.tuning.best_model import best_row, write_figure
 from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.strategy import Findings
+
+SHOWN = {"parameters": count, "macs": count, "latency_ms": milliseconds, "seconds": duration}
+"""Format of the costs that a search minimises."""
 
 
 def conclude_search(study: Study, ended_by: str | None) -> Findings:
@@ -68,13 +73,17 @@ def front_table(study: Study) -> Table | None:
     """Return the Pareto front of several objectives; None for one."""
     if len(study.objectives) == 1:
         return None
-    columns = [objective_column(objective) for objective in study.objectives]
     table = plain_table()
     table.add_column("trial", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    for name in study.objectives:
+        heading = TARGETS[name].label if name in TARGETS else name.removesuffix("_ms")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in load_front(study.run.folder.uri).to_dict("records"):
-        table.add_row(row["trial"], *(f"{row[column]:.4g}" for column in columns))
+        cells = (
+            (TARGETS[name].show if name in TARGETS else SHOWN[name])(row[objective_column(name)])
+            for name in study.objectives
+        )
+        table.add_row(row["trial"], *cells)
     return table
 
 
