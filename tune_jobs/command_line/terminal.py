@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 
 UNLIMITED = 10_000
@@ -29,6 +30,8 @@ def open_console() -> Console:
 def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
     """Print a table with every cell whole, and say which columns were left out.
 
+    Where a terminal is too narrow for the columns that are left, each row stands below its name.
+
     Args:
         console: terminal, or a file, which has no width.
         table: the table.
@@ -47,17 +50,33 @@ def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -
                 # rich measures a column by its number, too.
                 table.columns = [replace(each, _index=i) for i, each in enumerate(left)]
                 dropped.append(heading)
-    # A console renders nothing wider than itself; the terminal wraps longer lines.
-    wide = Console(
-        file=console.file, width=width(), height=console.height,
-        force_terminal=console.is_terminal, no_color=console.no_color,
-    )  # fmt: skip
-    wide.print(table)
+    if console.is_terminal and width() > console.width:
+        _print_rows(console, table)
+    else:
+        # A console renders nothing wider than itself, and takes a dumb terminal to have 80 columns.
+        wide = Console(
+            file=console.file, width=width(), height=console.height,
+            force_terminal=console.is_terminal, no_color=console.no_color,
+        )  # fmt: skip
+        wide.print(table)
     if dropped:
         console.print(
             f"without {', '.join(dropped)}: the terminal has {console.width} columns",
             style="dim", highlight=False, markup=False,
         )  # fmt: skip
+
+
+def _print_rows(console: Console, table: Table) -> None:
+    """Print each row as its name, and the other cells with their headings below it."""
+    headings = [str(column.header) for column in table.columns]
+    named = next((i for i, heading in enumerate(headings) if heading), 0) + 1
+    for row, cells in zip(table.rows, zip(*(each.cells for each in table.columns), strict=True),
+                          strict=True):  # fmt: skip
+        name = "  ".join(str(cell) for cell in cells[:named] if cell)
+        console.print(name, style=row.style, highlight=False, soft_wrap=True)
+        others = zip(headings[named:], cells[named:], strict=True)
+        text = "  ".join(f"{heading} {cell}" for heading, cell in others if cell)
+        console.print(Padding(text, (0, 0, 0, 2), expand=False), highlight=False)
 
 
 def plain_table() -> Table:

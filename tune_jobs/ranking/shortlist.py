@@ -38,7 +38,7 @@ from tune_jobs.tuning.tuner import parameters_at, ray_config
 
 SPLITS = 10
 """Number of other splits of the images that every network is scored on."""
-DROPPABLE = ("licence", "latency", "parameters", "pixels", "features in", "MACs")
+DROPPABLE = ("licence", "latency", "parameters", "pixels", "features in", "MACs", "behind")
 """Columns that a narrow terminal goes without, the first of them first."""
 JUDGED_FILE = "judged.json"
 """File of the run folder with what trials measured beside their epoch."""

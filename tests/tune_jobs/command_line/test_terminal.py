@@ -34,7 +34,6 @@ def test_a_file_gets_every_cell_whole(width):
         (120, {"network", "accuracy", "licence", "latency"}),
         (85, {"network", "accuracy", "latency"}),
         (75, {"network", "accuracy"}),
-        (30, {"network", "accuracy"}),
     ],
 )
 def test_a_narrow_terminal_goes_without_columns_in_their_order(width, headings):
@@ -44,3 +43,10 @@ def test_a_narrow_terminal_goes_without_columns_in_their_order(width, headings):
     assert set(first.split()) == headings
     assert LONG in second
     assert "…" not in second
+
+
+@pytest.mark.parametrize("width", [30, 50, 60])
+def test_a_terminal_too_narrow_for_any_table_has_each_row_below_its_name(width):
+    name, *rest = printed(width, terminal=True).splitlines()
+    assert name == LONG  # which the terminal wraps
+    assert " ".join(" ".join(rest).split()).startswith("accuracy 87.62% (86.01% to 89.24%) without")
