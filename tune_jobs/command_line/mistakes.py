@@ -107,7 +107,7 @@ def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
 
 def option_names(cls: Any) -> Iterator[str]:
     """Yield the names of all options, e.g. batch-size for --batch-size."""
-    if not dataclasses.is_dataclass(cls):
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
         for part in get_args(cls):
             yield from option_names(part)
         return

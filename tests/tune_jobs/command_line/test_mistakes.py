@@ -23,6 +23,10 @@ from tune_jobs.lr_grid import GridOptions
         ("photos", ["'photos' belongs to no option", "--data photos"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
         ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),
+        (
+            "--batch-size 8 --batch_size 9",
+            ["--batch-size and --batch_size", "give the option once"],
+        ),
         ("--lr fast", ["--lr", "fast", "--help"]),
         ("--recipe slow", ["slow", "standard", "--help"]),
         ("--epochs", ["--epochs", "--help"]),
