@@ -6,6 +6,7 @@ import pytest
 
 from trainables.errors import InputError
 from tune_jobs.__main__ import unknown
+from tune_jobs.cluster.__main__ import cluster
 from tune_jobs.command_line.parser import parse
 from tune_jobs.finetune import FinetuneOptions
 from tune_jobs.lr_grid import GridOptions
@@ -23,10 +24,6 @@ from tune_jobs.lr_grid import GridOptions
         ("photos", ["'photos' belongs to no option", "--data photos"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
         ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),
-        (
-            "--batch-size 8 --batch_size 9",
-            ["--batch-size and --batch_size", "give the option once"],
-        ),
         ("--lr fast", ["--lr", "fast", "--help"]),
         ("--recipe slow", ["slow", "standard", "--help"]),
         ("--epochs", ["--epochs", "--help"]),
@@ -53,6 +50,12 @@ def test_an_unknown_job_is_answered_with_the_one_that_is_meant(word):
 def test_an_option_of_another_program_is_ours_by_another_name():
     with pytest.raises(InputError, match="did you mean --models"):
         parse(FinetuneOptions, None, ["--arch", "resnet18"])
+
+
+def test_options_of_subcommands_are_known_too(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["cluster", "check", "cluster.yaml", "--offlin"])
+    with pytest.raises(InputError, match="did you mean --offline?"):
+        cluster()
 
 
 def test_a_trial_of_more_cores_than_this_machine_has_is_refused_at_once(monkeypatch):
