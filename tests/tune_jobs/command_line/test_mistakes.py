@@ -54,7 +54,7 @@ def test_an_option_of_another_program_is_ours_by_another_name():
 
 def test_options_of_subcommands_are_known_too(monkeypatch):
     monkeypatch.setattr("sys.argv", ["cluster", "check", "cluster.yaml", "--offlin"])
-    with pytest.raises(InputError, match="did you mean --offline?"):
+    with pytest.raises(InputError, match=r"did you mean --offline\?"):
         cluster()
 
 
