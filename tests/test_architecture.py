@@ -207,6 +207,7 @@ def has_fields(class_):
         "trainables.config",
         "trainables.source_options",
         *(f"tune_jobs.{name}" for name in ("lr_grid", "optuna_search", "finetune", "compare")),
+        "tune_jobs.__main__",
         "tune_jobs.predict",
         "tune_jobs.check_data",
         "tune_jobs.search_space.defaults",

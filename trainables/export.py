@@ -94,7 +94,7 @@ def _onnx(classifier: Classifier, images: Images) -> bytes:
         if importlib.util.find_spec(package) is None:
             raise InputError(
                 f"--export onnx needs the package {package}, which is not installed: run "
-                "pip install 'bakeoff[export]'"
+                "pip install onnx onnxruntime onnxscript"
             )
     try:
         with warnings.catch_warnings():

@@ -53,7 +53,7 @@ KNOWN_SUFFIXES = frozenset(
 )
 """Suffixes, in lower case, of files that hold images, whether they can be read here or not."""
 
-INSTALL_HEIF, INSTALL_AVIF = "pip install 'bakeoff[heif]'", "pip install 'pillow>=11.3'"
+INSTALL_HEIF, INSTALL_AVIF = "pip install 'pillow-heif>=1.0'", "pip install 'pillow>=11.3'"
 HEIF_REMEDY, AVIF_REMEDY = f"HEIC image: {INSTALL_HEIF}", f"AVIF image: {INSTALL_AVIF}"
 BRANDS = {
     **dict.fromkeys(("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"), HEIF_REMEDY),

@@ -12,7 +12,7 @@ from tune_jobs.data_check.options import CheckOptions, check_options
 
 def check_data() -> int:
     """Run the job, and return its exit code."""
-    command = parse_plain(CheckOptions, description=__doc__)
+    command = parse_plain(CheckOptions, "check_data", description=__doc__)
     command = command.with_options(check_options(command.options, command.given_options))
     # Pillow and matplotlib take time to import, and bad options are reported without them.
     from tune_jobs.data_check.job import run

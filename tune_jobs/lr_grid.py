@@ -21,12 +21,15 @@ class GridOptions(JobOptions):
     """Options of the job."""
 
     job = "lr-grid"
+    extended_by = ("lr",)
     lr: tuple[float, ...] = (1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1)
     """Learning rates, above 0. The defaults are those of the student report."""
     seed: int = 0
     """First random seed. With --seeds N, N consecutive seeds are used."""
     seeds: int = 1
     """Number of random seeds per learning rate. Each is a trial of its own."""
+    extend: bool = False
+    """Train the finished run --name at the learning rates of --lr too."""
     scheduler: Literal["fifo", "asha", "hyperband"] = "fifo"
     """Scheduler: fifo trains every trial for all epochs, asha stops trials
     that fall behind, hyperband pauses trials to compare them at the same

@@ -24,7 +24,7 @@ class SearchOptions(StudyOptions):
     job = "optuna-search"
     model: str = "cnn"
     """Network: cnn, a torchvision name, timm:NAME, package.module:function.
-    Its initial weights are random; finetune.py uses pretrained ones."""
+    Its initial weights are random; the job finetune uses pretrained ones."""
 
 
 def optuna_search() -> int:

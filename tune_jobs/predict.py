@@ -13,7 +13,7 @@ import tyro
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import parse_plain
-from tune_jobs.command_line.terminal import open_console, plain_table
+from tune_jobs.command_line.terminal import open_console, plain_table, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ class PredictOptions:
 
 def predict() -> int:
     """Run the job. Return the exit code: 1 if no image could be read."""
-    options = parse_plain(PredictOptions, description=__doc__).options
+    options = parse_plain(PredictOptions, "predict", description=__doc__).options
     suffix = Path(options.output).suffix if options.output else ".parquet"
     if suffix not in (".parquet", ".csv"):
         raise InputError(f"--output {options.output} must end in .parquet or .csv")
@@ -133,7 +133,7 @@ def print_frame(frame: pd.DataFrame, console: Console) -> None:
     from rich.markup import escape
 
     table = plain_table()
-    table.add_column("file", overflow="fold")
+    table.add_column("file", no_wrap=True)
     table.add_column("predicted")
     table.add_column("probability", justify="right")
     for file, name, probability, error in zip(
@@ -143,7 +143,7 @@ def print_frame(frame: pd.DataFrame, console: Console) -> None:
             table.add_row(escape(file), escape(name), f"{probability:.2%}")
         else:
             table.add_row(escape(file), f"[red]{escape(error)}[/]", "")
-    console.print(table)
+    print_table(console, table)
 
 
 if __name__ == "__main__":

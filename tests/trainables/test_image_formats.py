@@ -51,7 +51,7 @@ def test_what_is_no_image_is_named(content, expected):
 def test_heic_under_another_suffix_names_the_extra_that_reads_it(brand, monkeypatch):
     monkeypatch.setattr(image_formats, "HEIF", False)
     content = b"\0\0\0\x18ftyp" + brand + bytes(4) + b"mif1heic"
-    assert describe(content) == "HEIC image: pip install 'bakeoff[heif]'"
+    assert describe(content) == "HEIC image: pip install 'pillow-heif>=1.0'"
 
 
 def test_raw_images_of_cameras_are_not_taken_for_their_thumbnails():

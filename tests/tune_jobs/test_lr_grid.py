@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,22 @@ def test_resuming_a_finished_run_changes_no_result(finished, command):
     assert command("--name", "grid", "--storage-path", finished.parent, "--resume") == 0
     pd.testing.assert_frame_equal(load_trials(finished), trials)
     pd.testing.assert_frame_equal(load_epochs(finished), epochs)
+
+
+def test_a_finished_grid_is_extended_by_rates(finished, command, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "grid")
+    arguments = ["--name", "grid", "--storage-path", tmp_path, "--extend"]
+    assert command(*arguments, "--lr", "1e-3", "1e-2") == 0
+    before, after = load_trials(finished), load_trials(tmp_path / "grid")
+    assert after["trial"].tolist() == [*before["trial"], "lr=0.01"]
+    pd.testing.assert_frame_equal(after.head(len(before)), before)
+    assert after["status"].tolist()[-1] == "finished"
+    assert load_run(tmp_path / "grid")["options"]["lr"] == [1e-3, 1e38, 1e-6, 1e-2]
+    assert command(*arguments, "--lr", "1e-3") == 2  # which it has
+    assert command(*arguments) == 2
+    assert "--extend adds to the --lr of the run" in capfd.readouterr().err
+    assert command(*arguments, "--lr", "1", "--batch-size", "1") == 2
+    assert "--batch-size 1 differs" in capfd.readouterr().err
 
 
 def test_a_trial_larger_than_the_cluster_is_refused(local_ray, command, capfd, tmp_path):

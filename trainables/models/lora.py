@@ -54,7 +54,7 @@ def layers_to_adapt(model: nn.Module, name: str, head: str, image_size: int) -> 
         InputError: peft is not installed, or the network has no layer that can be adapted.
     """
     if importlib.util.find_spec("peft") is None:
-        raise InputError("mode lora needs peft: run pip install 'bakeoff[lora]', or use mode full")
+        raise InputError("mode lora needs peft: run pip install peft, or use mode full")
     found: dict[str, None] = {}
     hooks = [
         module.register_forward_hook(lambda *_, path=path: found.setdefault(path))

@@ -36,7 +36,7 @@ def package() -> Any:
         InputError: It is not installed.
     """
     if importlib.util.find_spec("timm") is None:
-        raise InputError("timm is not installed: run pip install 'bakeoff[timm]'")
+        raise InputError("timm is not installed: run pip install timm")
     return importlib.import_module("timm")
 
 

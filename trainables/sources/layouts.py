@@ -95,10 +95,12 @@ def class_folder(folder: Folder) -> Folder:
 def _no_classes(place: str, named: list[Folder], tables: list[str]) -> str:
     """Say that the images are in no class folders."""
     inside = f" in {list_folders(place, named)}" if named else ""
-    hint = f" Or give the table that labels them, e.g. --data {place}/{tables[0]}" if tables else ""
+    table = "list the images in a table with the columns file and label, and give --data labels.csv"
+    if tables:
+        table = f"give the table that labels them, e.g. --data {place}/{tables[0]}"
     return (
         f"{place} holds no class folders{inside}: give a folder with a subfolder of images for "
-        f"each class, alone or below train, validation and test.{hint}"
+        f"each class, e.g. {place}/cat/, alone or below train, validation and test; or {table}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -91,7 +92,8 @@ def label_column(table: Table, requested: str | None) -> str:
     if not usual:
         raise InputError(
             f"{table.path} has no column {' or '.join(LABEL_COLUMNS[:3])}, only "
-            f"{', '.join(table.columns)}: name its label column with --label-column"
+            f"{', '.join(table.columns)}: name its label column, e.g. --label-column "
+            f"{shlex.quote(_likely_label(table))}"
         )
     first, *rest = usual
     for other in rest:
@@ -103,6 +105,17 @@ def label_column(table: Table, requested: str | None) -> str:
             )
     names = [n for n in usual if pa.types.is_string(label_values(table.columns[n]).type)]
     return names[0] if names else first
+
+
+def _likely_label(table: Table) -> str:
+    """Return the column whose values repeat most, but are not all the same."""
+    distinct = {
+        name: len(set(map(str, values)))
+        for name, values in table.columns.items()
+        if name.lower() not in SPLIT_COLUMNS
+    }
+    repeated = [name for name in distinct if distinct[name] > 1]
+    return min(repeated, key=distinct.__getitem__, default="NAME")
 
 
 def label_values(values: Sequence[object]) -> pa.Array:

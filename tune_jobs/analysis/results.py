@@ -177,7 +177,7 @@ def load_comparison(path: str | Path) -> pd.DataFrame:
     """Load comparison.parquet of a comparison; `comparison_frame` describes its columns.
 
     Args:
-        path: folder that compare.py wrote, local or s3://… or gs://….
+        path: folder that a comparison wrote, local or s3://… or gs://….
 
     Raises:
         InputError: the folder holds no comparison, or one of another version.
@@ -196,7 +196,7 @@ def load_predictions(path: str | Path) -> pd.DataFrame:
 def _load_table(path: str | Path, name: str) -> pd.DataFrame:
     folder = RunFolder.at(path)
     if not folder.has(name):
-        raise InputError(f"{path} holds no {name}: give the folder that compare.py wrote")
+        raise InputError(f"{path} holds no {name}: give the folder that a comparison wrote")
     try:
         table = pq.read_table(io.BytesIO(folder.read(name)))
     except (pa.ArrowException, OSError) as error:

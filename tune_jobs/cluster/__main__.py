@@ -11,6 +11,8 @@ import tyro
 
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.invocation import words_that_start
+from tune_jobs.command_line.mistakes import read_options
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.ray_runtime.ray_up import dollars_by_type
 
@@ -81,7 +83,7 @@ class Render:
     Their versions must be those of constraints.txt."""
     entrypoint: str | None = None
     """kuberay only, required: command of the job, such as
-    "python tune_jobs/lr_grid.py --address auto --storage-path s3://my-bucket/bakeoff"."""
+    "bakeoff lr-grid --address auto --storage-path s3://my-bucket/bakeoff"."""
 
     def __call__(self) -> int:
         """Print the rendered file. Return 0."""
@@ -181,13 +183,14 @@ def say(text: str) -> None:
 
 def cluster() -> int:
     """Run the command line. Return the exit code."""
-    action = tyro.cli(
+    action = read_options(
         Annotated[Check, tyro.conf.subcommand(name="check")]
         | Annotated[Render, tyro.conf.subcommand(name="render")]
         | Annotated[Doctor, tyro.conf.subcommand(name="doctor")]
         | Annotated[Versions, tyro.conf.subcommand(name="versions")],
+        sys.argv[1:],
+        words_that_start("cluster"),
         description=__doc__,
-        prog="python -m tune_jobs.cluster",
     )
     code: int = action()
     return code

@@ -17,9 +17,11 @@ from tune_jobs.cluster.schema import SCHEMA
 from tune_jobs.ray_runtime.ray_internals import check_autoscaler_config
 
 Config: TypeAlias = dict[str, Any]
-ROOT = Path(__file__).parents[2]
-CLUSTER_FILE = ROOT / "cluster.yaml"
-CONSTRAINTS = ROOT / "constraints.txt"
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+INSTALLED = (HERE / "cluster.yaml").exists()
+"""Whether this package is installed, with copies of both files, and not a checkout."""
+CLUSTER_FILE = (HERE if INSTALLED else ROOT) / "cluster.yaml"
+CONSTRAINTS = (HERE if INSTALLED else ROOT) / "constraints.txt"
 
 RAY_REJECTS = (
     AssertionError,

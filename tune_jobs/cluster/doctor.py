@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
 import shutil
 import socket
 import time
@@ -20,8 +21,9 @@ from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.sources import list_images
+from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.options import DataOptions
-from tune_jobs.command_line.terminal import open_console, plain_table
+from tune_jobs.command_line.terminal import open_console, plain_table, print_table
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import on_node
 from tune_jobs.run_folder.folder import RunFolder
@@ -33,6 +35,8 @@ SAME = {
     "sources": "run ray up again, which copies this checkout to every node",
 }
 """Fact that must be equal on all machines -> remedy where it differs."""
+DROPPABLE = ("shm", "disk", "clock", "data", "storage", "sources", "CUDA")
+"""Columns of the table that a narrow terminal goes without, the first of them first."""
 NO_GPU = "no GPU"
 NOT_CHECKED = "not checked"
 MOST_SKEW_S = 2.0
@@ -70,7 +74,7 @@ def doctor(
     Returns:
         2 if there are findings, else 0.
     """
-    console = open_console(130)
+    console = open_console()
     about = facts(storage) | {"data": read(data) if data else NOT_CHECKED}
     here = [Machine(f"this machine ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
@@ -78,9 +82,9 @@ def doctor(
         nodes = [examine(node, storage) for node in ray.nodes() if node["Alive"]]
     machines = [*here, *yours, *nodes]
     wrong = findings(machines)
-    console.print(table(machines, wrong))
+    print_table(console, table(machines, wrong), DROPPABLE)
     for name, text in wrong:
-        console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(name)}[/]: {escape(text)}", highlight=False)
     if not wrong:
         agree = f"{len(nodes)} of {len(nodes)} nodes agree" + " with your machine" * len(yours)
         console.print(agree, highlight=False)
@@ -123,7 +127,7 @@ def as_versions(words: Sequence[str]) -> dict[str, str]:
     if given.keys() != SAME.keys() or not all(given.values()):
         raise InputError(
             f"--expect {' '.join(words)!r} must have {', '.join(SAME)} as NAME=VALUE: pass what "
-            "python -m tune_jobs.cluster versions prints on your machine"
+            f"{shlex.join(words_that_start('cluster'))} versions prints on your machine"
         )
     return given
 
@@ -239,7 +243,7 @@ def table(machines: list[Machine], wrong: list[tuple[str, str]]) -> Table:
     made = plain_table()
     for heading in ("machine", "python", "ray", "torch", "CUDA", "sources", "clock", "disk", "shm",
                     "storage", "data"):  # fmt: skip
-        made.add_column(heading, overflow="fold")
+        made.add_column(heading, no_wrap=True)
     red = {name for name, _ in wrong}
     for machine in machines:
         style = "red" if machine.name in red else None

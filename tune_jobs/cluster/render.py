@@ -39,7 +39,7 @@ GCP_ACCOUNT = "ray-autoscaler-sa-v1@{project}.iam.gserviceaccount.com"
 
 def header(how: str) -> str:
     """Return the comment at the top of a rendered file."""
-    return f"# Made by python -m tune_jobs.cluster render {how}, from cluster.yaml.\n"
+    return f"# Made by bakeoff cluster render {how}, from cluster.yaml.\n"
 
 
 def gcp(config: Config, project: str) -> Config:

@@ -141,7 +141,7 @@ class RunOptions:
     max_concurrent: int | None = None
     """Maximum number of concurrent trials. None means as many as the cluster has room for."""
     track: Literal["mlflow", "wandb"] | None = None
-    """Also log to this tracker (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
+    """Also log to this tracker (pip install mlflow-skinny, or wandb)."""
     plan: bool = False
     """Estimate time, memory, disk space and cost from a short pilot run, then exit."""
     price_per_hour: float | None = None
@@ -165,6 +165,8 @@ class JobOptions:
     """Name of the job, and default name of its runs."""
     makes_soups: ClassVar[bool] = False
     """Whether the weights of the trials of each network are averaged when they have ended."""
+    extended_by: ClassVar[tuple[str, ...]] = ()
+    """Options whose values --extend adds to those of a finished run; none if it adds trials."""
     recipe: Literal["standard", "report", "fast", "modern"] = "standard"
     """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
@@ -218,6 +220,17 @@ def check_price(price: float | None) -> None:
         )
 
 
+def check_cores(run: RunOptions) -> None:
+    """Raise InputError where a trial needs more cores than the local Ray of this job will have."""
+    cores, ray = os.cpu_count() or 1, sys.modules.get("ray")
+    connected = ray is not None and ray.is_initialized()  # maybe to a cluster
+    if run.address is None and not connected and run.cpus_per_trial > cores:
+        raise InputError(
+            f"--cpus-per-trial {run.cpus_per_trial} is more than the {cores} CPU cores of this "
+            f"machine: give {cores} or fewer; with --cpus-per-trial 1, {cores} trials train at once"
+        )
+
+
 def check_run(run: RunOptions) -> None:
     """Raise InputError where an option of a run is out of its range."""
     if run.name is not None:
@@ -226,6 +239,7 @@ def check_run(run: RunOptions) -> None:
         value = getattr(run, key)
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
+    check_cores(run)
     check_price(run.price_per_hour)
     gpus = run.gpus_per_trial
     if gpus is not None and gpus != 0:

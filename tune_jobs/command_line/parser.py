@@ -7,15 +7,17 @@ import dataclasses
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 import tyro
 
 from trainables.class_weights import read_class_weights
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
+from tune_jobs.command_line.invocation import words_that_start
+from tune_jobs.command_line.mistakes import read_options
 from tune_jobs.command_line.options import (
     SEEDS,
     JobOptions,
@@ -27,6 +29,10 @@ from tune_jobs.command_line.options import (
     current_data_options,
     earlier_layer_decay,
 )
+from tune_jobs.command_line.trial_names import number_labels
+
+if TYPE_CHECKING:
+    from tune_jobs.run_folder.folder import RunFolder
 
 FREE_ON_RESUME = frozenset(
     {
@@ -38,6 +44,8 @@ FREE_ON_RESUME = frozenset(
 """Options that may change when a run is resumed, as they do not affect what is trained."""
 SMOKE_EPOCHS = 2
 """Epochs with --smoke-test."""
+SHOWN_RUNS = 5
+"""Number of runs that a message names."""
 
 AnyOptions = TypeVar("AnyOptions")
 Options = TypeVar("Options", bound=JobOptions)
@@ -51,24 +59,19 @@ class CommandLine(Generic[OptionsOf]):
     options: OptionsOf
     """Options of the job."""
     words: tuple[str, ...]
-    """Words as typed, the script first."""
+    """Words as typed: those that start the job, then its arguments."""
     started: float
     """Time at which the job started, in seconds on the clock of time.monotonic."""
 
     @property
-    def script(self) -> str:
-        """Path of the script, as typed."""
-        return self.words[0]
-
-    @property
     def text(self) -> str:
         """Command line, quoted for a shell."""
-        return shlex.join(["python", *self.words])
+        return shlex.join(self.words)
 
     @property
     def given_options(self) -> frozenset[str]:
         """Names of the options that were given, e.g. batch_size for --batch-size."""
-        words = [word.split("=")[0] for word in self.words[1:] if word.startswith("--")]
+        words = [word.split("=")[0] for word in self.words if word.startswith("--")]
         return frozenset(word.removeprefix("--").replace("-", "_") for word in words)
 
     def with_options(self, options: AnyOptions) -> CommandLine[AnyOptions]:
@@ -76,14 +79,27 @@ class CommandLine(Generic[OptionsOf]):
         return CommandLine(options, self.words, self.started)
 
 
-def parse_plain(cls: type[AnyOptions], description: str | None) -> CommandLine[AnyOptions]:
-    """Parse the command line of a job that cannot be resumed."""
-    started = time.monotonic()
-    return CommandLine(tyro.cli(cls, description=description), tuple(sys.argv), started)
+def parse_plain(
+    cls: type[AnyOptions], module: str, description: str | None
+) -> CommandLine[AnyOptions]:
+    """Parse the command line of a job that cannot be resumed.
+
+    Args:
+        cls: options class of the job.
+        module: name of the module of the job below tune_jobs.
+        description: description in --help.
+
+    Raises:
+        InputError: the command line cannot be read.
+    """
+    started, arguments = time.monotonic(), sys.argv[1:]
+    program = words_that_start(module)
+    options = read_options(cls, arguments, program, description=description)
+    return CommandLine(options, (*program, *arguments), started)
 
 
 def parse(
-    cls: type[Options], description: str | None, words: Sequence[str] | None = None
+    cls: type[Options], description: str | None, arguments: Sequence[str] | None = None
 ) -> CommandLine[Options]:
     """Parse the command line of a training job.
 
@@ -92,27 +108,27 @@ def parse(
     Args:
         cls: options class of the job.
         description: description in --help.
-        words: the script and its arguments; None for those of this process.
+        arguments: words after those that start the job; None for those of this process.
 
     Raises:
         InputError: a value is out of its range, the run to resume does not exist, or an option
             differs from that of the run.
     """
     started = time.monotonic()
-    words = tuple(sys.argv if words is None else words)
-    arguments = words[1:]
+    arguments = sys.argv[1:] if arguments is None else arguments
+    program = words_that_start(cls.job.replace("-", "_"))
     stored = None
     first = _first_look(arguments)
-    if first.resume or first.extend:
-        if not first.name:
-            raise InputError("--resume and --extend need the name of the run: give --name")
-        stored = _stored_options(cls, first.storage_path, first.name)
+    extending = first.extend is not None and hasattr(cls, "extend")
+    if first.resume or extending:
+        stored = _stored_options(cls, first)
     # The full parser below reports an unknown recipe.
     recipe = cls.recipes().get(first.recipe, Recipe())
-    options: Options = tyro.cli(
+    options: Options = read_options(
         cls,
+        arguments,
+        program,
         description=description,
-        args=arguments,
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
@@ -129,9 +145,11 @@ def parse(
         short = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
         options = dataclasses.replace(options, training=short)
     if stored:
-        _refuse_changes(flatten(stored), flatten(options))
+        if extending:
+            options = _extended(options, stored)
+        _refuse_changes(flatten(stored), flatten(options), options.extended_by if extending else ())
         options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
-    return CommandLine(options, words, started)
+    return CommandLine(options, (*program, *arguments), started)
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
@@ -141,25 +159,33 @@ def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--name")
     parser.add_argument("--storage-path", default=RunOptions().storage_path)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--extend")
+    parser.add_argument("--extend", nargs="?", const="")
     # Unknown arguments are not lost: tyro parses the whole line next and reports them.
     return parser.parse_known_args(arguments)[0]
 
 
-def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options:
+def _stored_options(cls: type[Options], first: argparse.Namespace) -> Options:
     from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 
-    folder = RunFolder.at(storage_path).child(checked_name(name))
-    if not folder.has(RUN_FILE):
+    storage, name = RunFolder.at(first.storage_path), first.name
+    if not name:
         raise InputError(
-            f"there is no run {name!r} in {storage_path} to resume: check --name and "
-            "--storage-path, or leave out --resume to start a new run"
+            "--resume and --extend need the name of the run: give --name"
+            + _runs_there(storage, cls.job)
+        )
+    folder = storage.child(checked_name(name))
+    if not folder.has(RUN_FILE):
+        verb = "resume" if first.resume else "extend"
+        raise InputError(
+            f"there is no run {name!r} in {first.storage_path} to {verb}: check --name and "
+            f"--storage-path, or leave out --{verb} to start a new run"
+            + _runs_there(storage, cls.job)
         )
     record = folder.read_json(RUN_FILE)
     if record["job"] != cls.job:
         raise InputError(
-            f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} resumes only "
-            "its own runs: resume it with the job that started it, or give another --name"
+            f"{name!r} in {first.storage_path} is a run of {record['job']}, and {cls.job} resumes "
+            "only its own runs: resume it with the job that started it, or give another --name"
         )
     stored = record["options"]
     stored = {**stored, "data": current_data_options(stored["data"])}
@@ -167,6 +193,40 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
         decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
         stored = {**stored, "layer_decay": decay}
     options: Options = _from_dict(cls, stored)
+    return options
+
+
+def _runs_there(storage: RunFolder, job: str) -> str:
+    """Return which runs of a job a storage folder holds, as the end of a message."""
+    from tune_jobs.run_folder.folder import RUN_FILE
+
+    try:
+        names = [name for name in storage.names() if storage.child(name).has(RUN_FILE)]
+        own = [name for name in names if storage.child(name).read_json(RUN_FILE)["job"] == job]
+    except (InputError, KeyError, OSError):  # the message that this ends is about something else
+        return ""
+    return f"; its runs of {job} are {', '.join(sorted(own)[:SHOWN_RUNS])}" if own else ""
+
+
+def _extended(options: Options, stored: Options) -> Options:
+    """Return options with the values of a finished run before those that it is extended by.
+
+    Raises:
+        InputError: no value is new.
+    """
+    for name in options.extended_by:
+        before, given = getattr(stored, name), getattr(options, name)
+        added = tuple(value for value in given if value not in before)
+        labels = number_labels((*before, *added))
+        if not added or any(
+            labels[value] != label for value, label in number_labels(before).items()
+        ):
+            raise InputError(
+                f"--extend adds to the --{name} of the run, {' '.join(map(str, before))}: give "
+                f"others with --{name} that differ from these in the first six digits"
+            )
+        changes: dict[str, Any] = {"extend": False, name: (*before, *added)}
+        options = dataclasses.replace(options, **changes)
     return options
 
 
@@ -190,9 +250,9 @@ def flatten(options: JobOptions) -> dict[str, Any]:
     return flat
 
 
-def _refuse_changes(old: dict[str, Any], new: dict[str, Any]) -> None:
+def _refuse_changes(old: dict[str, Any], new: dict[str, Any], extended: Collection[str]) -> None:
     for key, value in old.items():
-        if key not in FREE_ON_RESUME and new[key] != value:
+        if key not in FREE_ON_RESUME and key not in extended and new[key] != value:
             name = key.strip("_").replace("_", "-")
             raise InputError(
                 f"--{name} {new[key]} differs from the run's {value}, and a run is resumed with "

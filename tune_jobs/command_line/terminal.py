@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 
-
-def open_console(width: int = 100) -> Console:
-    """Return a console on stdout; `width` is that of a file or pipe, in characters."""
-    return Console(width=None if sys.stdout.isatty() else width)
+UNLIMITED = 10_000
+"""Width of a file or pipe in characters: nothing is cut or wrapped there."""
 
 
-def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
-    """Print a table with every cell whole.
+def open_console() -> Console:
+    """Return a console on stdout."""
+    if not sys.stdout.isatty():
+        return Console(width=UNLIMITED)
+    console = Console()
+    if console.is_dumb_terminal:  # rich takes it to have 80 columns, whatever its size
+        size = shutil.get_terminal_size()
+        return Console(width=size.columns, height=size.lines)
+    return console
+
+
+def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
+    """Print a table with every cell whole, and say which columns were left out.
+
+    Where a terminal is too narrow for the columns that are left, each row stands below its name.
 
     Args:
         console: terminal, or a file, which has no width.
@@ -25,19 +39,44 @@ def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -
     """
 
     def width() -> int:
-        unlimited = console.options.update(width=10_000)
+        unlimited = console.options.update(width=UNLIMITED)
         return Measurement.get(console, unlimited, table).maximum
 
+    dropped = []
     if console.is_terminal:
         for heading in droppable:
-            if width() > console.width:
-                table.columns = [each for each in table.columns if each.header != heading]
-    # A console renders nothing wider than itself; the terminal wraps longer lines.
-    wide = Console(
-        file=console.file, width=width(), force_terminal=console.is_terminal,
-        no_color=console.no_color,
-    )  # fmt: skip
-    wide.print(table)
+            left = [each for each in table.columns if each.header != heading]
+            if width() > console.width and len(left) < len(table.columns):
+                # rich measures a column by its number, too.
+                table.columns = [replace(each, _index=i) for i, each in enumerate(left)]
+                dropped.append(heading)
+    if console.is_terminal and width() > console.width:
+        _print_rows(console, table)
+    else:
+        # A console renders nothing wider than itself, and takes a dumb terminal to have 80 columns.
+        wide = Console(
+            file=console.file, width=width(), height=console.height,
+            force_terminal=console.is_terminal, no_color=console.no_color,
+        )  # fmt: skip
+        wide.print(table)
+    if dropped:
+        console.print(
+            f"without {', '.join(dropped)}: the terminal has {console.width} columns",
+            style="dim", highlight=False, markup=False,
+        )  # fmt: skip
+
+
+def _print_rows(console: Console, table: Table) -> None:
+    """Print each row as its name, and the other cells with their headings below it."""
+    headings = [str(column.header) for column in table.columns]
+    named = next((i for i, heading in enumerate(headings) if heading), 0) + 1
+    for row, cells in zip(table.rows, zip(*(each.cells for each in table.columns), strict=True),
+                          strict=True):  # fmt: skip
+        name = "  ".join(str(cell) for cell in cells[:named] if cell)
+        console.print(name, style=row.style, highlight=False, soft_wrap=True)
+        others = zip(headings[named:], cells[named:], strict=True)
+        text = "  ".join(f"{heading} {cell}" for heading, cell in others if cell)
+        console.print(Padding(text, (0, 0, 0, 2), expand=False), highlight=False)
 
 
 def plain_table() -> Table:

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from trainables.sources import describe
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console, plain_table
+from tune_jobs.command_line.terminal import open_console, plain_table, print_table
 from tune_jobs.data_check.findings import Finding, worst_first
 from tune_jobs.data_check.image_checks import IMAGE_CHECKS
 from tune_jobs.data_check.inspection import Inspection, inspect
@@ -37,16 +37,15 @@ def run(command: CommandLine[CheckOptions]) -> int:
     checks = *SPLIT_CHECKS, *IMAGE_CHECKS
     findings = worst_first([found for check in checks if (found := check(inspection))])
     for line in describe(inspection.listing):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False)
     print_classes(inspection, console)
     for finding in findings:
         print_finding(finding, console)
     page = write_page(inspection, findings, command.text)
     wrong = any(finding.severity == "error" for finding in findings)
-    console.print(
-        f"\n{verdict(findings)}. Page: {page}",
-        style="bold red" if wrong else "bold", highlight=False, markup=False, soft_wrap=True,
-    )  # fmt: skip
+    style = "bold red" if wrong else "bold"
+    console.print(f"\n{verdict(findings)}", style=style, highlight=False, markup=False)
+    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
     return int(wrong)
 
 
@@ -55,11 +54,11 @@ def print_classes(inspection: Inspection, console: Console) -> None:
     whole = class_table(inspection)
     table = plain_table()
     for i, name in enumerate(whole.header):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
+        table.add_column(name, justify="right" if i else "left", no_wrap=True)
     for row in whole.rows[:SHOWN_CLASSES]:
         table.add_row(*map(escape, row))
     console.print()
-    console.print(table)
+    print_table(console, table)
     more = len(whole.rows) - SHOWN_CLASSES
     if more > 0:
         console.print(f"and {more:,} smaller classes", highlight=False)

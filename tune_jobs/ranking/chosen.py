@@ -1,4 +1,4 @@
-"""The networks of a shortlist that finetune.py --from goes on with. Imports nothing heavy."""
+"""The networks of a shortlist that fine-tuning goes on with. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of shortlist.py. This module imports nothing heavy."""
+"""Options of shortlists. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ShortlistOptions(JobOptions):
 def check_shortlist(command: CommandLine[ShortlistOptions]) -> None:
     """Raise InputError if an option is out of range or has no effect."""
     options = command.options
-    refuse_training_options(command.given_options, "shortlist.py", "leave it out")
+    refuse_training_options(command.given_options, "a shortlist", "leave it out")
     if not options.models:
         raise InputError("--models is empty: give one or more networks")
     for model, times in Counter(options.models).items():

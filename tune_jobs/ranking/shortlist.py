@@ -22,6 +22,7 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.formatting import count, duration, listed, milliseconds
 from tune_jobs.analysis.shortlist import SHORTLIST_SCHEMA, Judged, RankedRow, plot_shortlist, rank
+from tune_jobs.command_line.invocation import typed_path, words_that_start
 from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.ranking.options import ShortlistOptions
 from tune_jobs.ranking.other_runs import check_run, judged_trial
@@ -37,7 +38,7 @@ from tune_jobs.tuning.tuner import parameters_at, ray_config
 
 SPLITS = 10
 """Number of other splits of the images that every network is scored on."""
-DROPPABLE = ("licence", "latency", "parameters", "pixels", "features in", "MACs")
+DROPPABLE = ("licence", "latency", "parameters", "pixels", "features in", "MACs", "behind")
 """Columns that a narrow terminal goes without, the first of them first."""
 JUDGED_FILE = "judged.json"
 """File of the run folder with what trials measured beside their epoch."""
@@ -154,8 +155,13 @@ class Shortlist(Grid):
         scored = [row for row in ranked if row["rank"] is not None]
         notes = self._notes(scored) if scored else []
         top = min(3, len(scored))
-        script = run.command.script.replace("shortlist.py", "finetune.py")
-        words = "python", script, "--data", str(self.options.data.data), "--from", run.folder.uri
+        words = (
+            *words_that_start("finetune"),
+            "--data",
+            str(self.options.data.data),
+            "--from",
+            typed_path(run.folder.uri),
+        )
         commands = [shlex.join([*words, "--top", str(top)])] if scored else []
         return Findings(notes, commands, ranking_table(ranked, run), DROPPABLE)
 

@@ -164,13 +164,14 @@ def trial_resources(cpus: int, gpus: float | None) -> TrialResources:
     most_gpus = max(node.get("GPU", 0) for node in known)
     if gpus is None:
         gpus = 1.0 if most_gpus else 0.0
-    for name, requested, most in (
-        ("cpus", cpus, max(node.get("CPU", 0) for node in known)),
-        ("gpus", gpus, most_gpus),
+    where = "this machine" if len(known) == 1 else "the largest node of the cluster"
+    for name, units, requested, most in (
+        ("cpus", "CPU cores", cpus, max(node.get("CPU", 0) for node in known)),
+        ("gpus", "GPUs", gpus, most_gpus),
     ):
         if requested > most:
             raise InputError(
-                f"--{name}-per-trial {requested:g} is more than any node of the cluster has: "
+                f"--{name}-per-trial {requested:g} is more than the {most:g} {units} of {where}: "
                 f"give {most:g} or fewer"
             )
     trial = TrialResources(cpus, gpus)

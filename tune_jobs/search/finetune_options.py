@@ -1,4 +1,4 @@
-"""Options of finetune.py. This module imports nothing heavy."""
+"""Options of fine-tuning. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FinetuneOptions(StudyOptions):
     gradual (gradual unfreezing) trains the head first, then all layers
     with layer-wise learning-rate decay.
     lora trains the head and low-rank adapters of the other layers
-    (pip install 'bakeoff[lora]')."""
+    (pip install peft)."""
     top: int = 3
     """With --from the folder of a shortlist: the number of its networks to
     fine-tune, the first ones, at the sizes they were judged at."""

@@ -112,11 +112,11 @@ class OptunaStrategy(Strategy):
         ):  # also where an earlier driver was killed half-way through this
             if count := study.enqueue_first(self.first):
                 run.console.print(f"The first {count} trials have published or given settings",
-                                  highlight=False, soft_wrap=True)  # fmt: skip
+                                  highlight=False)  # fmt: skip
             if not options.from_:
                 study.enqueue(options.recipes().values(), self.num_trials, self.undecided)
             for line in warm_start(study, options.from_, record, options.force):
-                run.console.print(line, highlight=False, markup=False, soft_wrap=True)
+                run.console.print(line, highlight=False, markup=False)
         return study.resume()
 
     def describe(self) -> dict[str, Any]:

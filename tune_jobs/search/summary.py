@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections import Counter
 
+from rich.table import Table
+
+from trainables.target import TARGETS
+from tune_jobs.analysis.formatting import count, duration, milliseconds
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
+from tune_jobs.command_line.terminal import plain_table
 from tune_jobs.run_folder.constraints import describe
 from tune_jobs.run_folder.folder import FIGURES_FOLDER
 from tune_jobs.run_folder.schema import is_soup, objective_column
 from tune_jobs.search.study import MOST_REFUSED, Study
 from tune_jobs.search_space.space import params_of
 from tune_jobs.tuning.best_model import best_row, write_figure
+from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.strategy import Findings
-from tune_jobs.tuning.summary import resume_command
+
+SHOWN = {"parameters": count, "macs": count, "latency_ms": milliseconds, "seconds": duration}
+"""Format of the costs that a search minimises."""
 
 
 def conclude_search(study: Study, ended_by: str | None) -> Findings:
@@ -25,7 +34,7 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
         ended_by: option whose limit ended the search; None if all trials were run.
     """
     draw_figures(study)
-    return Findings(notes(study, ended_by), commands(study))
+    return Findings(notes(study, ended_by), commands(study), front=front_table(study))
 
 
 def draw_figures(study: Study) -> None:
@@ -41,7 +50,7 @@ def draw_figures(study: Study) -> None:
 
 
 def notes(study: Study, ended_by: str | None) -> list[str]:
-    """Return lines on the best settings, the statuses of the trials, and the Pareto front."""
+    """Return lines on the best settings and the statuses of the trials."""
     recorder = study.run.recorder
     rows = [row for row in recorder.rows.values() if not is_soup(row)]
     statuses = Counter(str(row["status"]) for row in rows)
@@ -57,12 +66,25 @@ def notes(study: Study, ended_by: str | None) -> list[str]:
         lines.insert(
             0, f"  settings of its first member: {settings}" if is_soup(best) else f"  {settings}"
         )
-    if len(study.objectives) > 1:
-        lines.append("Pareto front of the objectives:")
-        columns = ["trial", *map(objective_column, study.objectives)]
-        front = load_front(study.run.folder.uri)[columns]
-        lines += front.to_string(index=False, float_format="{:.4g}".format).splitlines()
     return lines
+
+
+def front_table(study: Study) -> Table | None:
+    """Return the Pareto front of several objectives; None for one."""
+    if len(study.objectives) == 1:
+        return None
+    table = plain_table()
+    table.add_column("trial", no_wrap=True)
+    for name in study.objectives:
+        heading = TARGETS[name].label if name in TARGETS else name.removesuffix("_ms")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in load_front(study.run.folder.uri).to_dict("records"):
+        cells = (
+            (TARGETS[name].show if name in TARGETS else SHOWN[name])(row[objective_column(name)])
+            for name in study.objectives
+        )
+        table.add_row(row["trial"], *cells)
+    return table
 
 
 def feasibility(study: Study) -> list[str]:
@@ -87,8 +109,9 @@ def feasibility(study: Study) -> list[str]:
 
 
 def commands(study: Study) -> list[str]:
-    """Return the commands that extend the run, and that open the dashboard if possible."""
+    """Return the commands that extend the run, and that open the dashboard if it is installed."""
     more = resume_command(study.run, "--extend", "20")
-    if study.storage.file and study.storage.remote:
+    remote = study.storage.file and study.storage.remote
+    if remote or not shutil.which("optuna-dashboard"):
         return [more]
-    return [shlex.join(["optuna-dashboard", study.storage.url]), more]
+    return [more, shlex.join(["optuna-dashboard", study.storage.url])]

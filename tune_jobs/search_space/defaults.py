@@ -10,7 +10,7 @@ from tune_jobs.search_space.space import Parameter, Space, searchable
 
 
 def default_space(model: str = "cnn") -> Space:
-    """Return the default search space of optuna_search.py.
+    """Return the default search space of a search over one network.
 
     Args:
         model: name of the network; the parameters that it does not support are left out.
@@ -40,7 +40,7 @@ def default_space(model: str = "cnn") -> Space:
 
 
 def finetune_space(models: Sequence[str], modes: Sequence[str]) -> Space:
-    """Return the default search space of finetune.py.
+    """Return the default search space of fine-tuning.
 
     Args:
         models: networks; searched if there are several.

@@ -26,8 +26,9 @@ from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
 from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.analysis.results import COMPARISON_FILE
+from tune_jobs.command_line.invocation import typed_path, words_that_start
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console, plain_table
+from tune_jobs.command_line.terminal import open_console, plain_table, print_table
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
@@ -40,6 +41,8 @@ from tune_jobs.tuning.data import RunData, load_data_of_run
 
 MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
 CARD_FILE = "README.md"
+COLUMNS = ("training", "parameters", "latency", "vs. chosen")
+"""Columns of the table that a narrow terminal goes without, the first of them first."""
 
 RunImages: TypeAlias = dict[str, RunData]
 """Images of each run, by the URI of its run folder."""
@@ -276,13 +279,14 @@ def print_answer(comparison: Comparison, folder: RunFolder, console: Console) ->
     rows = answers(comparison)
     table = plain_table()
     for i, text in enumerate(rows.header):
-        left, fits = i in rows.left, i > 0
-        table.add_column(text, justify="left" if left else "right", no_wrap=fits, overflow="fold")
+        table.add_column(text, justify="left" if i in rows.left else "right", no_wrap=True)
     for i, row in enumerate(rows.rows):
         table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
-    console.print("", table, "", sep="\n")
+    console.print()
+    print_table(console, table, COLUMNS)
+    console.print()
     console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
                   soft_wrap=True)  # fmt: skip
-    model = folder.child(MODEL_FOLDER).uri
-    command = shlex.join(["python", "tune_jobs/predict.py", "IMAGE", "--model", model])
+    model = typed_path(folder.child(MODEL_FOLDER).uri)
+    command = shlex.join([*words_that_start("predict"), "IMAGE", "--model", model])
     console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)

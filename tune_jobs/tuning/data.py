@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from trainables.arrays import Ints
 from trainables.cache_files import Facts, images_folder
@@ -163,9 +169,14 @@ def scan(found: FoundImages, views: Sequence[View], console: Console) -> Facts:
         names = ", ".join(view.name for view in missing)
         console.print(
             f"Decoding {total:,} images ({names}): {size} in {images_folder()}",
-            highlight=False, markup=False, soft_wrap=True,
+            highlight=False, markup=False,
         )  # fmt: skip
-    columns = *Progress.get_default_columns(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("decoding images", total=total, visible=total > ANNOUNCED)
         return images.scan(views, lambda count: bar.advance(task, count))

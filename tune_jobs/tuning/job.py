@@ -127,7 +127,7 @@ def train(
         *augmentation_notes(examples),
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ray_session(options.run.address))
         resources = trial_resources(options.run.cpus_per_trial, options.run.gpus_per_trial)

@@ -14,7 +14,7 @@ from trainables.trial_images import TrialImages
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import plain_table
+from tune_jobs.command_line.terminal import plain_table, print_table
 from tune_jobs.ray_runtime.capacity import (
     Prices,
     TrialResources,
@@ -107,7 +107,7 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
     """Print the estimated time, memory, disk space and cost of a run, on one node and on more."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False)
 
     say(
         f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "
@@ -127,7 +127,7 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
             price = prices.node * nodes + prices.head
             cells.append(span(f"{price * seconds / 3600:.2f}" for seconds in times))
         table.add_row(str(nodes), *cells)
-    console.print(table)
+    print_table(console, table, ("node hours",))
     if prices and prices.head:
         say("The time until nodes have started, and its cost, are not included.")
     if plan.share < 1:

@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
@@ -20,6 +21,9 @@ from tune_jobs.tuning.recorder import Recorder
 
 LOG_EVERY_S = 60.0
 """Seconds between progress lines where bars cannot be drawn."""
+EPOCHS_WIDTH, NOTE_WIDTH, BAR_WIDTH = 15, 32, 12
+"""Characters of a line of the display: for "20/20 epochs", for loss and score, and for a bar.
+A narrow terminal goes without the bars first, then without the loss."""
 COLOURS = {
     TrialStatus.DIVERGED: "red",
     TrialStatus.FAILED: "red",
@@ -44,16 +48,21 @@ class TerminalProgress(DriverCallback):
     def __init__(self, recorder: Recorder, console: Console, slots: Callable[[], int], trials: int):
         self.recorder, self.console, self.slots, self.trials = recorder, console, slots, trials
         self.width = max(map(len, ("trial-000", *recorder.rows)))
+        room = console.width - self.width - EPOCHS_WIDTH
+        self.short = room < NOTE_WIDTH
+        bars = [BarColumn(bar_width=None)] if room >= NOTE_WIDTH + BAR_WIDTH else []
+        # A name that is wider than the terminal is wrapped.
+        whole = Column(overflow="fold")
         self.live = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            TextColumn("{task.description}", table_column=whole),
+            *bars,
             TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
             # Only the hooks draw: lines of a second thread would mix with theirs.
             auto_refresh=False,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.is_dumb_terminal,
         )
         self.bars: dict[str, TaskID] = {}
         self.seconds: list[float] = []
@@ -84,7 +93,8 @@ class TerminalProgress(DriverCallback):
         name = trial_name(trial)
         target = self._target(name)
         score = target.show(result[target.column])
-        note = f"loss {result['val_loss']:.3f}  {target.label} {score}"
+        loss = "" if self.short else f"loss {result['val_loss']:.3f}  "
+        note = f"{loss}{target.label} {score}"
         self.live.update(self.bars[name], completed=result["epoch"], note=note)
         self.seconds.append(result["seconds"])
         self._estimate()

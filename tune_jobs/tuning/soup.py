@@ -76,18 +76,14 @@ def make_soups(run: Run, record: RunRecord, resources: TrialResources) -> None:
             made = _make(run, name, trials, resources)
         except Exception as error:  # whatever it is, the trials are trained and scored
             reason = f"{type(error).__name__}: {first_line(error)}"
-            run.console.print(
-                f"{name} was not made: {reason}", style="yellow", markup=False, soft_wrap=True
-            )
+            run.console.print(f"{name} was not made: {reason}", style="yellow", markup=False)
             continue
         members = [trials[position] for position in made.soup.members]
         recorder.rows.pop(name, None)  # one of fewer trials, before the run was extended
         known[name] = {"tried": trials, "members": members, "better": made.better}
         if made.better:
             recorder.add_soup(row_of(name, members, made, recorder), recorder.configs[trials[0]])
-        run.console.print(
-            sentence(run, name, trials, made), markup=False, highlight=False, soft_wrap=True
-        )
+        run.console.print(sentence(run, name, trials, made), markup=False, highlight=False)
 
 
 def groups(recorder: Recorder) -> dict[str, list[str]]:

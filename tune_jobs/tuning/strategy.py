@@ -83,6 +83,8 @@ class Findings:
     """Table of the results; None for that of the trials."""
     droppable: tuple[str, ...] = ()
     """Headings of its columns that a narrow terminal goes without, the first of them first."""
+    front: Table | None = None
+    """Pareto front of a search over several objectives."""
 
 
 class Strategy:

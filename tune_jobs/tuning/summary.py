@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
-
 from rich.markup import escape
 from rich.table import Table
 
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
-from tune_jobs.analysis.formatting import class_counts, constant_answer, duration
-from tune_jobs.command_line.options import RunOptions
-from tune_jobs.command_line.terminal import plain_table, print_whole
+from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
+from tune_jobs.command_line.terminal import plain_table, print_table
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
+from tune_jobs.tuning.caveats import caveats
+from tune_jobs.tuning.next_commands import next_commands, resume_command
+from tune_jobs.tuning.seeds import DROPPABLE as SEED_COLUMNS
+from tune_jobs.tuning.seeds import Setting, best_setting, settings_of, settings_table
 from tune_jobs.tuning.strategy import Findings, Run
 
 MOST_ROWS, FEW_ROWS = 20, 10
 """Up to 20 trials the table shows all; of more it shows the best 10."""
+DROPPABLE = ("images/s", "train loss", "time", "val loss", "at epoch", "epochs", "status")
+"""Columns of the table of trials that a narrow terminal goes without, the first of them first."""
 
 
 def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
-    """Print the table of trials, the best trial, errors and the next commands.
+    """Print the table of trials, the best trial or setting, warnings and the next commands.
 
     Args:
         run: the run.
@@ -33,63 +36,119 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         The exit code: 0, 1 if no trial has a result, 130 if the run was interrupted.
     """
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+    def say(text: str, whole: bool = False) -> None:
+        console.print(text, highlight=False, soft_wrap=whole)  # a command must stay one to copy
 
-    folder, recorder, console = run.folder, run.recorder, run.console
-    rows, best, target = list(recorder.rows.values()), best_row(recorder), run.target
+    recorder, console = run.recorder, run.console
+    best = best_row(recorder)
+    settings = settings_of(recorder, run.target)
+    seeded = findings.table is None and len(settings) < len(recorder.rows)
+    setting = best_setting(settings) if seeded else None
     say("")
-    shown = rows
-    if len(rows) > MOST_ROWS:
-        scored = [row for row in rows if has_scores(row)]
-        shown = sorted(
-            scored,
-            key=lambda row: (recorder.feasible(row) is not False, merit(row, target)[0]),
-            reverse=True,
-        )[:FEW_ROWS]
-    feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
     if findings.table is not None:
-        print_whole(console, findings.table, findings.droppable)
+        print_table(console, findings.table, findings.droppable)
+    elif seeded:
+        shown = best_first(settings)
+        print_table(console, settings_table(shown, setting), SEED_COLUMNS)
+        if len(shown) < len(settings):
+            say(f"… the best {len(shown)} of {len(settings)} settings")
     else:
-        console.print(trial_table(shown, best, target, feasible))
-    if findings.table is None and len(shown) < len(rows):
-        say(f"… the best {len(shown)} of {len(rows)} trials")
+        print_trials(run, best)
     say("")
-    if best is not None:
+    if setting is not None and best is not None:
+        say(escape(describe_setting(setting, best)))
+    elif best is not None:
         say(
-            f"Best: [bold]{escape(best['trial'])}[/] with validation {_score(best, target)} "
+            f"Best: [bold]{escape(best['trial'])}[/] with validation {_score(best, run.target)} "
             + (
                 f"as the average of {escape(best['members'] or '')}"
                 if is_soup(best)
                 else f"after epoch {best['best/epoch']}"
             )
         )
-        if note := constant_note(run):
-            say(escape(note))
     for note in findings.notes:
         say(escape(note))
+    if findings.front is not None:
+        say("Pareto front of the objectives:")
+        print_table(console, findings.front)
+    say(f"Written to {escape(run.folder.uri)}", whole=True)
+    interrupted = record["status"] == "interrupted"
+    notes = problems(run)
+    if best is not None and findings.table is None and not interrupted:
+        name, rows = best["trial"], [best]
+        if setting is not None:
+            name, rows = setting.name, setting.rows
+        notes += caveats(run, name, rows)
+    if notes:
+        say("")
+    for note in notes:
+        text, _, command = note.partition("\n")
+        say(f"[yellow]warning:[/] {escape(text)}")
+        if command:
+            say(f"  {escape(command)}", whole=True)
+    if interrupted:
+        say(f"\nInterrupted. To resume:\n  {escape(resume_command(run))}", whole=True)
+        return 130
+    failed = any(row["status"] == TrialStatus.FAILED for row in recorder.rows.values())
+    if failed and not findings.notes:
+        say(f"\nTo retry the failed trials:\n  {escape(resume_command(run))}", whole=True)
+    commands = next_commands(run, findings)
+    say("\nNext:\n" + "\n".join(f"  {escape(command)}" for command in commands), whole=True)
+    return 0 if best is not None else 1
+
+
+def print_trials(run: Run, best: TrialRow | None) -> None:
+    """Print the table of trials, of many the best ones."""
+    recorder, console = run.recorder, run.console
+    rows = list(recorder.rows.values())
+    shown = rows
+    if len(rows) > MOST_ROWS:
+        scored = [row for row in rows if has_scores(row)]
+        shown = sorted(
+            scored,
+            key=lambda row: (recorder.feasible(row) is not False, merit(row, run.target)[0]),
+            reverse=True,
+        )[:FEW_ROWS]
+    feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
+    print_table(console, trial_table(shown, best, run.target, feasible), DROPPABLE)
+    if len(shown) < len(rows):
+        console.print(f"… the best {len(shown)} of {len(rows)} trials", highlight=False)
+
+
+def best_first(settings: list[Setting]) -> list[Setting]:
+    """Return the settings as they are shown: all, or of many the best ones."""
+    if len(settings) <= MOST_ROWS:
+        return settings
+    scored = [each for each in settings if each.scores]
+    return sorted(scored, key=lambda each: -each.target.merit(each.mean))[:FEW_ROWS]
+
+
+def describe_setting(setting: Setting, best: TrialRow) -> str:
+    """Return the sentence on the best setting, and on the trial whose weights are in best/."""
+    trials = f"mean ± standard deviation of {counted(len(setting.scores), 'seed')}"
+    if len(setting.scores) == 1:
+        trials = "one seed"
+    kept = f"{best['trial']} ({_score(best, setting.target)})"
+    return (
+        f"Best setting: {setting.name} with validation {setting.target.label} {setting.show()} "
+        f"({trials})\nbest/ has the weights of the best trial, {kept}"
+    )
+
+
+def problems(run: Run) -> list[str]:
+    """Return sentences on trials that failed, diverged, did not fit or ended early."""
+    recorder, notes = run.recorder, []
+    rows = list(recorder.rows.values())
     for row in rows[:MOST_ROWS]:
         if row["status"] in (TrialStatus.FAILED, TrialStatus.DIVERGED):
-            say(f"[red]{escape(row['trial'])} {row['status']}[/]: {escape(row['error'] or '')}")
+            notes.append(f"{row['trial']} {row['status']}: {row.get('error') or ''}")
         batch_size = recorder.configs[row["trial"]].batch_size
         if (row.get("micro_batch") or batch_size) < batch_size:
-            say(
-                f"{escape(row['trial'])}: batches of {batch_size} did not fit into memory and "
-                f"were split into micro-batches of {row['micro_batch']:.0f}"
+            notes.append(
+                f"{row['trial']}: batches of {batch_size} did not fit into memory and were split "
+                f"into micro-batches of {row['micro_batch']:.0f}"
             )
-    if note := patience_note(run):
-        say(escape(note))
-    say(f"Written to {escape(folder.uri)}")
-    if record["status"] == "interrupted":
-        say(f"\nInterrupted. To resume:\n  {resume_command(run)}")
-        return 130
-    if not findings.notes and any(row["status"] == TrialStatus.FAILED for row in rows):
-        say(f"\nTo retry the failed trials:\n  {resume_command(run)}")
-    read = f"from tune_jobs.analysis.results import *; print(load_trials({folder.uri!r}))"
-    say(f'\nNext:\n  python -c "{escape(read)}"')
-    for command in (shlex.join(["tensorboard", "--logdir", folder.uri]), *findings.commands):
-        say(f"  {escape(command)}")
-    return 0 if best is not None else 1
+    return [*notes, *filter(None, (patience_note(run), constant_note(run)))]
 
 
 def _score(row: TrialRow, target: Target) -> str:
@@ -166,18 +225,3 @@ def trial_table(
         style = "bold green" if row is best else None
         table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, *ends, style=style)
     return table
-
-
-def resume_command(run: Run, *options: str) -> str:
-    """Return the command that resumes a run, which restores its other options.
-
-    Args:
-        run: the run.
-        options: options in place of --resume.
-    """
-    words = ["python", run.command.script, "--name", run.folder.name, *(options or ("--resume",))]
-    for option in ("storage_path", "address"):
-        value = getattr(run.options.run, option)
-        if value != getattr(RunOptions(), option):
-            words += [f"--{option.replace('_', '-')}", value]
-    return shlex.join(words)

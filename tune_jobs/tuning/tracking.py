@@ -20,6 +20,8 @@ from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
+PACKAGES = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
+"""Package of each tracker. That of all of MLflow requires an older pyarrow than constraints.txt."""
 TAGS = {
     metric: f"{rest}/{split}" if split in ("train", "val") else metric
     for metric in EPOCH_METRICS
@@ -124,7 +126,7 @@ def tracking_callbacks(
             callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
     except ImportError as error:
         raise InputError(
-            f"--track {track} needs a package that is not installed ({error}): run pip install "
-            f"'bakeoff[{track}]'"
+            f"--track {track} needs a package that is not installed ({error}): run "
+            f"pip install {PACKAGES[str(track)]}"
         ) from error
     return callbacks

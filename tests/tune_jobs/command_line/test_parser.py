@@ -14,7 +14,7 @@ from tune_jobs.lr_grid import GridOptions, grid
 
 
 def parsed(*arguments):
-    return parse(GridOptions, "", ("lr_grid.py", *arguments)).options
+    return parse(GridOptions, "", arguments).options
 
 
 @pytest.mark.parametrize("name", RECIPES)

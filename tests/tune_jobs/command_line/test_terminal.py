@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from tune_jobs.command_line.terminal import plain_table, print_whole
+from tune_jobs.command_line.terminal import plain_table, print_table
 
 LONG = "timm:mobilenetv4_conv_medium.e500_r224_in1k"
 
@@ -16,7 +16,7 @@ def printed(width, terminal):
     table.add_row(LONG, "87.62% (86.01% to 89.24%)", "apache-2.0", "12.5 ms")
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
-    print_whole(console, table, ("licence", "latency"))
+    print_table(console, table, ("licence", "latency"))
     return re.sub(r"\x1b\[\d*m", "", file.getvalue())
 
 
@@ -34,11 +34,19 @@ def test_a_file_gets_every_cell_whole(width):
         (120, {"network", "accuracy", "licence", "latency"}),
         (85, {"network", "accuracy", "latency"}),
         (75, {"network", "accuracy"}),
-        (30, {"network", "accuracy"}),
     ],
 )
 def test_a_narrow_terminal_goes_without_columns_in_their_order(width, headings):
-    first, second = printed(width, terminal=True).splitlines()
+    first, second, *rest = printed(width, terminal=True).splitlines()
+    dropped = [each for each in ("licence", "latency") if each not in headings]
+    assert " ".join(rest).startswith(f"without {', '.join(dropped)}: " if dropped else "")
     assert set(first.split()) == headings
     assert LONG in second
     assert "…" not in second
+
+
+@pytest.mark.parametrize("width", [30, 50, 60])
+def test_a_terminal_too_narrow_for_any_table_has_each_row_below_its_name(width):
+    name, *rest = printed(width, terminal=True).splitlines()
+    assert name == LONG  # which the terminal wraps
+    assert " ".join(" ".join(rest).split()).startswith("accuracy 87.62% (86.01% to 89.24%) without")

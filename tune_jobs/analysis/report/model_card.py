@@ -59,8 +59,8 @@ def model_card(comparison: Comparison) -> str:
         plain(verdict(comparison)),
         table(Table(("property", "value"), facts, left=frozenset({0, 1}))),
         "## Usage",
-        "```\npython tune_jobs/predict.py IMAGES --model FOLDER_OF_THIS_FILE\n"
-        "python tune_jobs/predict.py --model FOLDER_OF_THIS_FILE --export onnx\n```",
+        "```\nbakeoff predict IMAGES --model FOLDER_OF_THIS_FILE\n"
+        "bakeoff predict --model FOLDER_OF_THIS_FILE --export onnx\n```",
         "## Errors and limitations",
         "The accuracy holds for images like those of the test set; nothing is known about others. "
         "The model predicts one of its classes for any image, whatever it shows.",

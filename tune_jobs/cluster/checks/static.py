@@ -53,7 +53,7 @@ def mounts(config: Config) -> Iterator[str]:
             remedy = (
                 "create it with `ray get-auth-token --generate`"
                 if path.name == "auth_token"
-                else "check the path"
+                else "check the path, or run this in the checkout, whose sources are copied"
             )
             yield f"file_mounts: {source} (for {target}) does not exist: {remedy}"
             continue

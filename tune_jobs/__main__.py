@@ -1,0 +1,56 @@
+"""The console command `bakeoff`: start a job by its name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from importlib.metadata import version
+
+from trainables.errors import InputError
+from tune_jobs.command_line.entry_point import main
+from tune_jobs.command_line.invocation import JOBS, PROGRAM
+
+FUNCTIONS = {"cluster": "cluster.__main__:cluster"}
+"""Module and function of the jobs that are not MODULE:MODULE."""
+
+
+def bakeoff() -> None:
+    """Start the job that the first word names, and exit with its exit code."""
+    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if word in ("-h", "--help", "help"):
+        print(help_text())  # noqa: T201
+        return
+    if word == "--version":
+        print(PROGRAM, version(PROGRAM))  # noqa: T201
+        return
+    if word not in JOBS:
+        main(lambda: unknown(word))
+    module = JOBS[word].module
+    module, _, function = FUNCTIONS.get(word, f"{module}:{module}").partition(":")
+    del sys.argv[1]
+    main(getattr(importlib.import_module(f"tune_jobs.{module}"), function))
+
+
+def help_text() -> str:
+    """Return the help of the console command, with a line for each job."""
+    width = max(map(len, JOBS))
+    jobs = "\n".join(f"  {name:<{width}}  {job.question}" for name, job in JOBS.items())
+    return (
+        f"usage: {PROGRAM} JOB [OPTIONS]\n\n{jobs}\n\n"
+        f"{PROGRAM} JOB --help explains the options of a job; {PROGRAM} --version prints the "
+        f"version.\nWithout options, {PROGRAM} lr-grid trains on handwritten digits for about half "
+        "a minute."
+    )
+
+
+def unknown(word: str) -> int:
+    """Raise InputError with the job that was probably meant."""
+    names = {**{name: name for name in JOBS}, **{job.module: name for name, job in JOBS.items()}}
+    close = difflib.get_close_matches(word, names, 1)
+    meant = f"did you mean {PROGRAM} {names[close[0]]}? " if close else ""
+    raise InputError(f"there is no job {word!r}: {meant}{PROGRAM} --help lists the jobs")
+
+
+if __name__ == "__main__":
+    bakeoff()

@@ -1,0 +1,177 @@
+"""Read options with tyro, and report what cannot be read like every other error."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import itertools
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args, get_type_hints
+
+import tyro
+
+from trainables.errors import InputError
+
+OTHER_WORDS = {
+    "arch": ("model", "models"),
+    "aug": ("augment",),
+    "bs": ("batch-size",),
+    "cpus": ("cpus-per-trial",),
+    "data-dir": ("data",),
+    "data-path": ("data",),
+    "dataset": ("data",),
+    "early-stopping": ("patience",),
+    "experiment": ("name",),
+    "gpus": ("gpus-per-trial",),
+    "img-size": ("image-size",),
+    "learning-rate": ("lr",),
+    "learning-rates": ("lr",),
+    "log-wandb": ("track",),
+    "num-epochs": ("epochs",),
+    "opt": ("optimizer",),
+    "out": ("output", "storage-path"),
+    "output": ("storage-path",),
+    "output-dir": ("output", "storage-path"),
+    "project": ("name",),
+    "run-name": ("name",),
+    "size": ("image-size",),
+    "wd": ("weight-decay",),
+}
+"""Names that other programs give to options, and ours for the same."""
+BORDERS = "│╭╮╰╯|"
+OUR_WORDS = {
+    r"invalid choice (\S+) for argument (\S+)\. Expected one of \((.*?),?\)": (
+        r"\2 \1 must be one of \3"
+    ),
+    r"(--\S+): invalid literal for int\(\) with base 10: (.*)": r"\1 \2 must be a whole number",
+    r"(--\S+): could not convert string to float: (.*)": r"\1 \2 must be a number",
+    r"(--\S+): Could not find valid parse for arguments: \[(.*)\]": r"\1 \2 cannot be read",
+    r"Missing value for argument (\S+)\. Expected 1 values": r"\1 has no value",
+    r"(--\S+): no type matching (.*?) could be .*? from \[(.*?)\].*": r"\1 \3 must be \2",
+}
+"""What the parser says about a value, without apostrophes, and how our messages say it."""
+NUMBERS = re.compile(r"[-+\d.eE,]+")
+"""Numbers, and commas between them."""
+
+
+def read_options(
+    cls: Any, arguments: Sequence[str], program: Sequence[str], **settings: Any
+) -> Any:
+    """Return what `tyro.cli` makes of a command line.
+
+    Args:
+        cls: dataclass of the options, or a union of the dataclasses of subcommands.
+        arguments: words of the command line without those that start the job.
+        program: words that start the job.
+        settings: other arguments of `tyro.cli`.
+
+    Raises:
+        InputError: the words are no options, or their values none that they take.
+    """
+    name, printed = shlex.join(program), io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed), _unwrapped(arguments):
+            options, unknown = tyro.cli(
+                cls, args=list(arguments), prog=name, return_unknown_args=True, **settings
+            )
+    except SystemExit as ended:
+        if not ended.code:  # after --help
+            raise
+        raise InputError(_refused(printed.getvalue(), arguments, name)) from None
+    if unknown:
+        raise InputError(_not_an_option(unknown, sorted(set(option_names(cls))), name))
+    return options
+
+
+@contextlib.contextmanager
+def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
+    """Let the parser print messages without breaking words at the terminal's width.
+
+    Help keeps that width.
+    """
+    before = os.environ.get("COLUMNS")
+    if not {"-h", "--help"} & set(arguments):
+        os.environ["COLUMNS"] = "1000"
+    try:
+        yield
+    finally:
+        os.environ.pop("COLUMNS", None)
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def option_names(cls: Any) -> Iterator[str]:
+    """Yield the names of all options, e.g. batch-size for --batch-size."""
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        for part in get_args(cls):
+            yield from option_names(part)
+        return
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from option_names(hints[field.name])
+        else:
+            yield field.name.strip("_").replace("_", "-")
+
+
+def _not_an_option(unknown: list[str], names: list[str], program: str) -> str:
+    """Return the message on words that are no options."""
+    word = next((word for word in unknown if word.startswith("-")), unknown[0])
+    if not word.startswith("-"):
+        images = f"give images with --data {shlex.quote(word)}"
+        return f"{word!r} belongs to no option: {images if 'data' in names else _help(program)}"
+    given, equals, value = word.lstrip("-").partition("=")
+    given = given.replace("_", "-").lower()
+    meant = [name for name in OTHER_WORDS.get(given, ()) if name in names][:1]
+    if given in names:
+        meant = [given]
+    found = meant or difflib.get_close_matches(given, names, 1, 0.8)
+    found = found or difflib.get_close_matches(given, names, 3, 0.6)
+    if not found:
+        found = [name for name in names if given in name.split("-")][:3]
+    if not found:
+        return f"there is no option {word}: {_help(program)}"
+    options = " or ".join(f"--{name}{equals}{value}" for name in found)
+    return f"there is no option {word}: did you mean {options}? {_help(program)}"
+
+
+def _help(program: str) -> str:
+    """Return where the options are explained."""
+    return f"{program} --help explains every option"
+
+
+def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
+    """Return the message on a value that an option does not take.
+
+    Args:
+        printed: the parser's message: a box with the reason, a line, and the option's help.
+        arguments: words of the command line.
+        program: words that start the job, quoted.
+    """
+    reason: list[str] = []
+    for line in re.sub(r"\x1b\[[\d;]*m", "", printed).splitlines():
+        text = line.strip().strip(BORDERS).strip()
+        if line[:1] in "╭╰+" or not text:
+            continue
+        if set(text) <= set("─-"):
+            break
+        reason.append(text)
+    message = " ".join(reason).removeprefix("Error parsing ").rstrip(".")
+    message = re.sub(r"^(training|data|run): ", "", message)
+    for theirs, ours in OUR_WORDS.items():
+        message = re.sub(theirs, ours, message.replace("'", ""))
+    message = re.sub(r"{(.*?)}", r"\1", message).replace("|", " or ")
+    words = [word.rpartition("=")[2] for word in arguments]
+    first = next(
+        (i for i, word in enumerate(words) if NUMBERS.fullmatch(word) and "," in word), None
+    )
+    if first is not None:
+        values = itertools.takewhile(NUMBERS.fullmatch, words[first:])
+        separate = " ".join(values).replace(",", " ").split()
+        return f"{message}: separate values by spaces: {' '.join(separate)}"
+    return f"{message}: {_help(program)}"

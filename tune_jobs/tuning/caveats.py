@@ -1,0 +1,122 @@
+"""What the results of a run leave open, said in one place when it has ended."""
+
+from __future__ import annotations
+
+from scipy.stats import binomtest
+
+from trainables.config import TrialConfig
+from trainables.target import ACCURACY
+from tune_jobs.analysis.formatting import Interval, class_counts, listed, percent, percent_interval
+from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.run_folder.schema import has_scores, is_soup
+from tune_jobs.tuning.next_commands import resume_command
+from tune_jobs.tuning.seeds import settings_of
+from tune_jobs.tuning.strategy import Run
+
+NAMED = 3
+"""Number of trials that a sentence names."""
+
+
+def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
+    """Return sentences on what the best trial may owe to the grid, the budget or chance.
+
+    Args:
+        run: a run that has ended.
+        name: name of its best trial, or of its best setting.
+        rows: the row of that trial, or those of the setting, one per random seed.
+    """
+    if run.options.run.smoke_test:
+        return []
+    config = run.recorder.configs[rows[0]["trial"]]
+    notes = [edge_of_grid(run, config), last_epoch(run, name, rows, config), chance(run)]
+    if len(rows) == 1:
+        notes.append(ties(run, rows[0]))
+    return [note for note in notes if note]
+
+
+def edge_of_grid(run: Run, best: TrialConfig) -> str:
+    """Say that the best learning rate is the lowest or highest of a grid."""
+    rates, lr = sorted(getattr(run.options, "lr", ())), best.lr
+    searched = getattr(run.options, "search", "grid") != "grid"
+    if lr is None or searched or len(rates) < 2 or lr not in (rates[0], rates[-1]):
+        return ""
+    edge, other, beside = "lowest", "lower", rates[1]
+    if lr == rates[-1]:
+        edge, other, beside = "highest", "higher", rates[-2]
+    step = f"{lr * lr / beside:.2g}"
+    text = f"{lr:g} is the {edge} learning rate of the grid, so that a {other} one may be better"
+    if run.options.extended_by:
+        return f"{text}:\n{resume_command(run, '--extend', '--lr', step)}"
+    return f"{text}: try --lr {step}"
+
+
+def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -> str:
+    """Say that trials were best in their last epoch, at a learning rate that did not decrease."""
+    if config.schedule != "constant" or config.mode == "probe":
+        return ""
+    if config.epochs < 2 or any(row.get("best/epoch") != config.epochs for row in rows):
+        return ""
+    return (
+        f"{name} was best in the last of {config.epochs} epochs, so that longer training "
+        f"may be better: try --epochs {2 * config.epochs}"
+    )
+
+
+def chance(run: Run) -> str:
+    """Name the settings that are not better than always answering the most frequent class."""
+    if run.target != ACCURACY:
+        return ""
+    counts = class_counts(run.data.val_labels, run.data.classes)
+    images, most = sum(counts), max(counts, default=0)
+
+    def at_chance(accuracy: float) -> bool:
+        return wilson(round(accuracy * images), images)[0] <= most / images
+
+    low = [
+        setting.name
+        for setting in settings_of(run.recorder, run.target)
+        if setting.scores and all(map(at_chance, setting.scores))
+    ]
+    if not low:
+        return ""
+    answer = run.data.classes[counts.index(most)]
+    return (
+        f"{_named(low)} {'is' if len(low) == 1 else 'are'} not better than always answering "
+        f"{answer!r} ({percent(most / images)})"
+    )
+
+
+def ties(run: Run, best: TrialRow) -> str:
+    """Name the trials whose accuracy is within the interval of the best one's."""
+    if run.target != ACCURACY:
+        return ""
+    images = len(run.data.val_labels)
+    interval = wilson(round(best["best/val_accuracy"] * images), images)
+    accuracies = {
+        name: row["best/val_accuracy"]
+        for name, row in run.recorder.rows.items()
+        if row is not best and has_scores(row) and not is_soup(row)
+    }
+    tied = [
+        name
+        for name in sorted(accuracies, key=lambda name: -accuracies[name])
+        if accuracies[name] >= interval[0]
+    ]
+    if not tied:
+        return ""
+    return (
+        f"{images:,} validation images do not tell {_named(tied)} from {best['trial']}, whose "
+        f"accuracy has the 95% interval {percent_interval(interval)}"
+    )
+
+
+def _named(trials: list[str]) -> str:
+    """Join the names of trials, of many the first ones and the number of the others."""
+    more = len(trials) - NAMED
+    return listed([*trials[:NAMED], f"{more} more"] if more > 0 else trials)
+
+
+def wilson(right: int, images: int) -> Interval:
+    """Return Wilson's 95% interval of an accuracy."""
+    found = binomtest(right, images).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
