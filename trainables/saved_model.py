@@ -53,6 +53,8 @@ class Classifier:
     """How it decodes images."""
     device: torch.device
     """Device that it computes on."""
+    temperature: float = 1.0
+    """Number that logits are divided by before the softmax; 1 for the model of a run."""
 
     @property
     def input_size(self) -> int:
@@ -77,6 +79,14 @@ class Classifier:
                 self.prepare,
                 Autocast("fp32", self.device),
             ).cpu()
+
+    def probabilities(self, images: ImageRows | Images) -> Tensor:
+        """Return the probability of each class, N×C, float64.
+
+        Args:
+            images: Images, N×S×S×3, uint8, in `view`.
+        """
+        return (self.logits(images).double() / self.temperature).softmax(1)
 
 
 def describe_model(
@@ -134,6 +144,7 @@ def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Clas
         view=view,
         how=how,
         device=device,
+        temperature=about.get("temperature", 1.0),
     )
 
 

@@ -109,7 +109,7 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), BLOCK):  # so that memory does not grow with the folder
             images = pool.map(decode, range(start, min(start + BLOCK, len(files))))
-            blocks.append(classifier.logits(np.stack(list(images))).double().softmax(1).numpy())
+            blocks.append(classifier.probabilities(np.stack(list(images))).numpy())
     probabilities = np.concatenate(blocks)
     probabilities[[error is not None for error in errors]] = np.nan
     names = np.array([*classifier.classes, None], dtype=object)

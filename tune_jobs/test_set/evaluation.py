@@ -19,6 +19,7 @@ from trainables.models import build_for
 from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
 from trainables.views import View
+from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
@@ -115,6 +116,7 @@ def test_set_of(data: RunData, views: Sequence[View]) -> TestSet:
         images=data.images(split.test, view),
         labels=dataset.labels[split.test],
         indices=split.test,
+        files=[data.found.listing.images.origin(row) for row in data.rows[split.test]],
         classes=dataset.classes,
         source_fingerprint=dataset.fingerprint,
         split_fingerprint=split.fingerprint,
@@ -145,11 +147,24 @@ def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
     return Scored(role, model.candidate, data.dataset.labels[test], logits)
 
 
+def temperature(model: TrainedModel, data: RunData) -> float:
+    """Return the temperature at which a model's probabilities fit the validation images best.
+
+    Args:
+        model: the model.
+        data: images of the model's run.
+    """
+    rows = data.split.validation
+    logits = model.classifier.logits(data.images(rows, model.classifier.view)).numpy()
+    return fit_temperature(logits, data.dataset.labels[rows])
+
+
 def contestant(
     winner: Scored,
     seeds: list[Scored],
     runs: Sequence[LoadedRun],
     classifier: Classifier,
+    temperature: float,
     price_per_hour: float | None,
 ) -> Contestant:
     """Return the winner of a model family with its costs.
@@ -159,6 +174,7 @@ def contestant(
         seeds: predictions of the winner's runs with different random seeds.
         runs: compared runs.
         classifier: the winner's model, on the device to measure on.
+        temperature: temperature of the winner's probabilities.
         price_per_hour: price of one node in dollars per hour; None if unknown.
     """
     searched = [
@@ -177,6 +193,7 @@ def contestant(
         tried=sum(not is_soup(row) for _, row in searched),
         search_seconds=sum(row["seconds"] for _, row in searched),
         dollars=None if price_per_hour is None else hours * price_per_hour,
+        temperature=temperature,
         seeds=seeds,
     )
 

@@ -237,8 +237,12 @@ def open_test(
         run_data = data_of(candidate, images)
         seeds = [evaluation.score(seed, "seed", run_data) for seed in each.seeds]
         winner = evaluation.score(each.winner, "winner", run_data)
-        price = command.options.price_per_hour
-        contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price))
+        contestants.append(
+            contestant(
+                winner, seeds, runs, each.winner.classifier,
+                evaluation.temperature(each.winner, run_data), command.options.price_per_hour,
+            )
+        )  # fmt: skip
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
@@ -264,6 +268,7 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
     about = {
         "run": winner.candidate.run.folder.uri,
         "trial": winner.candidate.trial,
+        "temperature": comparison.chosen.temperature,
         "test_accuracy": winner.accuracy,
         "test_accuracy_interval": winner.accuracy_interval,
     }

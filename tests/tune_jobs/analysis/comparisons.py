@@ -64,7 +64,7 @@ def make_scored(run, trial, correct, test, role="winner", seed=0):
 
 def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=None):
     costs = Costs(28_000_000, latency, 2 * latency, 5000 / latency)
-    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, list(seeds))
+    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, 0.5, list(seeds))
 
 
 def correct_images(accuracy, shift=0):
@@ -91,6 +91,7 @@ def make_comparison(
         images=ImageRows(generator.integers(0, 256, (IMAGES, 8, 8, 3), dtype=np.uint8)),
         labels=np.arange(IMAGES) % len(classes),
         indices=np.arange(1000, 1000 + IMAGES),
+        files=[f"photos/{i}.jpg" for i in range(IMAGES)],
         classes=tuple(classes),
         source_fingerprint="f0",
         split_fingerprint="f2",

@@ -13,13 +13,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from statsmodels.stats.weightstats import DescrStatsW
 
 from trainables.arrays import Ints
 from trainables.costs import Costs
 from trainables.image_rows import ImageRows
 from trainables.metrics import classification_scores
 from trainables.target import TARGETS, Target
+from tune_jobs.analysis.comparison.calibration import Reliability, mean_interval, reliability
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, is_custom
 from tune_jobs.analysis.comparison.class_averages import (
     ClassAverages,
@@ -50,6 +50,8 @@ class TestSet:
     """True labels, N, int64, in 0..C-1."""
     indices: Ints
     """Indices of the images in the dataset, N, int64."""
+    files: list[str]
+    """Where each image is in the source: its path, or file and row."""
     classes: tuple[str, ...]
     """Class names, in the order of the labels."""
     source_fingerprint: str
@@ -135,8 +137,7 @@ class Scored:
         """95% confidence interval of the log-loss, a mean over images (Student's t)."""
         shifted = self.logits - self.logits.max(axis=1, keepdims=True).astype(np.float64)
         own = shifted[np.arange(len(self.labels)), self.labels]
-        low, high = DescrStatsW(np.log(np.exp(shifted).sum(axis=1)) - own).tconfint_mean()
-        return float(low), float(high)
+        return mean_interval(np.log(np.exp(shifted).sum(axis=1)) - own)
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class Contestant:
     """Training time of all these trials, in seconds."""
     dollars: float | None
     """Cost of the nodes for that time, in dollars; None if no price was given."""
+    temperature: float
+    """Temperature of the winner's probabilities, fitted on the validation images."""
     seeds: list[Scored] = field(default_factory=list)
     """Runs of the winner's configuration with different random seeds."""
 
@@ -180,6 +183,16 @@ class Contestant:
     def training_seconds(self) -> float:
         """Training time of the winner alone, in seconds; of a soup, that of its members."""
         return self.winner.candidate.training_seconds
+
+    @cached_property
+    def as_trained(self) -> Reliability:
+        """Quality of the winner's probabilities on the test images, at a temperature of 1."""
+        return reliability(self.winner.logits, self.winner.labels, 1.0)
+
+    @cached_property
+    def calibrated(self) -> Reliability:
+        """Quality of the winner's probabilities on the test images, at `temperature`."""
+        return reliability(self.winner.logits, self.winner.labels, self.temperature)
 
     @property
     def seed_accuracies(self) -> NDArray[np.float64]:

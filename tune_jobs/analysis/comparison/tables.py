@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from trainables.data import Ints
 from trainables.target import ACCURACY
+from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored
 from tune_jobs.analysis.results import (
     COMPARISON_FILE,
@@ -30,6 +31,7 @@ PREDICTIONS_SCHEMA = pa.schema(
         ("trial", pa.dictionary(pa.int16(), pa.string())),
         ("seed", pa.int64()),
         ("image", pa.int64()),
+        ("file", pa.string()),
         ("label", pa.dictionary(pa.int16(), pa.string())),
         ("predicted", pa.dictionary(pa.int16(), pa.string())),
         ("right", pa.bool_()),
@@ -45,8 +47,10 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     recall, f1, balanced_accuracy, macro_f1 and log_loss, with the bounds of their 95% confidence
     intervals as `/low` and `/high`, and auroc; validation_accuracy, and validation_METRIC of the
     metric that the models were selected by; images, parameters, training_seconds; for winners also
-    macs, latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars and,
-    with --seeds, the fields of SeedSpread as seeds/*; the trial configuration as config/*.
+    macs, latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars,
+    temperature and, with --seeds, the fields of SeedSpread as seeds/*; brier and calibration_error
+    with their bounds, and calibrated/log_loss, calibrated/brier and calibrated/calibration_error
+    at that temperature; the trial configuration as config/*.
     """
     contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
     rows = [
@@ -86,17 +90,31 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
             "tried": contestant.tried,
             "search_seconds": contestant.search_seconds,
             "dollars": contestant.dollars,
+            "temperature": contestant.temperature,
+            **_reliability(contestant.as_trained, ""),
+            **_reliability(contestant.calibrated, "calibrated/"),
         }
         if contestant.spread is not None:
             row |= {f"seeds/{name}": value for name, value in vars(contestant.spread).items()}
     return row | config_columns(candidate.config)
 
 
+def _reliability(found: Reliability, prefix: str) -> dict[str, float]:
+    row = {}
+    for name, value, (low, high) in (
+        ("log_loss", found.log_loss, found.log_loss_interval),
+        ("brier", found.brier, found.brier_interval),
+        ("calibration_error", found.error, found.error_interval),
+    ):
+        row |= {f"{prefix}{name}": value, f"{prefix}{name}/low": low, f"{prefix}{name}/high": high}
+    return row
+
+
 def predictions_table(comparison: Comparison) -> pa.Table:
     """Return one row per model and test image, as in predictions.parquet.
 
-    `image` is the image's index in the dataset, `label` and `predicted` are class names, and
-    `logits` are in the order of the classes.
+    `image` is the image's index in the dataset, `file` where it is in the source, `label` and
+    `predicted` are class names, and `logits` are in the order of the classes.
     """
     test = comparison.test_set
     tables = []
@@ -109,6 +127,7 @@ def predictions_table(comparison: Comparison) -> pa.Table:
             "trial": _repeated(candidate.trial, n),
             "seed": pa.array(np.full(n, candidate.config.seed)),
             "image": pa.array(test.indices),
+            "file": pa.array(test.files, pa.string()),
             "label": _named(scored.labels, test.classes),
             "predicted": _named(scored.predicted, test.classes),
             "right": pa.array(scored.correct),

@@ -62,6 +62,7 @@ def verdict(comparison: Comparison) -> str:
         _constant(comparison),
         *_differences(comparison),
         _seeds(comparison),
+        _calibration(comparison),
         _costs(comparison),
         _cheaper(comparison),
         custom_or_pretrained(comparison),
@@ -164,6 +165,19 @@ def _named(texts: list[str], others: int = 0) -> str:
     if not others:
         texts, others = texts[:MOST_NAMED], max(0, len(texts) - MOST_NAMED)
     return listed([*texts, f"{others} more"] if others else texts)
+
+
+def _calibration(comparison: Comparison) -> str:
+    chosen = comparison.chosen
+    before, after = (
+        found.confidence - chosen.winner.accuracy
+        for found in (chosen.as_trained, chosen.calibrated)
+    )
+    return (
+        f"The probability that it gives its answers is {points(before)} percentage points from its "
+        f"accuracy on average, and {points(after)} at a temperature of {chosen.temperature:.2f}, "
+        "which was fitted on the validation images and which predict.py uses."
+    )
 
 
 def _costs(comparison: Comparison) -> str:

@@ -34,6 +34,7 @@ from tune_jobs.analysis.report.page import (
     svg,
 )
 from tune_jobs.analysis.report.sections import (
+    calibration,
     costs,
     error_analysis,
     method,
@@ -52,6 +53,7 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     significance.section,
     seeds.section,
     costs.section,
+    calibration.section,
     error_analysis.section,
     training.section,
     trade_offs.section,

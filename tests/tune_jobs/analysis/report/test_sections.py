@@ -8,6 +8,7 @@ from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
+    calibration,
     costs,
     error_analysis,
     method,
@@ -39,7 +40,8 @@ def tables(section):
 
 
 @pytest.mark.parametrize(
-    "module", [scores, significance, seeds, costs, error_analysis, training, trade_offs, method]
+    "module",
+    [scores, significance, seeds, costs, calibration, error_analysis, training, trade_offs, method],
 )
 def test_every_row_of_a_table_has_a_cell_a_column(module, comparison):
     section = module.section(comparison)
@@ -123,7 +125,7 @@ def test_mistakes_are_the_surest_ones(comparison):
     assert sure == sorted(sure, reverse=True)
     assert sure[0] == pytest.approx(winner.confidence[~winner.correct].max())
     for mistake in mistakes:
-        image = mistake.index - 1000
+        image = comparison.test_set.files.index(mistake.file)
         assert not winner.correct[image]
         assert (mistake.image == comparison.test_set.images.read()[image]).all()
         follower = (CIFAR10.index(mistake.label) + 1) % 10

@@ -76,8 +76,8 @@ class Mistake:
 
     image: Images
     """Image, H×W×3, uint8."""
-    index: int
-    """Index of the image in the dataset."""
+    file: str
+    """Where the image is in the source."""
     label: str
     """Name of the true class."""
     predicted: str
@@ -93,7 +93,7 @@ def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
     return [
         Mistake(
             test.images.read(np.array([i]))[0],
-            int(test.indices[i]),
+            test.files[i],
             test.classes[test.labels[i]],
             test.classes[scored.predicted[i]],
             float(scored.confidence[i]),
@@ -114,6 +114,12 @@ def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
         title = f"{shortened(mistake.label, 14)}\n→ {shortened(mistake.predicted, 14)}"
         ax.set_title(f"{title} {mistake.confidence:.0%}", fontsize=8)
     return figure
+
+
+def mistakes_table(mistakes: Sequence[Mistake]) -> Table:
+    """Return the files of misclassified images."""
+    rows = [(m.file, m.label, m.predicted, f"{m.confidence:.0%}") for m in mistakes]
+    return Table(("image", "true", "predicted", "probability"), rows, left=frozenset({0, 1, 2}))
 
 
 def overlap_rows(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -201,10 +207,11 @@ def section(comparison: Comparison) -> Section:
                 f"Most confident misclassifications of {winner.name}: true class → predicted class "
                 "and its probability.",
             )
-            blocks.append(
-                picture
+            files = mistakes_table(mistakes)
+            blocks += (
+                [picture, Fold("Files of these images", [files])]
                 if i == 0
-                else Fold(f"{winner.name}: most confident misclassifications", [picture])
+                else [Fold(f"{winner.name}: most confident misclassifications", [picture, files])]
             )
     blocks += [
         Fold(f"{winner.name}: scores per class", [class_table(winner, classes)])

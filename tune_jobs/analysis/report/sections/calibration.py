@@ -1,0 +1,132 @@
+"""Calibration: whether the probabilities of each model are as high as its accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from tune_jobs.analysis.comparison.calibration import ReliabilityBin
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.formatting import Interval, shortened
+from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
+from tune_jobs.analysis.style import GREY, finish_axes, model_styles
+
+PANELS_PER_ROW = 3
+MOST_PANELS = 6
+"""Models in the figure, the chosen one first."""
+
+
+@dataclass(frozen=True)
+class ReliabilityInfo:
+    """Data of the reliability diagrams, one panel per contestant."""
+
+    names: list[str]
+    """Names of all contestants, to assign colours."""
+    as_trained: dict[str, list[ReliabilityBin]]
+    """Contestant -> bins of its probabilities as it was trained."""
+    calibrated: dict[str, list[ReliabilityBin]]
+    """Contestant -> bins of its probabilities after temperature scaling."""
+    xlabel: str = "probability of the predicted class (%)"
+    """Label of the x-axes."""
+    ylabel: str = "accuracy (%), 95% CI"
+    """Label of the y-axes."""
+
+
+def reliability_info(comparison: Comparison) -> ReliabilityInfo:
+    """Return the data of the reliability diagrams."""
+    shown = comparison.contestants[:MOST_PANELS]
+    return ReliabilityInfo(
+        [contestant.name for contestant in comparison.contestants],
+        {contestant.name: contestant.as_trained.bins for contestant in shown},
+        {contestant.name: contestant.calibrated.bins for contestant in shown},
+    )
+
+
+def plot_reliability(info: ReliabilityInfo) -> Figure:
+    """Draw accuracy against probability: grey as trained, coloured after temperature scaling."""
+    panels = len(info.calibrated)
+    rows, columns = -(-panels // PANELS_PER_ROW), min(panels, PANELS_PER_ROW)
+    figure = Figure(figsize=(0.6 + 2.5 * columns, 0.6 + 2.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    styles = model_styles(info.names)
+    for ax in axes.flat[panels:]:
+        ax.set_axis_off()
+    for ax, name in zip(axes.flat, info.calibrated, strict=False):
+        colour, marker = styles[name]
+        ax.plot([0, 100], [0, 100], color=GREY, linewidth=1)
+        for bins, own, filled in (
+            (info.as_trained[name], GREY, "white"),
+            (info.calibrated[name], colour, colour),
+        ):
+            for each in bins:
+                ax.plot([100 * each.confidence] * 2, [100 * bound for bound in each.interval],
+                        color=own, linewidth=1)  # fmt: skip
+            ax.plot([100 * each.confidence for each in bins],
+                    [100 * each.accuracy for each in bins], marker, color=own,
+                    markerfacecolor=filled, markersize=5)  # fmt: skip
+        ax.set_title(shortened(name, 32), fontsize=9)
+        finish_axes(ax)
+    figure.supxlabel(info.xlabel, fontsize=9)
+    figure.supylabel(info.ylabel, fontsize=9)
+    return figure
+
+
+def section(comparison: Comparison) -> Section:
+    """Return the section: log-loss, Brier score and calibration error before and after scaling."""
+    rows = []
+    for contestant in comparison.contestants:
+        found = contestant.as_trained, contestant.calibrated
+        rows += [
+            (
+                contestant.name if probabilities is found[0] else "",
+                f"{temperature:.2f}",
+                _with_interval(probabilities.log_loss, probabilities.log_loss_interval),
+                _with_interval(probabilities.brier, probabilities.brier_interval),
+                f"{100 * (probabilities.confidence - contestant.winner.accuracy):+.2f}",
+                _with_interval(
+                    100 * probabilities.error, _percent(probabilities.error_interval), 2
+                ),
+            )
+            for probabilities, temperature in zip(found, (1, contestant.temperature), strict=True)
+        ]
+    header = ("model", "temperature", "log-loss (95% CI)", "Brier score (95% CI)",
+              "mean probability minus accuracy (pp)", "calibration error (pp, 95% CI)")  # fmt: skip
+    info = reliability_info(comparison)
+    return Section(
+        "Calibration",
+        [
+            Text(
+                "A model is calibrated if, of the images for which it gives its answer a "
+                "probability of 80%, 80% are correctly classified. The first row of each model has "
+                "its probabilities as it was trained (temperature 1), the second those of logits "
+                "divided by a temperature that was fitted on the validation images (Guo et al. "
+                "2017), which changes no predicted class; predict.py uses it. Log-loss and Brier "
+                "score are lower for better probabilities. The calibration error is the root mean "
+                "square difference between probability and accuracy over bins of equally many "
+                "images, corrected for the noise of their accuracies (Kumar et al. 2019). "
+                "pp: percentage points."
+            ),
+            Picture(
+                "reliability",
+                plot_reliability(info),
+                "Accuracy against the probability of the predicted class. "
+                + "; ".join(
+                    f"{c.name}: calibration error {100 * c.calibrated.error:.2f} percentage points"
+                    for c in comparison.contestants
+                ),
+                "Grey and hollow: as trained. Coloured: after temperature scaling. On the line, "
+                "probability and accuracy are equal.",
+            ),
+            Table(header, rows),
+        ],
+    )
+
+
+def _percent(interval: Interval) -> Interval:
+    return 100 * interval[0], 100 * interval[1]
+
+
+def _with_interval(value: float, interval: Interval, digits: int = 4) -> str:
+    low, high = interval
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
