@@ -18,6 +18,7 @@ from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
+from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import load_runs
 from tune_jobs.analysis.results import load_comparison, load_predictions, load_run
 from tune_jobs.command_line.options import DataOptions
@@ -90,6 +91,8 @@ def test_predictions_are_those_of_the_weights_in_the_run(compared):
     assert mine["label"].astype(int).tolist() == data.dataset.labels[data.split.test].tolist()
     logits = np.stack(mine["logits"])
     assert (logits.argmax(1) == mine["predicted"].astype(int)).all()
+    origin = data.found.listing.images.origin
+    assert mine["file"].tolist() == [origin(row) for row in data.rows[data.split.test]]
     row = next(row for row in load_runs([str(compared / "runs/lr-grid")])[0].rows
                if row["trial"] == "lr=0.001")  # fmt: skip
     weights = (compared / "runs/lr-grid" / row["checkpoint"] / BEST_FILE).read_bytes()
@@ -112,6 +115,21 @@ def test_the_chosen_model_can_be_used_without_the_runs(compared):
     assert f"resized and cropped to {classifier.view.size}×{classifier.view.size} pixels" in card
     about = json.loads((compared / "out/model/model.json").read_text())
     assert about["test_accuracy"] == chosen["accuracy"]
+    assert about["temperature"] == chosen["temperature"] == classifier.temperature
+    data = load_data_of_run(load_run(compared / "runs/lr-grid"), QUIET)
+    rows = data.split.validation
+    logits = classifier.logits(data.images(rows, classifier.view)).numpy()
+    assert chosen["temperature"] == pytest.approx(
+        fit_temperature(logits, data.dataset.labels[rows]), rel=1e-4
+    )
+    assert chosen["calibrated/log_loss"] == pytest.approx(
+        metrics.log_loss(
+            mine["label"].astype(int),
+            classifier.probabilities(images),
+            labels=range(len(classifier.classes)),
+        ),
+        rel=1e-4,
+    )
 
 
 def test_costs_are_those_of_the_family(compared):

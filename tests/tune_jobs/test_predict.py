@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from tests.conftest import write_model
 from tests.tune_jobs.conftest import command_line
 from trainables.config import TrialConfig
-from trainables.saved_model import load_model
+from trainables.saved_model import MODEL_FILE, load_model
 from tune_jobs.predict import predict
 
 run = command_line(predict)
@@ -48,6 +49,16 @@ def test_a_folder_becomes_a_table(suffix, read, images, model, digits, tmp_path)
         digits.classes[i] for i in expected.argmax(1)
     ]
     np.testing.assert_allclose(frame["probability"], expected.max(1), rtol=1e-5)
+
+
+def test_probabilities_are_those_of_the_temperature_of_a_comparison(images, model, tmp_path):
+    about = json.loads((model / MODEL_FILE).read_text())
+    (model / MODEL_FILE).write_text(json.dumps(about | {"temperature": 4.0}))
+    assert run(images / "0.png", "--model", model, "--output", tmp_path / "table.parquet") == 0
+    classifier = load_model(model)
+    logits = classifier.logits(np.asarray(Image.open(images / "0.png"))[None])
+    found = pd.read_parquet(tmp_path / "table.parquet").iloc[0]
+    assert found["probability"] == pytest.approx(float((logits / 4).softmax(1).max()), rel=1e-5)
 
 
 def test_files_are_classified_on_the_terminal(images, model, capfd):

@@ -100,7 +100,7 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
 
 
 def _reliability(found: Reliability, prefix: str) -> dict[str, float]:
-    row = {}
+    row: dict[str, float] = {}
     for name, value, (low, high) in (
         ("log_loss", found.log_loss, found.log_loss_interval),
         ("brier", found.brier, found.brier_interval),

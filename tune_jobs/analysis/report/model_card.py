@@ -40,6 +40,7 @@ def model_card(comparison: Comparison) -> str:
         *[(f"test {t.label}", t.show(winner.metrics[t.name])) for t in {target} - {ACCURACY}],
         (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
         ("95% CI of the test accuracy", percent_interval(winner.accuracy_interval)),
+        ("probabilities", f"softmax(logits / {chosen.temperature:.4f}), as predict.py gives them"),
         ("parameters", f"{chosen.parameters:,}"),
         ("multiply-accumulates per image", count(chosen.costs.macs)),
         (
