@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import chain
+from statistics import median_low
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -57,12 +60,32 @@ def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
     return CurvesInfo(panels)
 
 
+def loss_range(info: CurvesInfo) -> tuple[float, float] | None:
+    """Return the limits of the common y-axis, or None without a finite loss.
+
+    Half of the trials, those with the lowest maximum, are drawn whole. Others may leave the axis at
+    its top, so that a diverged one does not flatten the rest.
+    """
+    found = [values for curves in info.panels.values() if (values := _finite(curves))]
+    if not found:
+        return None
+    low, high = min(map(min, found)), median_low(map(max, found))
+    margin = max(0.05 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - margin, high + margin
+
+
+def _finite(curves: tuple[Curve, ...]) -> list[float]:
+    values = chain.from_iterable(curve.values for curve in curves)  # noqa: PD011  no data frame
+    return list(filter(math.isfinite, values))
+
+
 def plot_curves(info: CurvesInfo) -> Figure:
-    """Draw the panels, three per row, each with its own y-axis, as losses differ widely."""
+    """Draw the panels, three per row, with one y-axis, so that trials can be compared."""
     columns = min(3, max(1, len(info.panels)))
     rows = -(-max(1, len(info.panels)) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    limits = loss_range(info)
     for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
         for curve, (colour, style) in zip(curves, CURVE_STYLES, strict=False):
             # A line through a single epoch is invisible.
@@ -73,10 +96,10 @@ def plot_curves(info: CurvesInfo) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
         ax.ticklabel_format(axis="y", useOffset=False)
-        low, high = ax.get_ylim()
-        if high - low < LEAST_SPAN:  # draw a constant loss as a flat line
-            middle = (low + high) / 2
-            ax.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
+        if limits:
+            ax.set_ylim(*limits)
+            if min(_finite(curves), default=0) > limits[1]:
+                ax.text(0.5, 0.5, f"above {limits[1]:.3g}", transform=ax.transAxes, ha="center")
         ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(info.ylabel)

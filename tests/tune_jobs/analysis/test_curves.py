@@ -34,3 +34,20 @@ def test_the_figure_shows_what_the_info_holds(count):
 def test_a_single_epoch_is_visible():
     (ax,) = plot_curves(curves_info(epochs_of("a", count=1))).axes
     assert all(line.get_marker() == "o" for line in ax.lines)
+
+
+def test_one_axis_compares_trials_and_is_not_flattened_by_a_diverged_one():
+    epochs = epochs_of("a", "b", "diverged")
+    epochs.loc[epochs["trial"] == "diverged", ["train_loss", "val_loss"]] = 1e6
+    axes = plot_curves(curves_info(epochs)).axes
+    (limits,) = {ax.get_ylim() for ax in axes}
+    assert limits[0] < 2 / 3
+    assert 3 < limits[1] < 4
+    assert [text.get_text() for text in axes[2].texts] == [f"above {limits[1]:.3g}"]
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_a_loss_that_stays_the_same_is_a_flat_line(value):
+    (ax,) = plot_curves(curves_info(epochs_of("a").assign(train_loss=value, val_loss=value))).axes
+    low, high = ax.get_ylim()
+    assert high - low >= 0.02
