@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 GREY = "#7F7F7F"
+INK, PAPER = "#000000", "#ffffff"
+"""Text and background colours of the drawings, which a page replaces by its own."""
 MODEL_COLOURS = COLOURS[:6]
 """Colours of models; without black, which is the text colour."""
 MODEL_MARKERS = "osD^vPX"

@@ -254,6 +254,8 @@ def open_test(
         trials=scored,
         openings=ledger.openings(storages, data.dataset.fingerprint),
         facts=facts,
+        student_report=command.options.student_report
+        or any(run.record["options"].get("recipe") == "report" for run in runs),
     )
 
 

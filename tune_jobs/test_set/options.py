@@ -27,6 +27,9 @@ class CompareOptions:
     every_trial: bool = False
     """Also score every other trial on the test set, for the report's tables only;
     the choice of the winners does not depend on it."""
+    student_report: bool = False
+    """Compare with the student report that this project grew from, as the report
+    does by itself for runs of --recipe report."""
     partial: bool = False
     """Accept unfinished runs, and compare their trials that have ended."""
     output: str = "comparison"

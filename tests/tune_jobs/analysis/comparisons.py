@@ -83,6 +83,7 @@ def make_comparison(
     duplicates=0,
     trials=False,
     pretrained_size=224,
+    student_report=True,
 ):
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
     correctly classified images; the first is the best on validation."""
@@ -124,4 +125,4 @@ def make_comparison(
         {"id": str(k), "when": FACTS["when"], "command": "compare", "images": IMAGES, "models": []}
         for k in range(openings)
     ]
-    return Comparison(runs, test, contestants, others, opened, FACTS)
+    return Comparison(runs, test, contestants, others, opened, FACTS, student_report)

@@ -240,6 +240,8 @@ class Comparison:
     """Ledger entries of every opening of the test set; this comparison is the last one."""
     facts: dict[str, str]
     """Facts needed to reproduce the comparison: command, time, device and versions."""
+    student_report: bool
+    """Whether the report also compares with the student report that this project grew from."""
 
     @cached_property
     def pairs(self) -> list[Pair]:

@@ -50,6 +50,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Panels:
+    """Figures side by side, as many as the screen is wide enough for."""
+
+    kind: ClassVar = "panels"
+    pictures: Sequence[Picture]
+    """Figures, in order."""
+    caption: str
+    """Caption below all of them."""
+
+
+@dataclass(frozen=True)
 class Fold:
     """Details that are collapsed by default."""
 
@@ -112,7 +123,7 @@ class Names:
     """Names, in order."""
 
 
-Block: TypeAlias = Text | Table | Picture | Fold | Gallery | Callout | Names
+Block: TypeAlias = Text | Table | Picture | Panels | Fold | Gallery | Callout | Names
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from tune_jobs.analysis.report.sections import (
     scores,
     seeds,
     significance,
+    student_report,
     trade_offs,
     training,
 )
@@ -56,6 +57,7 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     calibration.section,
     error_analysis.section,
     training.section,
+    student_report.section,
     trade_offs.section,
     method.section,
 )

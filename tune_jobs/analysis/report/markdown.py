@@ -11,6 +11,7 @@ from tune_jobs.analysis.report.blocks import (
     Callout,
     Gallery,
     Names,
+    Panels,
     Picture,
     Section,
     Table,
@@ -52,6 +53,9 @@ def _block(block: Block, figures: str) -> str:
     if isinstance(block, Picture):
         picture = f"![{plain(block.alt)}]({figures}/{block.name}.svg)"
         return f"{picture}\n\n*{plain(block.caption)}*" if block.caption else picture
+    if isinstance(block, Panels):
+        drawn = [_block(each, figures) for each in block.pictures]
+        return "\n".join([*drawn, "", f"*{plain(block.caption)}*"])
     if isinstance(block, Names):
         return "\n".join(f"- {plain(name)}" for name in block.names)
     if isinstance(block, Gallery):

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section
+from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section
+from tune_jobs.analysis.style import INK, PAPER
 
 PAGE_TEMPLATE = "page.html.jinja"
 DRAWING: dict[Any, Any] = {
@@ -24,8 +25,6 @@ RESOLUTION = 150
 """Resolution of the PNG files in dots per inch."""
 LEAST_PIXELS = 60
 """Minimum screen pixels per inch of a figure; on narrower screens the figure scrolls."""
-INK, PAPER = "#000000", "#ffffff"
-"""Text and background colours of the drawings, replaced by those of the page."""
 
 
 def environment() -> Environment:
@@ -38,12 +37,18 @@ def environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters["options"] = with_options
+    made.filters["number"] = number
     return made
 
 
 def with_options(text: str) -> Markup:
     """Return a text as HTML, with its command-line options as code, which lines do not divide."""
     return Markup(re.sub(r"(?<!\S)--[a-z][a-z-]*[a-z]", r"<code>\g<0></code>", str(escape(text))))
+
+
+def number(text: str) -> str:
+    """Return a number of a table, which a line break may divide from its interval alone."""
+    return re.sub(r" (?!\()", "\N{NO-BREAK SPACE}", text)
 
 
 def pictures(sections: Sequence[Section]) -> Iterator[Picture]:
@@ -53,6 +58,8 @@ def pictures(sections: Sequence[Section]) -> Iterator[Picture]:
         for block in blocks:
             if isinstance(block, Picture):
                 yield block
+            elif isinstance(block, Panels):
+                yield from block.pictures
             elif isinstance(block, Fold):
                 yield from inside(block.blocks)
 

@@ -15,6 +15,7 @@ from tune_jobs.analysis.report.sections import (
     scores,
     seeds,
     significance,
+    student_report,
     trade_offs,
     training,
 )
@@ -41,7 +42,18 @@ def tables(section):
 
 @pytest.mark.parametrize(
     "module",
-    [scores, significance, seeds, costs, calibration, error_analysis, training, trade_offs, method],
+    [
+        scores,
+        significance,
+        seeds,
+        costs,
+        calibration,
+        error_analysis,
+        training,
+        student_report,
+        trade_offs,
+        method,
+    ],
 )
 def test_every_row_of_a_table_has_a_cell_a_column(module, comparison):
     section = module.section(comparison)
@@ -176,7 +188,7 @@ def test_only_trainings_like_the_reports_stand_beside_it(settings, expected):
 def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
     table = next(
         table
-        for table in tables(training.section(comparison))
+        for table in tables(student_report.section(comparison))
         if table.header[0] == "run" and table.header[-2:] == ("student report", "difference")
     )
     mine = {row[2]: row[3:] for row in table.rows if row[:2] == ("lr-grid", "best")}
@@ -184,8 +196,15 @@ def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
     assert mine["final training loss"] == ("0.6667", "1.7022", "−1.0355")
     assert set(mine) == {"final training loss", "final validation loss", "test accuracy",
                          "weighted precision", "weighted recall"}  # fmt: skip
-    layers = next(t for t in tables(training.section(comparison)) if "layer" in t.header[0])
+    layers = next(t for t in tables(student_report.section(comparison)) if "layer" in t.header[0])
     assert layers.rows[-1] == ("total", "390,634", "390,634", "+0")
+
+
+def test_the_student_report_is_left_out_unless_it_is_asked_for():
+    comparison = make_comparison(student_report=False)
+    assert student_report.section(comparison) is None
+    assert trade_offs.section(comparison) is None
+    assert "student report" not in str(training.section(comparison).blocks)
 
 
 def test_the_reports_curves_are_drawn_beside_ours(comparison):

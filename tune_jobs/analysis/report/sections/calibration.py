@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tune_jobs.analysis.comparison.calibration import ReliabilityBin
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.formatting import Interval, shortened
+from tune_jobs.analysis.formatting import Interval, points, shortened
 from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
 from tune_jobs.analysis.style import GREY, finish_axes, model_styles
 
@@ -83,7 +83,7 @@ def section(comparison: Comparison) -> Section:
                 f"{temperature:.2f}",
                 _with_interval(probabilities.log_loss, probabilities.log_loss_interval),
                 _with_interval(probabilities.brier, probabilities.brier_interval),
-                f"{100 * (probabilities.confidence - contestant.winner.accuracy):+.2f}",
+                points(probabilities.confidence - contestant.winner.accuracy),
                 _with_interval(
                     100 * probabilities.error, _percent(probabilities.error_interval), 2
                 ),

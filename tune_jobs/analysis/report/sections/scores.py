@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -13,8 +14,8 @@ from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.comparison.class_averages import DRAWS
 from tune_jobs.analysis.comparison.comparison import Comparison, Scored
 from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
-from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section, Table, Text
+from tune_jobs.analysis.style import COLOURS, INK, finish_axes, model_styles
 
 MOST_NUMBERED = 12
 """Maximum number of classes for which a confusion matrix shows numbers and all labels."""
@@ -82,32 +83,30 @@ def confusion_info(scored: Sequence[Scored], classes: tuple[str, ...]) -> Confus
     )
 
 
-def plot_confusion(info: ConfusionInfo) -> Figure:
-    """Draw the matrices as heat maps, two per row."""
-    columns = min(2, len(info.panels))
-    rows = -(-len(info.panels) // columns)
-    figure = Figure(figsize=(4.1 * columns, 3.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax, (name, matrix) in zip(axes.flat, info.panels.items(), strict=False):
-        # A single hue is readable with any colour vision, and when printed.
-        ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-        ax.set_title(shortened(name, 36), fontsize=9.5)
-        few = len(info.classes) <= MOST_NUMBERED
-        every = 1 if few else -(-len(info.classes) // MOST_NUMBERED)
-        ticks = range(0, len(info.classes), every)
-        labels = [shortened(info.classes[i], 11) for i in ticks]
-        ax.set_xticks(ticks, labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7.5)
-        ax.set_yticks(ticks, labels, fontsize=7.5)
-        ax.set_xlabel("predicted class", fontsize=8.5)
-        ax.set_ylabel("true class", fontsize=8.5)
-        for i, j in np.ndindex(matrix.shape) if few else ():
-            if matrix[i, j] >= 0.005:
-                # Not INK or PAPER, which the page swaps in dark mode.
-                colour = "#fdfdfd" if matrix[i, j] > 0.5 else "#101010"
-                text = f"{100 * matrix[i, j]:.0f}"
-                ax.text(j, i, text, ha="center", va="center", fontsize=6.5, color=colour)
-    for ax in list(axes.flat)[len(info.panels) :]:
-        ax.set_visible(False)
+def plot_confusion(info: ConfusionInfo, name: str) -> Figure:
+    """Draw the matrix of a model as a heat map, with the background of the page where it is 0."""
+    matrix = info.panels[name]
+    figure = Figure(figsize=(4.3, 4.1), layout="constrained")
+    ax = figure.subplots()
+    # A single hue is readable with any colour vision, and when printed.
+    cells = np.empty((*matrix.shape, 4))
+    cells[:] = to_rgba(COLOURS[0])
+    cells[..., 3] = matrix
+    ax.imshow(cells)
+    ax.set_title(shortened(name, 36), fontsize=10)
+    few = len(info.classes) <= MOST_NUMBERED
+    every = 1 if few else -(-len(info.classes) // MOST_NUMBERED)
+    ticks = range(0, len(info.classes), every)
+    labels = [shortened(info.classes[i], 11) for i in ticks]
+    ax.set_xticks(ticks, labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8.5)
+    ax.set_yticks(ticks, labels, fontsize=8.5)
+    ax.set_xlabel("predicted class", fontsize=9)
+    ax.set_ylabel("true class", fontsize=9)
+    for i, j in np.ndindex(matrix.shape) if few else ():
+        if matrix[i, j] >= 0.005:
+            colour = "#fdfdfd" if matrix[i, j] > 0.5 else INK  # the page replaces INK in the dark
+            text = f"{100 * matrix[i, j]:.0f}"
+            ax.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)
     return figure
 
 
@@ -128,7 +127,7 @@ def section(comparison: Comparison) -> Section:
             "the ROC curve of each against the rest, has none. " + constant_sentence(comparison)
         ),
         score_table(winners, comparison.target, strong=0),
-        confusion_picture("confusion", winners, classes),
+        confusion_panels("confusion", winners, classes),
     ]
     if comparison.trials:
         shown = comparison.trials[:MOST_MATRICES]
@@ -138,7 +137,7 @@ def section(comparison: Comparison) -> Section:
                 "choose a model",
                 [
                     score_table(comparison.trials, comparison.target),
-                    confusion_picture("confusion-trials", shown, classes),
+                    confusion_panels("confusion-trials", shown, classes),
                 ],
             )
         )
@@ -183,13 +182,18 @@ def score_table(scored: Sequence[Scored], target: Target, strong: int | None = N
     return Table(header, rows, strong=strong)
 
 
-def confusion_picture(name: str, scored: Sequence[Scored], classes: tuple[str, ...]) -> Picture:
-    """Return the figure of confusion matrices with its alternative text and caption."""
-    return Picture(
-        name,
-        plot_confusion(confusion_info(scored, classes)),
-        "Confusion matrices of "
-        + "; ".join(f"{s.name}, {percent(s.accuracy)} on the diagonal" for s in scored),
+def confusion_panels(name: str, scored: Sequence[Scored], classes: tuple[str, ...]) -> Panels:
+    """Return the confusion matrices of models, in figures named `name` with a number."""
+    info = confusion_info(scored, classes)
+    return Panels(
+        [
+            Picture(
+                f"{name}-{i + 1}",
+                plot_confusion(info, each.name),
+                f"Confusion matrix of {each.name}: {percent(each.accuracy)} on the diagonal",
+            )
+            for i, each in enumerate(scored)
+        ],
         "Rows are true classes, columns are predicted classes; values are percentages of the true "
         "class.",
     )

@@ -95,8 +95,10 @@ ROWS = (
 )  # fmt: skip
 
 
-def section(comparison: Comparison) -> Section:
-    """Return the section: ten rows with measurements of the best custom and pretrained models."""
+def section(comparison: Comparison) -> Section | None:
+    """Return the section, or None if the student report was not asked for."""
+    if not comparison.student_report:
+        return None
     best = comparison.best_by_kind
     columns = ("custom", "pretrained")
     rows = []

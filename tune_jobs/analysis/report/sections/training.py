@@ -1,14 +1,14 @@
-"""Training of the trials of each run, beside the published results of the student report."""
+"""Training of the trials of each run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tune_jobs.analysis.comparison.candidates import LoadedRun
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.student_report import LAYERS, Published, published
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.student_report import published
 from tune_jobs.analysis.curves import Curve, CurvesInfo, curves_info, plot_curves
-from tune_jobs.analysis.formatting import counted, duration, percent, points, signed
+from tune_jobs.analysis.formatting import counted, duration, percent
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.schema import config_of, has_scores, is_soup, merit
@@ -18,12 +18,11 @@ MOST_CURVES, MOST_ROWS = 12, 20
 
 
 def section(comparison: Comparison) -> Section:
-    """Return the section: curves and a table per run, then the published results."""
+    """Return the section: curves and a table per run."""
     blocks: list[Block] = []
     for i, run in enumerate(comparison.runs):
         blocks += run_blocks(run, comparison, f"curves-{i + 1}")
-    blocks += published_blocks(comparison)
-    return Section("Training, compared with the student report", blocks)
+    return Section("Training", blocks)
 
 
 def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Block]:
@@ -62,22 +61,24 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
     ]
     of_many = f" of the best {MOST_CURVES} trials" if len(trained) > MOST_CURVES else ""
     curves = [row["trial"] for row in trained if not is_soup(row)]
-    info = run_curves(run, curves, comparison.test_set.classes)
+    classes = comparison.test_set.classes if comparison.student_report else ()
+    info = run_curves(run, curves, classes)
     header = ("trial", "epochs", "final training loss", "final validation loss",
               f"best validation {target.label} (epoch)", "test accuracy", "training time",
               "status", *(["feasible"] if constraints else []))  # fmt: skip
     ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES] if row[2]]
-    return [
-        Text(text),
-        Picture(
-            picture,
-            plot_curves(info),
-            f"Training and validation loss by epoch of the trials of {run.name}. Final losses: "
-            + "; ".join(ends),
-            f"Training and validation loss by epoch{of_many}.",
-        ),
-        Table(header, rows, left=frozenset({0, 7, 8}), strong=0),
-    ]  # fmt: skip
+    blocks: list[Block] = [Text(text)]
+    if any(row["epochs"] > 1 for row in trained):  # a curve of one epoch is a dot
+        blocks.append(
+            Picture(
+                picture,
+                plot_curves(info),
+                f"Training and validation loss by epoch of the trials of {run.name}. Final losses: "
+                + "; ".join(ends),
+                f"Training and validation loss by epoch{of_many}, on one scale.",
+            )
+        )
+    return [*blocks, Table(header, rows, left=frozenset({0, 7, 8}), strong=0)]
 
 
 def run_curves(run: LoadedRun, trials: Sequence[str], classes: Sequence[str]) -> CurvesInfo:
@@ -103,73 +104,3 @@ def run_curves(run: LoadedRun, trials: Sequence[str], classes: Sequence[str]) ->
             )
         panels[trial] = curves
     return CurvesInfo(panels)
-
-
-def published_blocks(comparison: Comparison) -> list[Block]:
-    """Return our results beside the published ones, or nothing if none are comparable."""
-    classes, scored = comparison.test_set.classes, comparison.scored
-    tests = {(s.candidate.run.name, s.candidate.trial): s for s in scored}
-    rows = [
-        line
-        for run in comparison.runs
-        for row in run.rows
-        if row["epochs"] and (known := published(config_of(row), classes)) is not None
-        for line in beside(row, known, tests.get((run.name, row["trial"])), run.name)
-    ]
-    blocks: list[Block] = []
-    if rows:
-        blocks = [
-            Text(
-                "Our results beside those published in the student report (EN3150 Assignment 03, "
-                "University of Moratuwa, 2023). It trained the custom CNN for 20 epochs and the "
-                "pretrained networks for 10 epochs on 30,000 images, and tested on 10,000 images "
-                "held out from the training set of CIFAR-10; runs with another recipe or split "
-                "differ for that reason too. At a learning rate of 2.5e-4 its notebook shows "
-                "70.78%, but the report states 74.14%. pp: percentage points."
-            ),
-            Table(("run", "trial", "metric", "ours", "student report", "difference"), rows,
-                  left=frozenset({0, 1, 2})),
-        ]  # fmt: skip
-    for contestant in comparison.contestants:
-        if contestant.layers.keys() == LAYERS.keys():
-            counts = [
-                (name, f"{n:,}", f"{LAYERS[name]:,}", signed(n - LAYERS[name]))
-                for name, n in contestant.layers.items()
-            ]
-            total = sum(LAYERS.values())
-            counts.append(
-                ("total", f"{contestant.parameters:,}", f"{total:,}",
-                 signed(contestant.parameters - total))
-            )  # fmt: skip
-            header = (f"layer of {contestant.name}", "parameters", "student report", "difference")
-            blocks.append(Table(header, counts))
-    return blocks
-
-
-def beside(
-    row: dict[str, object], known: Published, test: Scored | None, run: str
-) -> list[tuple[str, ...]]:
-    """Return the table rows of a trial: run, trial, metric, ours, published and difference."""
-    lines: list[tuple[str, ...]] = []
-    for name, ours, theirs in (
-        ("final training loss", row["last/train_loss"], known.train_losses[-1]),
-        ("final validation loss", row["last/val_loss"], known.val_losses[-1]),
-    ):
-        assert isinstance(ours, float)
-        difference = signed(ours - theirs, ".4f")
-        lines.append((run, str(row["trial"]), name, f"{ours:.4f}", f"{theirs:.4f}", difference))
-    if test is None:
-        sealed = "sealed; --every-trial scores it"
-        return [*lines, (run, str(row["trial"]), "test accuracy", sealed, percent(known.accuracy),
-                         "")]  # fmt: skip
-    for name, measured, reported in (
-        ("test accuracy", test.accuracy, known.accuracy),
-        ("weighted precision", test.scores.precision, known.precision),
-        ("weighted recall", test.scores.recall, known.recall),
-    ):
-        if reported is not None:
-            shown = points(measured - reported) + " pp"
-            lines.append(
-                (run, str(row["trial"]), name, percent(measured), percent(reported), shown)
-            )
-    return lines
