@@ -3,7 +3,7 @@
     python -m benchmarks.pretrained head                         # the solver alone, on one core
     python -m benchmarks.pretrained sizes   --data path/to/photographs --models nets:a nets:b
     python -m benchmarks.pretrained speed   --data path/to/photographs --models nets:a
-    python -m benchmarks.pretrained recipes --data path/to/photographs --models nets:a [--rounds 3]
+    python -m benchmarks.pretrained recipes --data path/to/photographs --models nets:a
     python -m benchmarks.pretrained ranking --data path/to/photographs --models nets:a nets:b
 
 `head` fits the regularisation path of a linear probe on random features, against scikit-learn.
@@ -12,7 +12,8 @@
 the augmentation and the optimiser of torchvision's reference training.
 `recipes` fine-tunes with the recipes standard and modern, with as many random seeds as rounds.
 `ranking` ranks networks by their features, and by fine-tuning all their layers.
-The photographs are a folder for each class, below train, validation and test.
+The photographs are a folder for each class, below train, validation and test; with `--images`, both
+use so many of the training images.
 """
 
 from __future__ import annotations
@@ -207,6 +208,20 @@ def speed(source: str, models: list[str], rounds: int) -> None:
                   f"workers {memory['plain']:.0f} MB")  # fmt: skip
 
 
+def subset(data: str, images: int | None, folder: str) -> str:
+    """Return a folder of links to some of the training images, and to all others."""
+    if images is None:
+        return data
+    classes = sorted(Path(data, "train").iterdir())
+    for part in ("train", "validation", "test"):
+        for name in (each.name for each in classes):
+            files = sorted(Path(data, part, name).iterdir())
+            Path(folder, part, name).mkdir(parents=True)
+            for file in files[: images // len(classes)] if part == "train" else files:
+                Path(folder, part, name, file.name).symlink_to(file.resolve())
+    return folder
+
+
 def fine_tuned(runs: str, name: str, *arguments: Any) -> list[dict[str, Any]]:
     """Fine-tune, and return the rows of the trials."""
     seconds = job(runs, "finetune.py", *arguments, "--name", name)
@@ -257,8 +272,15 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["tests.nets:efficientnet_lite0"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=NATIVE, help="pixels of recipes and ranking")
+    parser.add_argument("--images", type=int, help="training images of recipes and ranking")
     parser.add_argument("--epochs", type=int, default=5, help="epochs of recipes and ranking")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, folder)
+
+
+def run(options: argparse.Namespace, folder: str) -> None:
+    """Run a benchmark, with an empty folder for its images."""
     if options.benchmark == "head":
         head(options.rounds)
     elif options.benchmark == "sizes":
@@ -266,9 +288,11 @@ def main() -> None:
     elif options.benchmark == "speed":
         speed(options.data, options.models, options.rounds)
     elif options.benchmark == "recipes":
-        recipes(options.data, options.models, options.rounds, options.size, options.epochs)
+        data = subset(options.data, options.images, folder)
+        recipes(data, options.models, options.rounds, options.size, options.epochs)
     else:
-        ranking(options.data, options.models, options.size, options.epochs)
+        data = subset(options.data, options.images, folder)
+        ranking(data, options.models, options.size, options.epochs)
 
 
 if __name__ == "__main__":

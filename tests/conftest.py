@@ -16,11 +16,6 @@ from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
 from trainables.views import Decoding
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two modules at a time, each with its local Ray; the hosts of a cluster one after another."""
-    return 0 if config.option.markexpr == "cluster" else 2
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the modules that use Ray, which take longest: many short ones fill the end."""
     longest = {item.path for item in items if "local_ray" in getattr(item, "fixturenames", ())}

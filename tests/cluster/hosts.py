@@ -58,7 +58,7 @@ class Hosts:
         self.ray_up(config)
         # One process: each call of Ray's command line takes seconds of a core.
         wait = (sys.executable, "-c", WAIT_FOR_NODES, workers + 1)
-        self("in", "h4", "env", "RAY_AUTH_MODE=token", *wait, timeout=120)
+        self("in", "h4", "env", "RAY_AUTH_MODE=token", *wait, timeout=240)
 
     def ray_up(self, config, **exports):
         """Run `ray up` with this environment instead of an installation, which needs a network."""
@@ -79,7 +79,7 @@ class Hosts:
 
     def laptop(self, *words, check=True):
         done = subprocess.run(
-            self.command(*words), env=self.environment, capture_output=True, text=True, timeout=180
+            self.command(*words), env=self.environment, capture_output=True, text=True, timeout=300
         )
         if check:
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -16,7 +16,7 @@ from tune_jobs.cluster.config import CLUSTER_FILE, ROOT, read_config
 pytestmark = pytest.mark.cluster
 
 STORAGE = "s3://bucket/bakeoff"
-LAUNCH_S = 90
+LAUNCH_S = 180
 """Timeout in seconds for the autoscaler to start a node."""
 
 

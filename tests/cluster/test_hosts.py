@@ -29,7 +29,7 @@ def in_the_middle(hosts, job, run, nodes):
     def far():
         return done_epochs(run) > 20 and load_epochs(run)["trial"].nunique() >= nodes
 
-    wait_for(far, 90, job, hosts.log)
+    wait_for(far, 180, job, hosts.log)
 
 
 def finish(hosts, job):
@@ -86,7 +86,7 @@ def test_a_run_whose_head_died_resumes_on_a_new_cluster(hosts, expected):
     hosts.down()
     hosts.up(workers=2)
     job, run = start(hosts, "head", "--name", "lr-grid", "--resume")
-    wait_for(lambda: done_epochs(run) > before, 90, job, hosts.log)
+    wait_for(lambda: done_epochs(run) > before, 180, job, hosts.log)
     print(f"the run stood still for {time.monotonic() - died:.0f} s")  # noqa: T201
     finish(hosts, job)
     assert_as_expected(run, expected)
