@@ -21,6 +21,7 @@ from trainables.models.weights import Weights, read_weights
 from trainables.probe import fit_probe
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
+from trainables.trust import EVERY, trust
 
 
 def train_trial(
@@ -45,6 +46,7 @@ def train_trial(
             Those of other models are read on the node.
     """
     trial = ray_config["trial"]
+    trust([EVERY])  # the driver has built the network
     torch.set_num_threads(max(1, int(trial["cpus"])))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts: dict[str, Any] = {

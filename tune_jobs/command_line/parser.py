@@ -16,6 +16,7 @@ import tyro
 from trainables.class_weights import read_class_weights
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
+from trainables.trust import trust
 from tune_jobs.command_line.options import (
     SEEDS,
     JobOptions,
@@ -27,12 +28,13 @@ from tune_jobs.command_line.options import (
     current_data_options,
     earlier_layer_decay,
 )
+from tune_jobs.command_line.ranges import check_ranges, check_words
 
 FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
-        "max_epochs_total", "optuna_storage", "cache_gb",
+        "max_epochs_total", "optuna_storage", "cache_gb", "trust",
     }
 )  # fmt: skip
 """Options that may change when a run is resumed, as they do not affect what is trained."""
@@ -79,7 +81,12 @@ class CommandLine(Generic[OptionsOf]):
 def parse_plain(cls: type[AnyOptions], description: str | None) -> CommandLine[AnyOptions]:
     """Parse the command line of a job that cannot be resumed."""
     started = time.monotonic()
-    return CommandLine(tyro.cli(cls, description=description), tuple(sys.argv), started)
+    check_words(sys.argv)
+    options = tyro.cli(cls, description=description)
+    check_ranges(vars(options))
+    command = CommandLine(options, tuple(sys.argv), started)
+    trust(getattr(options, "trust", ()))
+    return command
 
 
 def parse(
@@ -101,6 +108,7 @@ def parse(
     started = time.monotonic()
     words = tuple(sys.argv if words is None else words)
     arguments = words[1:]
+    check_words(words)
     stored = None
     first = _first_look(arguments)
     if first.resume or first.extend:
@@ -116,6 +124,7 @@ def parse(
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    check_ranges(flatten(options))
     check_run(options.run)
     check_data(options.data)
     check_patience(options.scheduler, options.training)
@@ -131,7 +140,21 @@ def parse(
     if stored:
         _refuse_changes(flatten(stored), flatten(options))
         options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
-    return CommandLine(options, words, started)
+    command = CommandLine(options, words, started)
+    trust(named_models(command))
+    return command
+
+
+def named_models(command: CommandLine[Options]) -> list[str]:
+    """Return the networks of one's own and the modules that the command line itself names.
+
+    Those of a stored run do not count, as a run may come from anyone.
+    """
+    given, flat = command.given_options, flatten(command.options)
+    named: list[str] = [*flat["trust"]]
+    named += [flat["model"]] if "model" in given else []
+    named += flat["models"] if "models" in given else []
+    return [name for name in named if not name.startswith("timm:")]
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
@@ -166,6 +189,8 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
     if "layer_decay" in stored and "warmup" not in stored["training"]:  # of an earlier version
         decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
         stored = {**stored, "layer_decay": decay}
+    # What a run trusted does not count where it is resumed: it may come from anyone.
+    stored = {**stored, "run": {**stored["run"], "trust": []}}
     options: Options = _from_dict(cls, stored)
     return options
 

@@ -14,10 +14,16 @@ from typing import Any
 
 import ray
 
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from tune_jobs.ray_runtime.capacity import autoscaler_config
-from tune_jobs.ray_runtime.ray_internals import lean_node
+from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
 from tune_jobs.ray_runtime.ray_up import remind
+from tune_jobs.ray_runtime.session_folder import (
+    RAY_FOLDER,
+    TOKEN_FILE,
+    keep_logs,
+    session_folder,
+)
 
 MOST_PRELOADED = 8
 """Largest number of cores for which the workers of a local Ray preload the modules of trials."""
@@ -25,6 +31,8 @@ READY_S = 20
 """Longest time in seconds that workers are waited for; trials start without them too."""
 READY_VARIABLE = "BAKEOFF_READY_WORKERS"
 """Environment variable with the folder in which each worker leaves a file when it is ready."""
+QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+"""Options of ray.init()."""
 HEAD_PORT = "6379"
 """Default port of `ray start --head`."""
 
@@ -47,23 +55,53 @@ def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]
     if ray.is_initialized():
         yield
         return
-    address = None if address is None else answering(address)
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    try:
-        if address is None:
-            with lean_node():
+    with local_ray(preload) if address is None else connection(answering(address)):
+        remind(autoscaler_config())
+        yield
+
+
+@contextlib.contextmanager
+def local_ray(preload: bool) -> Iterator[None]:
+    """Start a Ray that only this user and this machine can reach, and stop it in the end.
+
+    Args:
+        preload: as in `ray_session`.
+
+    Raises:
+        InputError: it does not start.
+    """
+    with (
+        session_folder() as folder,
+        token_authentication(folder / TOKEN_FILE),
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(ray.shutdown)
+        try:
+            with lean_node(folder / RAY_FOLDER):
                 start = start_with_workers if preload else ray.init
-                start("local", include_dashboard=False, **quiet)
-        else:
-            ray.init(address, **quiet)
+                start("local", include_dashboard=False, **QUIET)
+        except Exception as error:  # whatever this machine's limits, disk or libraries cause
+            raise InputError(
+                f"Ray does not start on this machine ({first_line(error)}): its logs are in "
+                f"{keep_logs(folder)}"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def connection(address: str) -> Iterator[None]:
+    """Connect to a cluster, and disconnect in the end.
+
+    Raises:
+        InputError: no cluster answers at the address.
+    """
+    try:
+        ray.init(address, **QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
         raise InputError(
             f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
-    remind(autoscaler_config())
     try:
         yield
     finally:
