@@ -2,7 +2,9 @@
 
 A model folder, a run or a shortlist may come from anyone, and names its network. Importing one of
 `package.module:function` runs code, so it is imported only if a person named its module on the
-command line, or did so on this machine before and the module is unchanged. Imports no large package.
+command line, or did so on this machine before and the module is unchanged.
+
+Imports no large package.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def user_function(name: str) -> Callable[..., Any]:
         sys.path.append(cwd)
     try:
         function = operator.attrgetter(function_name)(importlib.import_module(module_name))
-    except Exception as error:  # a module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         raise InputError(
             f"model {name!r} cannot be imported ({described(error)}): it must be "
             "package.module:function, importable from the working directory"
@@ -86,7 +86,7 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
         model = function(**given)
     except InputError:
         raise
-    except Exception as error:  # a function of a person's own may raise anything
+    except (Exception, SystemExit) as error:  # a function of a person's own may raise anything
         raise InputError(
             f"{call} raises {described(error)}: it must return a torch.nn.Module; call it in "
             "Python to see where it fails"
@@ -98,6 +98,6 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
     return model
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """Return the type and the message of an error."""
     return f"{type(error).__name__}: {error}"

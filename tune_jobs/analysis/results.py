@@ -51,7 +51,7 @@ def load_run(path: str | Path) -> dict[str, Any]:
     folder = RunFolder.at(path)
     if not folder.has(RUN_FILE):
         raise InputError(f"{path} is not a run folder, it has no {RUN_FILE}: check the path")
-    run = folder.read_json(RUN_FILE)
+    run = folder.read_record()
     if run["format"] > FORMAT:
         raise InputError(
             f"{path} has format {run['format']}, but this version reads up to {FORMAT}: "

@@ -7,8 +7,8 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Iterator
 
+import psutil
 import ray  # noqa: F401  brings psutil, which is no dependency of ours
-import psutil  # isort: skip
 
 SERVERS = ("raylet", "gcs_server")
 """Names of Ray's own programs; its other processes are Python's."""
@@ -54,8 +54,8 @@ def as_ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 def interface_addresses() -> list[str]:
     """Return the addresses of the network interfaces of this machine."""
     families = socket.AF_INET, socket.AF_INET6
-    found = psutil.net_if_addrs().values()
-    return [each.address for each in (a for group in found for a in group) if each.family in families]
+    found = [each for group in psutil.net_if_addrs().values() for each in group]
+    return [each.address for each in found if each.family in families]
 
 
 def listening_sockets() -> Iterator[tuple[str, str, int]]:

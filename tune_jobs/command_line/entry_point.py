@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 
 from trainables.errors import InputError
-from tune_jobs.command_line.faults import caused_by_machine, printable, report_fault
+from tune_jobs.command_line.escaping import printable
+from tune_jobs.command_line.faults import caused_by_machine, report_fault
 from tune_jobs.ray_runtime.environment import configure_ray
 from tune_jobs.ray_runtime.ray_up import cluster_config, remind
 

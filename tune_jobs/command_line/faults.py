@@ -74,8 +74,3 @@ def report_fault(error: Exception) -> str:
         f"this is a fault of bakeoff ({what}): please report it as CONTRIBUTING.md says, with the "
         f"file {Path(file.name)}"
     )
-
-
-def printable(text: str) -> str:
-    """Return a text without what would control a terminal, which names of files may hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

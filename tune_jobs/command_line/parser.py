@@ -178,7 +178,7 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
             f"there is no run {name!r} in {storage_path} to resume: check --name and "
             "--storage-path, or leave out --resume to start a new run"
         )
-    record = folder.read_json(RUN_FILE)
+    record = folder.read_record()
     if record["job"] != cls.job:
         raise InputError(
             f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} resumes only "
@@ -191,7 +191,13 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
         stored = {**stored, "layer_decay": decay}
     # What a run trusted does not count where it is resumed: it may come from anyone.
     stored = {**stored, "run": {**stored["run"], "trust": []}}
-    options: Options = _from_dict(cls, stored)
+    try:
+        options: Options = _from_dict(cls, stored)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"the options in {folder.child(RUN_FILE).uri} are not those of a run of this version "
+            f"({type(error).__name__}: {error}): restore it from a backup, or start another run"
+        ) from error
     return options
 
 

@@ -23,12 +23,6 @@ MOST: dict[str, float] = {
     "min_per_class": 1e9,
     "cache_gb": 1e6,
     "price_per_hour": 1e6,
-    "lr": 1e6,
-    "penalty": 1e9,
-    "weight_decay": 1e6,
-    "mixup": 1_000,
-    "cutmix": 1_000,
-    "clip_norm": 1e9,
 }
 """Highest value of options by name; the lowest are checked with the other rules of an option."""
 
@@ -51,10 +45,8 @@ def check_ranges(values: Mapping[str, Any]) -> None:
 def check_words(words: Iterable[str]) -> None:
     """Raise InputError if a word of the command line is not UTF-8, as no table can hold it."""
     for word in words:
-        try:
-            word.encode()
-        except UnicodeEncodeError:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):  # undecodable bytes
             raise InputError(
                 f"{word!r} on the command line is not UTF-8: rename the file or folder, or set a "
                 "UTF-8 locale, e.g. LC_ALL=C.UTF-8"
-            ) from None
+            )

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
+
+from tune_jobs.command_line.escaping import printable
+
+
+class SafeConsole(Console):
+    """Console on which no text can control the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text, with its control characters as escapes."""
+        return super().render_str(printable(text), **options)
 
 
 def open_console(width: int = 100) -> Console:
     """Return a console on stdout; `width` is that of a file or pipe, in characters."""
-    return Console(width=None if sys.stdout.isatty() else width)
+    return SafeConsole(width=None if sys.stdout.isatty() else width)
 
 
 def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
@@ -33,7 +45,7 @@ def print_whole(console: Console, table: Table, droppable: Sequence[str] = ()) -
             if width() > console.width:
                 table.columns = [each for each in table.columns if each.header != heading]
     # A console renders nothing wider than itself; the terminal wraps longer lines.
-    wide = Console(
+    wide = SafeConsole(
         file=console.file, width=width(), force_terminal=console.is_terminal,
         no_color=console.no_color,
     )  # fmt: skip

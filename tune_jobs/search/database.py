@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,13 +74,15 @@ def check_file(address: URL) -> None:
 
 def check_password(url: str) -> None:
     """Raise InputError if a URL has a password, which run.json and the report would show."""
-    with contextlib.suppress(ArgumentError, ValueError):  # reported when the database is opened
+    try:
         address = make_url(url)
-        if address.password is not None or any("passw" in key for key in address.query):
-            raise InputError(
-                f"--optuna-storage {address.set(query={})} has a password, which run.json and "
-                "the report would show: leave it out, and set it in PGPASSWORD or ~/.pgpass"
-            )
+    except (ArgumentError, ValueError):  # reported when the database is opened
+        return
+    if address.password is not None or any("passw" in key for key in address.query):
+        raise InputError(
+            f"--optuna-storage {address.set(query={})} has a password, which run.json and "
+            "the report would show: leave it out, and set it in PGPASSWORD or ~/.pgpass"
+        )
 
 
 @contextlib.contextmanager
@@ -93,7 +96,8 @@ def database_errors(url: str) -> Iterator[None]:
     # version of Optuna.
     except (ImportError, OSError, SQLAlchemyError, RuntimeError, ValueError) as error:
         reason = first_line(error)
+        shown = re.sub("(//[^/:@]*):[^/@]*@", r"\1:***@", url)  # also where it is no URL
         raise InputError(
-            f"Optuna cannot store a study in {url} ({reason}): check that the database exists, is "
-            "intact and is not used by another program, or give another --optuna-storage"
+            f"Optuna cannot store a study in {shown} ({reason}): check that the database exists, "
+            "is intact and is not used by another program, or give another --optuna-storage"
         ) from error

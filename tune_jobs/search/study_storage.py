@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import URL, event, text
+from sqlalchemy.exc import OperationalError
 
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
@@ -97,7 +99,17 @@ def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
 
 def _open_storage(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
     with database_errors(url):
-        return open_(parse_address(url).render_as_string())
+        address = parse_address(url).render_as_string()
+        end = time.monotonic() + SQLITE_TIMEOUT_S
+        while True:
+            try:
+                return open_(address)
+            except OperationalError as error:  # noqa: PERF203  a retry
+                # Another search creates the same tables; once it has, they are found.
+                busy = any(text in str(error) for text in ("already exists", "database is locked"))
+                if not busy or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
 
 def _sqlite(url: str) -> RDBStorage:

@@ -42,7 +42,7 @@ from tune_jobs.tuning.run_json import describe_run, resumed_record
 from tune_jobs.tuning.sizes import size_notes
 from tune_jobs.tuning.soup import make_soups
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
-from tune_jobs.tuning.summary import print_summary
+from tune_jobs.tuning.summary import print_summary, resumable
 from tune_jobs.tuning.tracking import tracking_callbacks
 from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
@@ -161,6 +161,7 @@ def train(
             unfinished = run.recorder.restore(strategy.mutates_trials)
         unfinished, proposals = strategy.remaining(unfinished)
         run.recorder.write(force=True)
+        stack.enter_context(resumable(run))
         if unfinished or proposals:
             tune_trials(run, strategy, unfinished, proposals, trackers, resources)
         strategy.stop_open_trials()

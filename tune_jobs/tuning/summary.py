@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 
 from rich.markup import escape
 from rich.table import Table
@@ -166,6 +168,17 @@ def trial_table(
         style = "bold green" if row is best else None
         table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, *ends, style=style)
     return table
+
+
+@contextlib.contextmanager
+def resumable(run: Run) -> Iterator[None]:
+    """Print the command that resumes a run where an error or a second Ctrl-C ends it."""
+    try:
+        yield
+    except BaseException:
+        run.console.print(f"\nInterrupted. To resume:\n  {resume_command(run)}", markup=False,
+                          highlight=False, soft_wrap=True)  # fmt: skip
+        raise
 
 
 def resume_command(run: Run, *options: str) -> str:

@@ -1,21 +1,37 @@
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from trainables.errors import InputError
 from tune_jobs.ray_runtime import session
-from tune_jobs.ray_runtime.session import answering
+from tune_jobs.ray_runtime.session import SETTINGS, answering
+
+
+@contextlib.contextmanager
+def server(*answers, host="127.0.0.1", family=socket.AF_INET):
+    """Serve a connection with each answer, and return the port."""
+    with socket.create_server((host, 0), family=family) as listening:
+
+        def serve():
+            for answer in answers:
+                with listening.accept()[0] as connected:
+                    connected.recv(100)
+                    connected.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listening.getsockname()[1]
 
 
 def test_a_host_alone_is_asked_at_the_port_of_a_head(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-        monkeypatch.setattr(session, "HEAD_PORT", port)
+    with server(SETTINGS, SETTINGS) as port:
+        monkeypatch.setattr(session, "HEAD_PORT", str(port))
         assert answering("127.0.0.1") == f"127.0.0.1:{port}"
         assert answering(f"127.0.0.1:{port}") == f"127.0.0.1:{port}"
     assert answering("auto") == "auto"
@@ -27,9 +43,14 @@ def test_an_address_without_an_answer_is_one_message(address):
         answering(address)
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b""])
+def test_another_server_is_told_from_a_cluster(answer):
+    with server(answer) as port, pytest.raises(InputError, match="is no Ray cluster"):
+        answering(f"127.0.0.1:{port}")
+
+
 def test_an_address_of_the_sixth_version_is_asked():
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        port = server.getsockname()[1]
+    with server(SETTINGS, host="::1", family=socket.AF_INET6) as port:
         assert answering(f"[::1]:{port}") == f"[::1]:{port}"
 
 
