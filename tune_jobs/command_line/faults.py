@@ -28,7 +28,7 @@ DATABASES = ("sqlalchemy", "sqlite3", "optuna.exceptions", "psycopg")
 
 def caused_by_machine(error: BaseException) -> str | None:
     """Return a message for an error that disk, network, memory or Ray has caused, else None."""
-    for each in chain(error):
+    for each in reversed(list(chain(error))):  # the first cause says most
         module = type(each).__module__
         if isinstance(each, OSError):
             remedy = REMEDIES.get(each.errno or 0, "mend it, and start the job again")

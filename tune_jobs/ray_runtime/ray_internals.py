@@ -16,7 +16,7 @@ from ray import tune
 from ray._private import node, ray_constants, services
 from ray._private.node import Node
 from ray._private.parameter import RayParams
-from ray._raylet import (
+from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     DASHBOARD_AGENT_LISTEN_PORT_NAME,
     METRICS_AGENT_PORT_NAME,
     METRICS_EXPORT_PORT_NAME,
