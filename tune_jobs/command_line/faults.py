@@ -11,12 +11,13 @@ from pathlib import Path
 
 from trainables.errors import first_line
 
+WRITABLE = "get the permission, or use another folder (for caches, set XDG_CACHE_HOME)"
 REMEDIES = {
     errno.ENOSPC: "make space, or use another disk",
     errno.EDQUOT: "make space, or use another disk",
-    errno.EROFS: "use a folder that can be written",
-    errno.EACCES: "get the permission, or use another folder",
-    errno.EPERM: "get the permission, or use another folder",
+    errno.EROFS: WRITABLE,
+    errno.EACCES: WRITABLE,
+    errno.EPERM: WRITABLE,
     errno.EMFILE: "raise the limit of open files, e.g. ulimit -n 65536",
     errno.ENFILE: "raise the limit of open files, e.g. ulimit -n 65536",
     errno.ENOENT: "it was deleted or moved meanwhile",
@@ -28,13 +29,15 @@ DATABASES = ("sqlalchemy", "sqlite3", "optuna.exceptions", "psycopg")
 
 def caused_by_machine(error: BaseException) -> str | None:
     """Return a message for an error that disk, network, memory or Ray has caused, else None."""
-    for each in reversed(list(chain(error))):  # the first cause says most
-        module = type(each).__module__
+    causes = list(chain(error))
+    for each in causes:
         if isinstance(each, OSError):
             remedy = REMEDIES.get(each.errno or 0, "mend it, and start the job again")
             return f"{described_os_error(each)}: {remedy}"
         if isinstance(each, MemoryError):
             return "the memory of this machine is used up: use smaller images or fewer at once"
+    for each in reversed(causes):  # the first cause says most
+        module = type(each).__module__
         if module.split(".")[0] in DATABASES or module in DATABASES:
             return f"the database failed ({first_line(each)}): mend it, and start the job again"
         if module == "ray.exceptions" and "RayTaskError" not in type(each).__name__:

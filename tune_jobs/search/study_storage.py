@@ -12,7 +12,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import URL, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
@@ -20,6 +20,8 @@ from tune_jobs.search.database import check_password, database_errors, parse_add
 
 SQLITE_TIMEOUT_S = 60
 """Time to wait for a lock of the SQLite file, in seconds."""
+BUSY = ("already exists", "database is locked", "UNIQUE constraint failed", "duplicate key")
+"""Texts in the errors of a database that another search is creating."""
 STATES = {
     TrialStatus.FINISHED: TrialState.COMPLETE,
     TrialStatus.STOPPED: TrialState.PRUNED,
@@ -104,9 +106,9 @@ def _open_storage(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
         while True:
             try:
                 return open_(address)
-            except OperationalError as error:  # noqa: PERF203  a retry
+            except DBAPIError as error:  # noqa: PERF203  a retry
                 # Another search creates the same tables; once it has, they are found.
-                busy = any(text in str(error) for text in ("already exists", "database is locked"))
+                busy = any(text in str(error) for text in BUSY)
                 if not busy or time.monotonic() > end:
                     raise
                 time.sleep(0.2)
