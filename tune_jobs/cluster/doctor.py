@@ -74,6 +74,7 @@ def doctor(
     """
     console = open_console(130)
     about = facts(storage) | {"data": read(data) if data else NOT_CHECKED}
+    del about["token"]  # which nodes are asked about, this one too if it is one
     here = [Machine(f"this machine ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
     with ray_session(address):

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
+from trainables.errors import InputError
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, duration
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.command_line.terminal import plain_table, print_whole
+from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
@@ -176,8 +178,10 @@ def resumable(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        run.console.print(f"\nInterrupted. To resume:\n  {resume_command(run)}", markup=False,
-                          highlight=False, soft_wrap=True)  # fmt: skip
+        with contextlib.suppress(OSError, InputError):  # the folder may be gone
+            if run.folder.has(RUN_FILE):
+                text = f"\nInterrupted. To resume:\n  {resume_command(run)}"
+                run.console.print(text, markup=False, highlight=False, soft_wrap=True)
         raise
 
 

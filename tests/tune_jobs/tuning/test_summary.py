@@ -8,14 +8,16 @@ from tune_jobs.tuning.summary import resumable
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("disk full")])
-def test_whatever_ends_a_run_the_command_that_resumes_it_is_printed(error, capsys):
+@pytest.mark.parametrize("exists", [True, False])
+def test_whatever_ends_a_run_the_command_that_resumes_it_is_printed(error, exists, capsys):
     run = SimpleNamespace(
         console=Console(),
         command=SimpleNamespace(script="lr_grid.py"),
-        folder=SimpleNamespace(name="mine"),
+        folder=SimpleNamespace(name="mine", has=lambda file: exists),
         options=SimpleNamespace(run=RunOptions(storage_path="my runs")),
     )
     with pytest.raises(type(error)), resumable(run):
         raise error
     printed = capsys.readouterr().out
-    assert "python lr_grid.py --name mine --resume --storage-path 'my runs'" in printed
+    command = "python lr_grid.py --name mine --resume --storage-path 'my runs'"
+    assert (command in printed) == exists
