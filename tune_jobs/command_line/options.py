@@ -140,6 +140,9 @@ class RunOptions:
     None means 1 if there are GPUs, else 0."""
     max_concurrent: int | None = None
     """Maximum number of concurrent trials. None means as many as the cluster has room for."""
+    trial_timeout: float | None = None
+    """Seconds without an epoch after which the process of a trial is ended, and
+    restarted from its last checkpoint, up to three times. None waits for ever."""
     track: Literal["mlflow", "wandb"] | None = None
     """Also log to this tracker (pip install 'bakeoff[mlflow]' or 'bakeoff[wandb]')."""
     plan: bool = False
@@ -195,6 +198,8 @@ class JobOptions:
         return frozenset()
 
 
+LONGEST_TIMEOUT = 1_000_000
+"""Longest --trial-timeout in seconds."""
 LEAST_GPUS = 0.001
 """Smallest part of a GPU that a trial may have."""
 SEEDS = 2**32
@@ -234,6 +239,11 @@ def check_run(run: RunOptions) -> None:
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
     check_price(run.price_per_hour)
+    limit = run.trial_timeout
+    if limit is not None and not 1 <= limit <= LONGEST_TIMEOUT:
+        raise InputError(
+            f"--trial-timeout {limit} must be 1 to {LONGEST_TIMEOUT:,} seconds: try 3600"
+        )
     gpus = run.gpus_per_trial
     if gpus is not None and gpus != 0:
         nearest = 1 / max(1, round(1 / gpus)) if gpus >= LEAST_GPUS else 1.0

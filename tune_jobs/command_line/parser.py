@@ -35,6 +35,7 @@ FREE_ON_RESUME = frozenset(
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
         "max_epochs_total", "optuna_storage", "cache_gb", "trust",
+        "trial_timeout",
     }
 )  # fmt: skip
 """Options that may change when a run is resumed, as they do not affect what is trained."""

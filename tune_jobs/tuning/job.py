@@ -117,9 +117,8 @@ def train(
         if "drop_path" in command.given_options:  # a recipe's is for the networks that have it
             check_drop_path(config, images.trials)
     weights = initial_weights(strategy.models(), images.trials, examples)
-    run = Run(
-        command, folder, Recorder(folder, options.constraints), images.trials, weights, console
-    )
+    recorder = Recorder(folder, options.constraints, options.run.trial_timeout)
+    run = Run(command, folder, recorder, images.trials, weights, console)
     lines = [
         *describe_data(images),
         *describe_copies(images.copies, images.dropped),

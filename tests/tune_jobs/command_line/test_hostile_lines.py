@@ -44,6 +44,7 @@ def finetune(*words):
         *((lr_grid, ["--gpus-per-trial", value]) for value in ("1e-320", "nan", "inf", "-1")),
         *((lr_grid, ["--cache-gb", value]) for value in ("1e300", "nan", "inf", "-1")),
         *((lr_grid, ["--price-per-hour", value]) for value in ("1e300", "nan", "0")),
+        *((lr_grid, ["--trial-timeout", value]) for value in ("0", "nan", "inf", "1e300")),
         *((lr_grid, ["--rotation", value]) for value in ("nan", "inf", "181")),
         *((lr_grid, ["--weight-decay", value]) for value in ("nan", "inf", "-1")),
         *((lr_grid, ["--clip-norm", value]) for value in ("nan", "inf", "0")),
