@@ -14,7 +14,7 @@ from trainables.errors import InputError
 
 PARENTS = ("/tmp", "/var/tmp")
 """Folders for temporary files that are tried after those of the environment."""
-TOKEN_FILE = "token"
+TOKEN_FILE = "token"  # noqa: S105  a name
 RAY_FOLDER = "ray"
 """Folder in it that Ray makes writable for everyone, which the folder around it prevents."""
 LONGEST = 35
