@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import sys
 import tempfile
 import traceback
 from pathlib import Path
@@ -24,6 +23,9 @@ from trainables.probe import fit_probe
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
 from trainables.trust import EVERY, trust
+
+STDERR = 2
+"""File descriptor of the log of a worker process."""
 
 
 def train_trial(
@@ -124,7 +126,7 @@ def end_process_after(seconds: float | None) -> None:
     if seconds is None:
         faulthandler.cancel_dump_traceback_later()
     else:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
 
 def state_to_resume(path: str | None) -> TrainingState | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -51,4 +50,4 @@ def fail(message: str, code: int = 2) -> int:
 
 def interrupt(*_: object) -> None:
     """Handle SIGTERM as Ctrl-C."""
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
