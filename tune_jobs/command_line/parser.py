@@ -185,20 +185,24 @@ def _stored_options(cls: type[Options], storage_path: str, name: str) -> Options
             f"{name!r} in {storage_path} is a run of {record['job']}, and {cls.job} resumes only "
             "its own runs: resume it with the job that started it, or give another --name"
         )
-    stored = record["options"]
-    stored = {**stored, "data": current_data_options(stored["data"])}
-    if "layer_decay" in stored and "warmup" not in stored["training"]:  # of an earlier version
-        decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
-        stored = {**stored, "layer_decay": decay}
-    # What a run trusted does not count where it is resumed: it may come from anyone.
-    stored = {**stored, "run": {**stored["run"], "trust": []}}
     try:
-        options: Options = _from_dict(cls, stored)
+        return _current_options(cls, record["options"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"the options in {folder.child(RUN_FILE).uri} are not those of a run of this version "
             f"({type(error).__name__}: {error}): restore it from a backup, or start another run"
         ) from error
+
+
+def _current_options(cls: type[Options], stored: dict[str, Any]) -> Options:
+    """Return the options in run.json, which an earlier version may have written."""
+    stored = {**stored, "data": current_data_options(stored["data"])}
+    if "layer_decay" in stored and "warmup" not in stored["training"]:
+        decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
+        stored = {**stored, "layer_decay": decay}
+    # What a run trusted does not count where it is resumed: it may come from anyone.
+    stored = {**stored, "run": {**stored["run"], "trust": []}}
+    options: Options = _from_dict(cls, stored)
     return options
 
 

@@ -38,6 +38,13 @@ from ray.tune.schedulers import (
 from ray.tune.schedulers.hyperband import _Bracket
 from ray.tune.schedulers.pbt import _PBTTrialState
 
+LOOPBACK = "127.0.0.1"
+AGENT = "--dashboard_agent_command="
+WAIT = f"{AGENT}cat"
+"""The command `cat` ends when the raylet does, which holds the other end of its standard input."""
+AGENTS_READ_PIPES = "RAY_enable_pipe_based_agent_to_parent_health_check"
+"""Environment variable that gives agents that end."""
+
 
 def release_trial(trial: Trial, first: Trial, last_result: dict[str, Any]) -> None:
     """Free the memory, 30 KB and more, that Ray keeps for an ended trial until the run ends.
@@ -81,8 +88,8 @@ class _LeanNode(Node):
 
     Those processes are the autoscaler's monitor, the log monitor, the agent that serves metrics and
     the dashboard's requests, and, where no dashboard is asked for, the process that would report
-    usage statistics. Each takes half a second of a core at the start, and together a second at the
-    end; ray.init() has no options for them.
+    usage statistics. Each takes half a second of a core at the start, the agent one, and together a
+    second at the end; ray.init() has no options for them.
     """
 
     folder: ClassVar[str | None] = None
@@ -121,13 +128,6 @@ class _LeanNode(Node):
                 super().start_raylet(*arguments, **options)
         finally:
             services.start_ray_process = start
-
-
-LOOPBACK = "127.0.0.1"
-AGENT = "--dashboard_agent_command="
-WAIT = f"{AGENT}cat"
-"""The command `cat` ends when the raylet does, which holds the other end of its standard input."""
-AGENTS_READ_PIPES = "RAY_enable_pipe_based_agent_to_parent_health_check"
 
 
 @contextlib.contextmanager

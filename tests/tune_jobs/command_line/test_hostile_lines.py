@@ -1,5 +1,8 @@
 """Command lines that no person means: each is refused with one message, before anything starts."""
 
+import dataclasses
+import json
+
 import pytest
 
 from tests.tune_jobs.conftest import command_line
@@ -98,3 +101,19 @@ def test_the_name_of_a_file_cannot_control_the_terminal(tmp_path, capfd):
     model = tmp_path / "\x1b]0;title\a"
     assert command_line(predict)(tmp_path, "--model", model) == 2
     assert "\x1b" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"data": {}}, {"data": 3}, {"training": {"epochs": "many"}}, {"lr": 3, "colour": 1}],
+)
+def test_options_of_a_run_that_are_none_are_refused(changes, tmp_path):
+    options = dataclasses.asdict(GridOptions()) | changes
+    record = {
+        "format": 1, "job": "lr-grid", "status": "finished", "started": "", "resumed": [],
+        "dataset": {}, "split": {}, "options": options,
+    }  # fmt: skip
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").write_text(json.dumps(record))
+    with pytest.raises((InputError, SystemExit)):
+        lr_grid("--name", "mine", "--storage-path", str(tmp_path), "--resume")
