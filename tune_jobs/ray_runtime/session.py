@@ -64,7 +64,7 @@ def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]
         return
     handler = signal.getsignal(signal.SIGTERM)
     with local_ray(preload) if address is None else connection(answering(address)):
-        if threading.current_thread() is threading.main_thread():
+        if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process in silence
         remind(autoscaler_config())
         yield

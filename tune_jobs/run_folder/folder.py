@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
 from trainables.storage import open_folder
+from tune_jobs.run_folder.schema import FORMAT
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -205,9 +206,15 @@ class RunFolder:
         """Return the content of run.json.
 
         Raises:
-            InputError: it is damaged, or no run.json.
+            InputError: it is damaged, no run.json, or a newer version wrote it.
         """
         record = self.read_json(RUN_FILE)
+        found = record.get("format") if isinstance(record, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise InputError(
+                f"{self.uri} has format {found}, but this version reads up to {FORMAT}: upgrade "
+                "bakeoff"
+            )
         for name, kind in RECORD_TYPES.items():
             if not isinstance(record, dict) or not isinstance(record.get(name), kind):
                 raise self._damaged(RUN_FILE, f"{name} must be of type {kind.__name__}")
