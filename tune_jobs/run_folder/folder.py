@@ -19,7 +19,6 @@ from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
 from trainables.storage import open_folder
-from tune_jobs.run_folder.schema import FORMAT
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -33,6 +32,8 @@ SHORTLIST_FIGURE = "shortlist.png"
 FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
+FORMAT = 1
+"""Version of the format of run.json and the two tables; readers refuse newer formats."""
 RECORD_TYPES: dict[str, type] = {
     "format": int, "job": str, "status": str, "started": str, "options": dict, "dataset": dict,
     "split": dict, "resumed": list,

@@ -13,10 +13,9 @@ from trainables.models.weights import Weights, fingerprint
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime import capacity
-from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.folder import FORMAT, RunFolder
 from tune_jobs.run_folder.provenance import git_commit, now, versions
 from tune_jobs.run_folder.records import RunRecord
-from tune_jobs.run_folder.schema import FORMAT
 from tune_jobs.tuning.data import RunData
 
 

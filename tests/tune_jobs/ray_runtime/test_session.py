@@ -67,6 +67,7 @@ def loaded():
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
 
+os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
 os.environ["RAY_AUTH_TOKEN"] = "of a cluster"
 with ray_session(None, preload=True):
     token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
