@@ -13,6 +13,7 @@ from trainables.config import TrialConfig
 from trainables.data import ImageRows, TrainingData
 from trainables.models import build_for
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS, describe_model
+from trainables.trust import EVERY, trust
 from trainables.views import Decoding
 
 
@@ -24,9 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the cache of the person who runs the tests."""
+    """No test reads or fills the cache of the person who runs the tests, or what they trust."""
+    trust([EVERY])  # tests of trust itself start without
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        for name in ("CACHE", "CONFIG"):
+            patch.setenv(f"XDG_{name}_HOME", str(tmp_path_factory.mktemp(name.lower())))
         yield
 
 

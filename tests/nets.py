@@ -1,6 +1,7 @@
 """Networks of a person's own, as tests name them: tests.nets:FUNCTION."""
 
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -55,6 +56,21 @@ class Fails(nn.Sequential):
 def fails(num_classes: int = 5) -> nn.Module:
     """As `tiny`, with an error in every step of training."""
     return Fails(*tiny(num_classes))
+
+
+class Hangs(nn.Sequential):
+    """Can be built, and waits for ever in training."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            threading.Event().wait()
+        features: torch.Tensor = super().forward(x)
+        return features
+
+
+def hangs(num_classes: int = 5) -> nn.Module:
+    """As `tiny`, without an end of its first step of training."""
+    return Hangs(*tiny(num_classes))
 
 
 def watched() -> nn.Module:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from trainables.arrays import Images
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.device_images import on_device
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from trainables.image_rows import ImageRows
-from trainables.models import build_model
+from trainables.model_file import MODEL_FORMAT, parse_description
+from trainables.models import build_model, is_registered
 from trainables.precision import Autocast, tf32_disabled
 from trainables.prediction import predict
 from trainables.preparation import Preparation, input_statistics
@@ -33,8 +33,6 @@ from trainables.views import Decoding, View
 
 MODEL_FILE = "model.json"
 MODEL_WEIGHTS = "model.safetensors"
-MODEL_FORMAT = 2
-"""Version of the format of model.json; newer versions are refused."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +114,16 @@ def describe_model(
     }
 
 
-def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Classifier:
+def rebuild(
+    about: dict[str, Any], weights: bytes, device: torch.device, *, finite: bool = False
+) -> Classifier:
     """Rebuild a model from its description and weights.
 
     Args:
         about: Content of model.json.
         weights: Content of MODEL_WEIGHTS.
         device: Device that it computes on.
+        finite: Whether weights that are infinite or NaN are refused.
 
     Raises:
         InputError: The weights were altered, or the model cannot be built.
@@ -134,8 +135,22 @@ def rebuild(about: dict[str, Any], weights: bytes, device: torch.device) -> Clas
         )
     view, how = view_of(about)
     size = about["input_size"] or view.size
-    model = build_model(about["model"], len(about["classes"]), size, **about["model_args"])
-    model.load_state_dict(safetensors.torch.load(weights))
+    arguments = about["model"], len(about["classes"]), size
+    if is_registered(about["model"]):  # before memory is taken for sizes that the file made up
+        with torch.device("meta"):
+            needed = build_model(*arguments, **about["model_args"]).state_dict().values()
+        if sum(value.nbytes for value in needed) > len(weights):
+            raise RuntimeError("the network needs more weights than there are")
+    state = safetensors.torch.load(weights)
+    if finite:
+        for name, value in state.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise InputError(
+                    f"the weights {name} are not finite, so that every prediction would be "
+                    "meaningless: use a model whose training did not diverge"
+                )
+    model = build_model(*arguments, **about["model_args"])
+    model.load_state_dict(state)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classifier(
         model=model.eval(),
@@ -169,16 +184,15 @@ def load_model(folder: str | Path, device: torch.device | None = None) -> Classi
     described, weights = (_read(str(folder), name) for name in (MODEL_FILE, MODEL_WEIGHTS))
     file = f"{folder}/{MODEL_FILE}"
     try:
-        about = json.loads(described)
-        if about["format"] > MODEL_FORMAT:
-            raise InputError(
-                f"{file} has format {about['format']}, but this version reads only up to "
-                f"{MODEL_FORMAT}: upgrade bakeoff"
-            )
-        return rebuild(about, weights, device or torch.device("cpu"))
-    except (json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        return rebuild(
+            parse_description(described), weights, device or torch.device("cpu"), finite=True
+        )
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    except (RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"{file} is damaged ({error!r}): restore it from a backup, or train again"
+            f"{file} is damaged, or its weights are of another network ({first_line(error)}): "
+            "restore the folder from a backup, or train again"
         ) from error
 
 

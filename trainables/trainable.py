@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import tempfile
 import traceback
@@ -21,6 +22,10 @@ from trainables.models.weights import Weights, read_weights
 from trainables.probe import fit_probe
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
+from trainables.trust import EVERY, trust
+
+STDERR = 2
+"""File descriptor of the log of a worker process."""
 
 
 def train_trial(
@@ -39,12 +44,14 @@ def train_trial(
             the latency of the model; `latency_limit`: latency in milliseconds above which the
             trial ends before its training, or None; `splits`: number of other splits of the images
             that a network of mode probe is scored on, which is reported with its epoch as
-            `Probe.judge` returns it.
+            `Probe.judge` returns it; `timeout`: seconds without a report after which the process
+            ends itself, or None.
         images: Training and validation images, which are read from the cache of the node.
         weights: Initial weights by model name, in memory shared with the other trials of the node.
             Those of other models are read on the node.
     """
     trial = ray_config["trial"]
+    trust([EVERY])  # the driver has built the network
     torch.set_num_threads(max(1, int(trial["cpus"])))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts: dict[str, Any] = {
@@ -52,6 +59,7 @@ def train_trial(
     }
 
     def report(metrics: dict[str, float], state: TrainingState) -> None:
+        end_process_after(None)  # the driver may be slow, and pauses trials
         with tempfile.TemporaryDirectory() as folder:
             digest = save_checkpoint(Path(folder), state)
             tune.report(
@@ -65,7 +73,9 @@ def train_trial(
                 },
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
+        end_process_after(trial.get("timeout"))
 
+    end_process_after(trial.get("timeout"))
     try:
         config = TrialConfig.from_dict(json.loads(trial["config"]))
         data = images.training_data(config)
@@ -104,6 +114,19 @@ def train_trial(
                 "traceback": traceback.format_exc(),
             }
         )
+    finally:
+        end_process_after(None)
+
+
+def end_process_after(seconds: float | None) -> None:
+    """End this process in so many seconds, unless this is called before; None never ends it.
+
+    Whatever hangs meanwhile is ended, as no Python code is needed for it.
+    """
+    if seconds is None:
+        faulthandler.cancel_dump_traceback_later()
+    else:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
 
 
 def state_to_resume(path: str | None) -> TrainingState | None:

@@ -38,6 +38,9 @@ class PredictOptions:
     """File for the table of predictions, .parquet or .csv. None prints the table."""
     export: Literal["onnx", "torchscript"] | None = None
     """Export the model into its folder, and check that its logits stay the same."""
+    trust: tuple[str, ...] = ()
+    """Modules of networks (package.module) that may be imported, which runs their
+    code, though a model names them and not this command line."""
 
 
 def predict() -> int:

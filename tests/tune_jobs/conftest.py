@@ -1,6 +1,7 @@
 import hashlib
 import math
 import os
+import secrets
 import shutil
 import signal
 
@@ -20,17 +21,19 @@ from tune_jobs import lr_grid, optuna_search
 from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
-from tune_jobs.ray_runtime.ray_internals import lean_node
+from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
 from tune_jobs.tuning.tracking import TensorBoard
 
 
 @pytest.fixture(scope="session")
-def rays(forked_workers):
+def rays(forked_workers, tmp_path_factory):
     """Return the address of a Ray of so many cores on this machine; started where first asked for.
 
     All modules use the same, as each Ray takes seconds to start.
     """
     started = {}
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text(secrets.token_hex(32))
 
     def address(cores):
         if cores not in started:
@@ -39,9 +42,10 @@ def rays(forked_workers):
                 started[cores] = Cluster(initialize_head=True, head_node_args=node)
         return started[cores].address
 
-    yield address
-    for cluster in started.values():
-        cluster.shutdown()
+    with token_authentication(token):
+        yield address
+        for cluster in started.values():
+            cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,8 @@ def local_ray(request, rays):
     A job starts a worker process per core, which takes longer than to train these trials.
     """
     torch.set_num_threads(1)
-    ray.init(rays(getattr(request.module, "CORES", 1)), log_to_driver=False)
+    with lean_node():  # which is connected to as it is started
+        ray.init(rays(getattr(request.module, "CORES", 1)), log_to_driver=False)
     yield
     ray.shutdown()
 

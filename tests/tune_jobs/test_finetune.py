@@ -20,6 +20,7 @@ from trainables.preparation import Preparation
 from tune_jobs import finetune as job
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.finetune import FinetuneOptions, weights_of
+from tune_jobs.tuning import tuner
 
 TINY = "tests.nets:tiny"
 SHORT = ("--epochs", 2, "--image-size", 16, "--precision", "fp32")
@@ -338,3 +339,12 @@ def test_a_probe_of_a_convolutional_head_is_refused(finetune, tmp_path, assert_o
     )  # fmt: skip
     assert code == 2
     assert_one_message(["squeezenet1_1", "convolution", "mode full"])
+
+
+def test_a_trial_that_hangs_is_ended(local_ray, finetune, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuner, "WORKER_RETRIES", 0)
+    words = "--models", "tests.nets:hangs", "--weights", "none", "--lr", 1e-3
+    assert finetune(*SHORT, *words, "--trial-timeout", 1, "--storage-path", tmp_path) == 1
+    (trial,) = load_trials(tmp_path / "finetune").to_dict("records")
+    assert trial["status"] == "failed"
+    assert "no epoch within 1 s" in trial["error"]

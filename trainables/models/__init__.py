@@ -11,7 +11,9 @@ from torch import nn
 
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
+from trainables.errors import InputError
 from trainables.models import cnn, pretrained
+from trainables.models.own_networks import described
 from trainables.models.registry import BUILDERS, is_registered, list_models, register_model
 
 __all__ = [
@@ -42,7 +44,17 @@ def build_model(name: str, num_classes: int, image_size: int, **model_args: Any)
     Raises:
         InputError: There is no such model, or it cannot be built for that image size.
     """
-    return _builder(name)(num_classes=num_classes, image_size=image_size, **model_args)
+    builder = _builder(name)
+    try:
+        return builder(num_classes=num_classes, image_size=image_size, **model_args)
+    except InputError:
+        raise
+    except Exception as error:  # torch raises whatever impossible sizes lead it to
+        given = ", ".join(f"{key}={value}" for key, value in model_args.items())
+        raise InputError(
+            f"{name} cannot be built for {num_classes} classes and images of {image_size} pixels"
+            f"{f' with {given}' if given else ''} ({described(error)}): use other values"
+        ) from error
 
 
 def build_for(config: TrialConfig, data: TrainingData) -> nn.Module:

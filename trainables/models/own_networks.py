@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from trainables.errors import InputError
+from trainables.trust import check_trusted, remember
 
 ARGUMENTS = ("num_classes", "pretrained")
 """Arguments that a function is called with, where it has parameters of these names."""
@@ -21,16 +23,22 @@ def user_function(name: str) -> Callable[..., Any]:
     """Import a user-defined function by its name, `package.module:function`.
 
     Raises:
-        InputError: It cannot be imported, is not callable, or needs arguments of other names.
+        InputError: Its module is not trusted, it cannot be imported, is not callable, or needs
+            arguments of other names.
     """
     module_name, _, function_name = name.partition(":")
+    if not all(part.isidentifier() for part in f"{module_name}.{function_name}".split(".")):
+        raise InputError(
+            f"model {name!r} is not the name of a function, which is package.module:function"
+        )
+    check_trusted(name)
     # sys.path contains the folder of the script, but user modules are in the working directory.
     cwd = str(Path.cwd())
     if cwd not in sys.path:
         sys.path.append(cwd)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except Exception as error:  # a module may raise anything when it is imported
+        function = operator.attrgetter(function_name)(importlib.import_module(module_name))
+    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         raise InputError(
             f"model {name!r} cannot be imported ({described(error)}): it must be "
             "package.module:function, importable from the working directory"
@@ -47,6 +55,7 @@ def user_function(name: str) -> Callable[..., Any]:
                 f"{name} needs an argument {parameter.name!r}, but it is called with num_classes "
                 f"and pretrained only: give {parameter.name!r} a default value"
             )
+    remember(name)
     return function  # type: ignore[no-any-return]
 
 
@@ -77,7 +86,7 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
         model = function(**given)
     except InputError:
         raise
-    except Exception as error:  # a function of a person's own may raise anything
+    except (Exception, SystemExit) as error:  # a function of a person's own may raise anything
         raise InputError(
             f"{call} raises {described(error)}: it must return a torch.nn.Module; call it in "
             "Python to see where it fails"
@@ -89,6 +98,6 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
     return model
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """Return the type and the message of an error."""
     return f"{type(error).__name__}: {error}"

@@ -24,7 +24,6 @@ from tune_jobs.run_folder.folder import (
 from tune_jobs.run_folder.schema import (
     ADDED_COLUMNS,
     EPOCH_SCHEMA,
-    FORMAT,
     TRIAL_SCHEMA,
     added_columns,
     is_soup,
@@ -51,13 +50,7 @@ def load_run(path: str | Path) -> dict[str, Any]:
     folder = RunFolder.at(path)
     if not folder.has(RUN_FILE):
         raise InputError(f"{path} is not a run folder, it has no {RUN_FILE}: check the path")
-    run = folder.read_json(RUN_FILE)
-    if run["format"] > FORMAT:
-        raise InputError(
-            f"{path} has format {run['format']}, but this version reads up to {FORMAT}: "
-            "upgrade bakeoff"
-        )
-    return run
+    return folder.read_record()
 
 
 def load_trials(path: str | Path) -> pd.DataFrame:

@@ -21,9 +21,11 @@ from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.sources import list_images
+from tune_jobs.cluster.sockets import reachable_sockets
 from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.command_line.terminal import open_console, plain_table, print_table
+from tune_jobs.ray_runtime.ray_internals import asks_for_token
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import on_node
 from tune_jobs.run_folder.folder import RunFolder
@@ -76,6 +78,7 @@ def doctor(
     """
     console = open_console()
     about = facts(storage) | {"data": read(data) if data else NOT_CHECKED}
+    del about["token"]  # which nodes are asked about, this one too if it is one
     here = [Machine(f"this machine ({socket.gethostname()})", about, 0.0)]
     yours = [Machine("yours", laptop, 0.0)] if laptop is not None else []
     with ray_session(address):
@@ -100,6 +103,8 @@ def facts(storage: str | None) -> dict[str, Any]:
         "disk_gb": shutil.disk_usage("/tmp").free / 1e9,
         "shm_gb": shutil.disk_usage(shm).free / 1e9 if shm.exists() else float("inf"),
         "storage": write_and_read(storage) if storage else NOT_CHECKED,
+        "token": asks_for_token(),
+        "open": reachable_sockets(),
         "time": time.time(),
     }
 
@@ -222,6 +227,19 @@ def findings(machines: list[Machine]) -> list[tuple[str, str]]:
                 f"it cannot load the data ({machine.facts['data']}), and jobs load it on the "
                 "machine where they are started: copy it there, to the head by ray rsync-up "
                 "cluster.yaml photos/ '~/photos/'"
+            )
+            wrong.append((machine.name, text))
+        if not machine.facts.get("token", True):
+            text = (
+                "its Ray asks for no token, so that whoever reaches it can run code: set "
+                "RAY_AUTH_MODE=token before ray start, as cluster.yaml does"
+            )
+            wrong.append((machine.name, text))
+        if reached := machine.facts.get("open"):
+            text = (
+                f"Ray listens on the internet ({', '.join(reached)}), and must only on the "
+                "cluster's own network: start it with --node-ip-address of a private address, or "
+                "close these ports in the firewall"
             )
             wrong.append((machine.name, text))
         if machine in gpus and machine.facts["cuda"] != gpus[0].facts["cuda"]:

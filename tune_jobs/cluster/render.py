@@ -164,7 +164,8 @@ def kuberay(config: Config, image: str, entrypoint: str) -> Config:
                 "enableInTreeAutoscaling": True,
                 "autoscalerOptions": {"idleTimeoutSeconds": IDLE_S, "upscalingMode": "Default"},
                 "headGroupSpec": {
-                    "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},
+                    # The operator reaches it in the network of the pods, with the token.
+                    "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104
                     "template": _pod(image, {"CPU": 2}, environment),
                 },
                 "workerGroupSpecs": groups,

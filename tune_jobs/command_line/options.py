@@ -140,6 +140,9 @@ class RunOptions:
     None means 1 if there are GPUs, else 0."""
     max_concurrent: int | None = None
     """Maximum number of concurrent trials. None means as many as the cluster has room for."""
+    trial_timeout: float | None = None
+    """Seconds without an epoch after which the process of a trial is ended, and
+    restarted from its last checkpoint, up to three times. None waits for ever."""
     track: Literal["mlflow", "wandb"] | None = None
     """Also log to this tracker (pip install mlflow-skinny, or wandb)."""
     plan: bool = False
@@ -147,6 +150,9 @@ class RunOptions:
     price_per_hour: float | None = None
     """Price of one node in US dollars per hour, for --plan. None takes the
     prices in cluster.yaml if the cluster was started from it."""
+    trust: tuple[str, ...] = ()
+    """Modules of networks (package.module) that may be imported, which runs their
+    code, though a run of others names them and not this command line."""
     smoke_test: bool = False
     """Train for two epochs on a few images, to check that everything works."""
 
@@ -194,6 +200,10 @@ class JobOptions:
         return frozenset()
 
 
+LONGEST_TIMEOUT = 1_000_000
+"""Longest --trial-timeout in seconds."""
+LEAST_GPUS = 0.001
+"""Smallest part of a GPU that a trial may have."""
 SEEDS = 2**32
 """Upper bound of random seeds: the legacy NumPy generators that Optuna uses take none above."""
 
@@ -204,10 +214,12 @@ def checked_name(name: str) -> str:
     Raises:
         InputError: it is not a plain folder name.
     """
-    if not name or name.startswith(".") or any(c in name for c in "/\\:?*#%\0") or len(name) > 200:
+    plain = name.isprintable() and name == name.strip() and not name.startswith((".", "-"))
+    if not name or not plain or any(c in name for c in "/\\:?*#%") or len(name.encode()) > 200:
         raise InputError(
-            f"run name {name!r} must be a plain folder name of at most 200 characters, without "
-            "/ \\ : ? * # % and not starting with a dot: give its parent folder with --storage-path"
+            f"run name {name!r} must be a plain folder name of at most 200 bytes, without "
+            "/ \\ : ? * # %, control characters and blank ends, and not starting with a dot or "
+            "dash: give its parent folder with --storage-path"
         )
     return name
 
@@ -241,9 +253,14 @@ def check_run(run: RunOptions) -> None:
             raise InputError(f"--{key.replace('_', '-')} {value} must be 1 or more")
     check_cores(run)
     check_price(run.price_per_hour)
+    limit = run.trial_timeout
+    if limit is not None and not 1 <= limit <= LONGEST_TIMEOUT:
+        raise InputError(
+            f"--trial-timeout {limit} must be 1 to {LONGEST_TIMEOUT:,} seconds: try 3600"
+        )
     gpus = run.gpus_per_trial
     if gpus is not None and gpus != 0:
-        nearest = 1 / max(1, round(1 / gpus)) if gpus > 0 else 1.0
+        nearest = 1 / max(1, round(1 / gpus)) if gpus >= LEAST_GPUS else 1.0
         # The tolerance accepts 0.33 for a third.
         if not abs(gpus - nearest) < 0.005:
             raise InputError(

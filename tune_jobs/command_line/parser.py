@@ -16,6 +16,7 @@ import tyro
 from trainables.class_weights import read_class_weights
 from trainables.config import Recipe, check_range
 from trainables.errors import InputError
+from trainables.trust import trust
 from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.mistakes import read_options
 from tune_jobs.command_line.options import (
@@ -29,6 +30,7 @@ from tune_jobs.command_line.options import (
     current_data_options,
     earlier_layer_decay,
 )
+from tune_jobs.command_line.ranges import check_ranges, check_words
 from tune_jobs.command_line.trial_names import number_labels
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ FREE_ON_RESUME = frozenset(
     {
         "name", "storage_path", "resume", "address", "cpus_per_trial", "gpus_per_trial",
         "max_concurrent", "track", "extend", "space_print", "plan", "price_per_hour", "max_time",
-        "max_epochs_total", "optuna_storage", "cache_gb",
+        "max_epochs_total", "optuna_storage", "cache_gb", "trust",
+        "trial_timeout",
     }
 )  # fmt: skip
 """Options that may change when a run is resumed, as they do not affect what is trained."""
@@ -93,8 +96,11 @@ def parse_plain(
         InputError: the command line cannot be read.
     """
     started, arguments = time.monotonic(), sys.argv[1:]
+    check_words(arguments)
     program = words_that_start(module)
     options = read_options(cls, arguments, program, description=description)
+    check_ranges(vars(options))
+    trust(getattr(options, "trust", ()))
     return CommandLine(options, (*program, *arguments), started)
 
 
@@ -116,6 +122,7 @@ def parse(
     """
     started = time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
+    check_words(arguments)
     program = words_that_start(cls.job.replace("-", "_"))
     stored = None
     first = _first_look(arguments)
@@ -132,6 +139,7 @@ def parse(
         default=stored or dataclasses.replace(cls(), training=recipe),
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    check_ranges(flatten(options))
     check_run(options.run)
     check_data(options.data)
     check_patience(options.scheduler, options.training)
@@ -149,7 +157,21 @@ def parse(
             options = _extended(options, stored)
         _refuse_changes(flatten(stored), flatten(options), options.extended_by if extending else ())
         options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
-    return CommandLine(options, (*program, *arguments), started)
+    command = CommandLine(options, (*program, *arguments), started)
+    trust(named_models(command))
+    return command
+
+
+def named_models(command: CommandLine[Options]) -> list[str]:
+    """Return the networks of one's own and the modules that the command line itself names.
+
+    Those of a stored run do not count, as a run may come from anyone.
+    """
+    given, flat = command.given_options, flatten(command.options)
+    named: list[str] = [*flat["trust"]]
+    named += [flat["model"]] if "model" in given else []
+    named += flat["models"] if "models" in given else []
+    return [name for name in named if not name.startswith("timm:")]
 
 
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
@@ -181,17 +203,29 @@ def _stored_options(cls: type[Options], first: argparse.Namespace) -> Options:
             f"--storage-path, or leave out --{verb} to start a new run"
             + _runs_there(storage, cls.job)
         )
-    record = folder.read_json(RUN_FILE)
+    record = folder.read_record()
     if record["job"] != cls.job:
         raise InputError(
             f"{name!r} in {first.storage_path} is a run of {record['job']}, and {cls.job} resumes "
             "only its own runs: resume it with the job that started it, or give another --name"
         )
-    stored = record["options"]
+    try:
+        return _current_options(cls, record["options"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"the options in {folder.child(RUN_FILE).uri} are not those of a run of this version "
+            f"({type(error).__name__}: {error}): restore it from a backup, or start another run"
+        ) from error
+
+
+def _current_options(cls: type[Options], stored: dict[str, Any]) -> Options:
+    """Return the options in run.json, which an earlier version may have written."""
     stored = {**stored, "data": current_data_options(stored["data"])}
-    if "layer_decay" in stored and "warmup" not in stored["training"]:  # of an earlier version
+    if "layer_decay" in stored and "warmup" not in stored["training"]:
         decay = earlier_layer_decay(stored["layer_decay"], stored["mode"])
         stored = {**stored, "layer_decay": decay}
+    # What a run trusted does not count where it is resumed: it may come from anyone.
+    stored = {**stored, "run": {**stored["run"], "trust": []}}
     options: Options = _from_dict(cls, stored)
     return options
 

@@ -6,24 +6,36 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
+
+from tune_jobs.command_line.escaping import printable
 
 UNLIMITED = 10_000
 """Width of a file or pipe in characters: nothing is cut or wrapped there."""
 
 
+class SafeConsole(Console):
+    """Console on which no text can control the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text, with its control characters as escapes."""
+        return super().render_str(printable(text), **options)
+
+
 def open_console() -> Console:
     """Return a console on stdout."""
     if not sys.stdout.isatty():
-        return Console(width=UNLIMITED)
-    console = Console()
+        return SafeConsole(width=UNLIMITED)
+    console = SafeConsole()
     if console.is_dumb_terminal:  # rich takes it to have 80 columns, whatever its size
         size = shutil.get_terminal_size()
-        return Console(width=size.columns, height=size.lines)
+        return SafeConsole(width=size.columns, height=size.lines)
     return console
 
 
@@ -54,7 +66,7 @@ def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -
         _print_rows(console, table)
     else:
         # A console renders nothing wider than itself, and takes a dumb terminal to have 80 columns.
-        wide = Console(
+        wide = SafeConsole(
             file=console.file, width=width(), height=console.height,
             force_terminal=console.is_terminal, no_color=console.no_color,
         )  # fmt: skip

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +17,16 @@ from typing import Any
 
 import ray
 
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from tune_jobs.ray_runtime.capacity import autoscaler_config
-from tune_jobs.ray_runtime.ray_internals import lean_node
+from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
 from tune_jobs.ray_runtime.ray_up import remind
+from tune_jobs.ray_runtime.session_folder import (
+    RAY_FOLDER,
+    TOKEN_FILE,
+    keep_logs,
+    session_folder,
+)
 
 MOST_PRELOADED = 8
 """Largest number of cores for which the workers of a local Ray preload the modules of trials."""
@@ -25,6 +34,12 @@ READY_S = 20
 """Longest time in seconds that workers are waited for; trials start without them too."""
 READY_VARIABLE = "BAKEOFF_READY_WORKERS"
 """Environment variable with the folder in which each worker leaves a file when it is ready."""
+QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+"""Options of ray.init()."""
+ANSWER_S = 30
+"""Longest time in seconds that ray.init() may take to connect to a cluster."""
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""Frame of HTTP/2 that begins every connection, without settings: length, type, flags, stream."""
 HEAD_PORT = "6379"
 """Default port of `ray start --head`."""
 
@@ -47,27 +62,76 @@ def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]
     if ray.is_initialized():
         yield
         return
-    address = None if address is None else answering(address)
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    try:
-        if address is None:
-            with lean_node():
+    handler = signal.getsignal(signal.SIGTERM)
+    with local_ray(preload) if address is None else connection(answering(address)):
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process in silence
+        remind(autoscaler_config())
+        yield
+
+
+@contextlib.contextmanager
+def local_ray(preload: bool) -> Iterator[None]:
+    """Start a Ray that only this user and this machine can reach, and stop it in the end.
+
+    Args:
+        preload: as in `ray_session`.
+
+    Raises:
+        InputError: it does not start.
+    """
+    with (
+        session_folder() as folder,
+        token_authentication(folder / TOKEN_FILE),
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(ray.shutdown)
+        try:
+            with lean_node(folder / RAY_FOLDER):
                 start = start_with_workers if preload else ray.init
-                start("local", include_dashboard=False, **quiet)
-        else:
-            ray.init(address, **quiet)
+                start("local", include_dashboard=False, **QUIET)
+        except Exception as error:  # whatever this machine's limits, disk or libraries cause
+            raise InputError(
+                f"Ray does not start on this machine ({first_line(error)}): its logs are in "
+                f"{keep_logs(folder)}"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def connection(address: str) -> Iterator[None]:
+    """Connect to a cluster, and disconnect in the end.
+
+    Raises:
+        InputError: no cluster answers at the address.
+    """
+    late = threading.Timer(ANSWER_S, end_process, [address])
+    late.daemon = True
+    late.start()
+    try:
+        ray.init(address, **QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
         raise InputError(
             f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
             "out to start a local Ray"
         ) from error
-    remind(autoscaler_config())
+    finally:
+        late.cancel()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def end_process(address: str) -> None:
+    """End this process with a message, as ray.init() cannot be interrupted."""
+    print(  # noqa: T201
+        f"error: no Ray cluster answers at {address} within {ANSWER_S} s, although something "
+        "listens there: check --address, or leave it out to start a local Ray",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(2)
 
 
 def start_with_workers(address: str, **options: Any) -> None:
@@ -122,10 +186,29 @@ def answering(address: str) -> str:
         return address
     host, _, port = address.rpartition(":") if ":" in address else (address, ":", HEAD_PORT)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connected:
+            speaks = "RAY_USE_TLS" in os.environ or speaks_grpc(connected)
     except (OSError, OverflowError, ValueError) as error:
         raise InputError(
             f"nothing answers at {address} ({error}): check --address, which is auto, HOST or "
             "HOST:PORT, or leave it out to start a local Ray"
         ) from error
+    if not speaks:
+        raise InputError(
+            f"what listens at {address} is no Ray cluster: check --address, which is auto, HOST or "
+            f"HOST:PORT (Ray's own port is {HEAD_PORT}), or leave it out to start a local Ray"
+        )
     return f"{host}:{port}"
+
+
+def speaks_grpc(connected: socket.socket) -> bool:
+    """Return whether a server speaks the protocol of Ray's, HTTP/2, to which others never answer.
+
+    Raises:
+        OSError: it does not answer in time, or closes the connection.
+    """
+    connected.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
+    answer = b""
+    while len(answer) < len(SETTINGS) and (more := connected.recv(len(SETTINGS))):
+        answer += more
+    return answer[3:5] == SETTINGS[3:5]

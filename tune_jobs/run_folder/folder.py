@@ -32,6 +32,13 @@ SHORTLIST_FIGURE = "shortlist.png"
 FIGURES_FOLDER = "figures"
 SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
+FORMAT = 1
+"""Version of the format of run.json and the two tables; readers refuse newer formats."""
+RECORD_TYPES: dict[str, type] = {
+    "format": int, "job": str, "status": str, "started": str, "options": dict, "dataset": dict,
+    "split": dict, "resumed": list,
+}  # fmt: skip
+"""Entries of run.json that every version has written, and their types."""
 
 
 @dataclass(frozen=True)
@@ -192,17 +199,45 @@ class RunFolder:
         """
         try:
             content: dict[str, Any] = json.loads(self.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(name, error) from error
         return content
+
+    def read_record(self) -> dict[str, Any]:
+        """Return the content of run.json.
+
+        Raises:
+            InputError: it is damaged, no run.json, or a newer version wrote it.
+        """
+        record = self.read_json(RUN_FILE)
+        found = record.get("format") if isinstance(record, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise InputError(
+                f"{self.uri} has format {found}, but this version reads up to {FORMAT}: upgrade "
+                "bakeoff"
+            )
+        for name, kind in RECORD_TYPES.items():
+            if not isinstance(record, dict) or not isinstance(record.get(name), kind):
+                raise self._damaged(RUN_FILE, f"{name} must be of type {kind.__name__}")
+        for name in ("data", "run", "training"):
+            if not isinstance(record["options"].get(name), dict):
+                raise self._damaged(RUN_FILE, f"options.{name} must be of type dict")
+        return record
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file with indentation."""
         self.write(name, (json.dumps(content, indent=2) + "\n").encode())
 
     def read_frame(self, name: str) -> pd.DataFrame:
-        """Return a parquet file as a data frame."""
-        return pd.read_parquet(io.BytesIO(self.read(name)))
+        """Return a parquet file as a data frame.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            return pd.read_parquet(io.BytesIO(self.read(name)))
+        except pa.ArrowException as error:
+            raise self._damaged(name, error) from error
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a parquet file, with None for null.
@@ -235,7 +270,7 @@ class RunFolder:
                 "credentials and your read permission"
             ) from error
 
-    def _damaged(self, name: str, error: Exception) -> InputError:
+    def _damaged(self, name: str, error: Exception | str) -> InputError:
         return InputError(
             f"{self.child(name).uri} is damaged ({error}): restore it from a backup, or start "
             "a new run in another folder"

@@ -15,9 +15,6 @@ from trainables.metrics import EPOCH_METRICS
 from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 
-FORMAT = 1
-"""Version of the format of run.json and the two tables; readers refuse newer formats."""
-
 ADDED_METRICS = (
     "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty",
 )  # fmt: skip

@@ -22,6 +22,8 @@ from tune_jobs.search_space.space_file import load_space
 
 COSTS = ("parameters", "macs", "latency_ms", "seconds")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
+LONGEST_S = 366 * 24 * 3600
+"""Longest --max-time in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,9 @@ def check_options(options: StudyOptions) -> None:
     """Raise InputError if an option is out of range."""
     check_positive("--trials", options.trials)
     max_seconds(options.max_time)
+    check_runs(options.from_)
+    if options.optuna_storage is not None:
+        check_database(options.optuna_storage)
     if options.max_epochs_total is not None:
         check_positive("--max-epochs-total", options.max_epochs_total)
     objectives(options.objective, options.training.metric)
@@ -157,6 +162,21 @@ def check_options(options: StudyOptions) -> None:
         raise InputError(
             "--sampler cmaes supports only one objective: use tpe or nsga2 for several"
         )
+
+
+def check_runs(paths: tuple[str, ...]) -> None:
+    """Raise InputError if a run is given twice to --from."""
+    folders = [path if "://" in path else str(Path(path).absolute()) for path in paths]
+    for path, folder in zip(paths, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise InputError(f"--from names {path} twice: name each run once")
+
+
+def check_database(url: str) -> None:
+    """Raise InputError if the address of a database cannot be used, before anything is started."""
+    from tune_jobs.search.database import check_address  # imports SQLAlchemy
+
+    check_address(url)
 
 
 def objectives(text: str, metric: str) -> dict[str, Literal["max", "min"]]:
@@ -192,7 +212,11 @@ def max_seconds(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match or float(match[1]) == 0:
-        raise InputError(f"--max-time {text} must be a duration above 0, e.g. 90s, 30m or 2h")
-    return float(match[1]) * SECONDS[match[2]]
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])", text)
+    seconds = float(match[1]) * SECONDS[match[2]] if match else 0.0
+    if not 1 <= seconds <= LONGEST_S:
+        raise InputError(
+            f"--max-time {text[:50]} must be a duration above 0, of a second to a year, e.g. 90s, "
+            "30m or 2h"
+        )
+    return seconds

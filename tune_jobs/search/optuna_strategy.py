@@ -17,7 +17,8 @@ from tune_jobs.search.image_sizes import with_sizes
 from tune_jobs.search.options import StudyOptions, max_seconds, objectives
 from tune_jobs.search.pbt import PopulationBasedSearch
 from tune_jobs.search.searcher import StudyCallback, StudySearcher
-from tune_jobs.search.study import REFUSED, Study, check_study, random_configs, trial_name_of
+from tune_jobs.search.study import REFUSED, Study, random_configs
+from tune_jobs.search.study_checks import check_study, trial_name_of
 from tune_jobs.search.summary import conclude_search
 from tune_jobs.search.warm_start import check_images, warm_start
 from tune_jobs.search_space.space import Space

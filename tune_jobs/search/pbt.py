@@ -59,7 +59,7 @@ class PopulationBasedSearch(ExploitScheduler):
         )
         self.recorder, self.epochs = recorder, epochs
         self.searched = [space[name] for name in MUTABLE_SETTINGS if name in space]
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311  reproducible
 
     def __reduce__(self) -> tuple[type[TrialScheduler], tuple[()]]:
         # Ray pickles it for its own restore, which we never use.

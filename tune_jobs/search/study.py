@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
@@ -15,10 +16,10 @@ from trainables.errors import InputError
 from trainables.status import TrialStatus
 from tune_jobs.command_line.options import SEEDS
 from tune_jobs.run_folder.constraints import Constraint, describe, violated
-from tune_jobs.run_folder.folder import STUDY_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import is_soup, objective_column
+from tune_jobs.run_folder.schema import objective_column
 from tune_jobs.search.samplers import build_sampler
-from tune_jobs.search.study_storage import SOURCE, STATES, StudyStorage, study_trials
+from tune_jobs.search.study_checks import check_space, trial_name_of
+from tune_jobs.search.study_storage import SOURCE, STATES, StudyStorage
 from tune_jobs.search_space.space import Space, params_of, suggest, to_config, within
 from tune_jobs.tuning.strategy import Run
 from tune_jobs.tuning.tuner import add_trials
@@ -77,12 +78,18 @@ class Study:
         self.reported: dict[str, int] = {}
         """Last epoch reported to Optuna, by the name of the open trial."""
         self.storage = StudyStorage(run.folder, storage_url)
-        self.optuna_study = optuna.create_study(
-            study_name=run.folder.name,
-            storage=self.storage.rdb,
-            directions=[DIRECTIONS[mode] for mode in objectives.values()],
-            load_if_exists=run.options.run.resume,
-        )
+        try:
+            self.optuna_study = optuna.create_study(
+                study_name=run.folder.name,
+                storage=self.storage.rdb,
+                directions=[DIRECTIONS[mode] for mode in objectives.values()],
+                load_if_exists=run.options.run.resume,
+            )
+        except DuplicatedStudyError:
+            raise InputError(
+                f"another search has created the study {run.folder.name!r} in {self.storage.url} "
+                "meanwhile: start this search again with another --name"
+            ) from None
         # With its first seed, a resumed sampler would repeat its first proposals.
         self.optuna_study.sampler = build_sampler(
             sampler, (seed + len(self.started_trials())) % SEEDS
@@ -102,11 +109,14 @@ class Study:
         return limits[0] if limits and self.refuses else None
 
     def resume(self) -> dict[str, TrialConfig]:
-        """Return the configurations of the started trials by name; reopen the unfinished ones."""
-        return {
-            trial_name_of(t.number): config_from(self._values(t), self.bases)
-            for t in self.started_trials()
-        }
+        """Return the configurations of the started trials by name; reopen the unfinished ones.
+
+        Raises:
+            InputError: the trials are of another space.
+        """
+        started = self.started_trials()
+        check_space(self.space, started, self.run.folder)
+        return {trial_name_of(t.number): config_from(self._values(t), self.bases) for t in started}
 
     def enqueue_first(self, settings: Iterable[Mapping[str, Any]]) -> int:
         """Enqueue settings to be tried first, each as far as it is in the space; return how many.
@@ -219,32 +229,6 @@ class Study:
         return suggest(self.space, trial)
 
 
-def check_study(folder: RunFolder, url: str | None, resume: bool) -> None:
-    """Raise InputError if a new run's study exists, or a resumed run's study lacks trials.
-
-    Args:
-        folder: the run folder.
-        url: URL of the database; None for SQLite in the run folder.
-        resume: whether the run is resumed.
-    """
-    numbers = study_trials(folder, url)
-    where = folder.child(STUDY_FILE).uri if url is None else url
-    if not resume and numbers is not None:
-        raise InputError(
-            f"{where} already holds a study {folder.name!r}, and a new run needs a new study: "
-            "choose another --name, or resume that run with --resume"
-        )
-    if resume and folder.has(TRIALS_FILE):
-        names = set(map(trial_name_of, numbers or ()))
-        rows = [row for row in folder.read_rows(TRIALS_FILE) if not is_soup(row)]
-        lost = [row["trial"] for row in rows if row["trial"] not in names]
-        if lost:
-            raise InputError(
-                f"{where} lacks {len(lost)} trials that the run's tables have, {lost[0]} first: "
-                f"restore it from a backup, or start another run with --from {folder.uri}"
-            )
-
-
 def config_from(values: dict[str, Any], bases: dict[str, TrialConfig]) -> TrialConfig:
     """Return the configuration of a trial from its settings and the base of its model.
 
@@ -262,8 +246,3 @@ def random_configs(
     """Return `count` configurations drawn at random from a space."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     return [config_from(suggest(space, study.ask()), bases) for _ in range(count)]
-
-
-def trial_name_of(number: int) -> str:
-    """Return the name of the trial with this number in the study."""
-    return f"trial-{number:03d}"

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import URL, event, text
+from sqlalchemy.exc import DBAPIError
 
-from trainables.errors import InputError, first_line
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import STUDY_FILE, RunFolder
+from tune_jobs.search.database import check_password, database_errors, parse_address
 
 SQLITE_TIMEOUT_S = 60
 """Time to wait for a lock of the SQLite file, in seconds."""
+BUSY = ("already exists", "database is locked", "UNIQUE constraint failed", "duplicate key")
+"""Texts in the errors of a database that another search is creating."""
 STATES = {
     TrialStatus.FINISHED: TrialState.COMPLETE,
     TrialStatus.STOPPED: TrialState.PRUNED,
@@ -55,7 +57,7 @@ class StudyStorage:
                 if folder.has(STUDY_FILE):
                     self.file.write_bytes(folder.read(STUDY_FILE))
             url = URL.create("sqlite", database=str(self.file)).render_as_string()
-        _check_password(url)
+        check_password(url)
         self.url = url
         self.rdb = _open_storage(url, _sqlite if self.file else RDBStorage)
 
@@ -86,7 +88,7 @@ def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
     The arguments and errors are those of StudyStorage.
     """
     storage = StudyStorage(folder, url)
-    with _database_errors(storage.url):
+    with database_errors(storage.url):
         studies = {study.study_name: study._study_id for study in storage.rdb.get_all_studies()}
         numbers = None
         if folder.name in studies:
@@ -98,37 +100,18 @@ def study_trials(folder: RunFolder, url: str | None) -> set[int] | None:
 
 
 def _open_storage(url: str, open_: Callable[[str], RDBStorage]) -> RDBStorage:
-    with _database_errors(url):
-        address = make_url(url)
-        if address.drivername == "postgresql":  # default driver: by SQLAlchemy version
-            address = address.set(drivername="postgresql+psycopg")
-        return open_(address.render_as_string())
-
-
-def _check_password(url: str) -> None:
-    """Raise InputError if a URL has a password, which run.json and the report would show."""
-    with contextlib.suppress(ArgumentError):  # reported when the database is opened
-        address = make_url(url)
-        if address.password is not None or any("passw" in key for key in address.query):
-            raise InputError(
-                f"--optuna-storage {address.set(query={})} has a password, which run.json and "
-                "the report would show: leave it out, and set it in PGPASSWORD or ~/.pgpass"
-            )
-
-
-@contextlib.contextmanager
-def _database_errors(url: str) -> Iterator[None]:
-    """Raise InputError in place of the errors of a database that cannot be used."""
-    try:
-        yield
-    # A missing driver, an unreachable server, a file that is no database, or tables of another
-    # version of Optuna.
-    except (ImportError, SQLAlchemyError, RuntimeError, ValueError) as error:
-        reason = first_line(error)
-        raise InputError(
-            f"Optuna cannot store a study in {url} ({reason}): check that the database exists, is "
-            "intact and is not used by another program, or give another --optuna-storage"
-        ) from error
+    with database_errors(url):
+        address = parse_address(url).render_as_string()
+        end = time.monotonic() + SQLITE_TIMEOUT_S
+        while True:
+            try:
+                return open_(address)
+            except DBAPIError as error:  # noqa: PERF203  a retry
+                # Another search creates the same tables; once it has, they are found.
+                busy = any(text in str(error) for text in BUSY)
+                if not busy or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
 
 def _sqlite(url: str) -> RDBStorage:

@@ -25,6 +25,12 @@ from tune_jobs.search_space.space import (
     searchable,
 )
 
+MOST_CHOICES = 1_000
+"""Highest number of choices of a parameter."""
+MOST_STEPS = 1_000_000
+"""Highest number of values of a range with a step."""
+LARGEST = 2**53
+"""Largest whole number, which floats and databases hold exactly."""
 HEADER = """\
 # Search space, one parameter per line. Edit it, and pass the file with --space.
 #   low, high  range, both ends included
@@ -68,6 +74,8 @@ def load_space(path: str | Path, model: str = "cnn") -> Space:
             space[entry.name] = _parameter(entry.name, entry.value, default, space)
     except InputError as error:
         raise at_line(path, entry.line, error) from None
+    except ValueError as error:  # a number that is too long to be shown
+        raise at_line(path, entry.line, f"{entry.name} cannot be read ({error})") from None
     return space
 
 
@@ -119,6 +127,11 @@ def _choices(name: str, choices: Any, default: Any) -> tuple[Any, ...]:
         raise InputError(
             f"{name} has choices {choices!r}, which must be a list of one or more values"
         )
+    if len(choices) > MOST_CHOICES:
+        raise InputError(
+            f"{name} has {len(choices):,} choices, and at most {MOST_CHOICES:,} are searched: give "
+            "fewer, or a range"
+        )
     checked: list[Any] = []
     for choice in choices:
         value = _allowed(name, choice, default)
@@ -164,6 +177,11 @@ def _check_step(name: str, low: float, high: float, log: bool, step: float) -> N
         )
     if step <= 0:
         raise InputError(f"{name} has step {step}, which must be above 0")
+    if (high - low) / step > MOST_STEPS:
+        raise InputError(
+            f"{name} has step {step}, with which its range has more than {MOST_STEPS:,} values: "
+            "make the step larger, or leave it out"
+        )
     # In decimal, as written: 0.1 has no exact binary representation.
     start, end, stride = (Decimal(str(number)) for number in (low, high, step))
     if (end - start) % stride:
@@ -236,6 +254,11 @@ def _typed(name: str, value: Any, like: Any) -> Any:
     """Return a value of the same type as `like`; of any YAML type if `like` is None."""
     like = list(like) if isinstance(like, tuple) else like
     types, words = _TYPES.get(type(like), _ANY)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(
+            f"{name} is a number of {value.bit_length()} bits, and must be at most 2**53: give a "
+            "smaller one"
+        )
     if type(value) not in types or (isinstance(value, float) and not math.isfinite(value)):
         example = "" if like is None else f", e.g. {like}"
         raise InputError(f"{name} is {value!r} and must be {words}{example}")

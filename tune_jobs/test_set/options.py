@@ -39,6 +39,9 @@ class CompareOptions:
     address: str | None = None
     """Ray cluster for the runs of --seeds: auto, HOST or HOST:PORT;
     by default a local Ray is started."""
+    trust: tuple[str, ...] = ()
+    """Modules of networks (package.module) that may be imported, which runs their
+    code, though a run names them and not this command line."""
     price_per_hour: float | None = None
     """Price of one node in dollars per hour, for the costs in the report."""
 

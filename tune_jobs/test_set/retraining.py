@@ -111,7 +111,7 @@ def retrain(
     folder = storage.child(name)
     known: dict[str, TrialConfig] = {}
     if folder.has(RUN_FILE):
-        earlier = folder.read_json(RUN_FILE)["trials"]
+        earlier = folder.read_record()["trials"]
         known = {trial: TrialConfig.from_dict(config) for trial, config in earlier.items()}
     run_options = record["options"]["run"]
     # The other settings are those of the winner's trial.

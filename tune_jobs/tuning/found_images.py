@@ -16,7 +16,7 @@ from trainables.sources import list_images
 from trainables.sources.listing import Listing
 from trainables.views import Decoding
 from tune_jobs.command_line.options import DataOptions, JobOptions
-from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.run_folder.folder import RunFolder
 
 LOOKED_AT = 101
 """Number of images whose headers are read to learn the usual size."""
@@ -55,7 +55,7 @@ def find_images_of_job(options: JobOptions) -> FoundImages:
     if options.run.resume:
         assert options.run.name is not None  # checked when the options were read
         folder = RunFolder.at(options.run.storage_path).child(options.run.name)
-        size = stored_size(folder.read_json(RUN_FILE))
+        size = stored_size(folder.read_record())
     return find_images(options.data, size)
 
 

@@ -42,7 +42,7 @@ from tune_jobs.tuning.run_json import describe_run, resumed_record
 from tune_jobs.tuning.sizes import size_notes
 from tune_jobs.tuning.soup import make_soups
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
-from tune_jobs.tuning.summary import print_summary
+from tune_jobs.tuning.summary import print_summary, resumable
 from tune_jobs.tuning.tracking import tracking_callbacks
 from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
@@ -117,9 +117,8 @@ def train(
         if "drop_path" in command.given_options:  # a recipe's is for the networks that have it
             check_drop_path(config, images.trials)
     weights = initial_weights(strategy.models(), images.trials, examples)
-    run = Run(
-        command, folder, Recorder(folder, options.constraints), images.trials, weights, console
-    )
+    recorder = Recorder(folder, options.constraints, options.run.trial_timeout)
+    run = Run(command, folder, recorder, images.trials, weights, console)
     lines = [
         *describe_data(images),
         *describe_copies(images.copies, images.dropped),
@@ -161,6 +160,7 @@ def train(
             unfinished = run.recorder.restore(strategy.mutates_trials)
         unfinished, proposals = strategy.remaining(unfinished)
         run.recorder.write(force=True)
+        stack.enter_context(resumable(run))
         if unfinished or proposals:
             tune_trials(run, strategy, unfinished, proposals, trackers, resources)
         strategy.stop_open_trials()

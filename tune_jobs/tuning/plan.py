@@ -153,6 +153,6 @@ def plan_file(options: JobOptions) -> str:
     """Return the file name of a plan, which is the same for runs with the same options."""
     shown = dataclasses.asdict(options)
     fields = [field.name for field in dataclasses.fields(Plan)]  # they differ between versions
-    for name in ("name", "resume", "plan", "price_per_hour", "track", "storage_path"):
+    for name in ("name", "resume", "plan", "price_per_hour", "track", "storage_path", "trust"):
         del shown["run"][name]
     return hashlib.sha256(repr((shown, fields)).encode()).hexdigest()[:16] + ".json"

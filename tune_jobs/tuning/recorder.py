@@ -51,10 +51,16 @@ class Recorder(DriverCallback):
     Args:
         folder: the run folder.
         constraints: constraints that the column `feasible` is about.
+        timeout: seconds without an epoch after which a worker process ends itself; None for never.
     """
 
-    def __init__(self, folder: RunFolder, constraints: Sequence[Constraint] = ()):
-        self.folder, self.constraints = folder, constraints
+    def __init__(
+        self,
+        folder: RunFolder,
+        constraints: Sequence[Constraint] = (),
+        timeout: float | None = None,
+    ):
+        self.folder, self.constraints, self.timeout = folder, constraints, timeout
         self.configs: dict[str, TrialConfig] = {}
         self.rows: dict[str, TrialRow] = {}
         """Rows of trials.parquet by trial, without the settings, which are in `configs`."""
@@ -216,7 +222,8 @@ class Recorder(DriverCallback):
         """Record that a worker process died and has no restart left."""
         row, error = self._row(trial), str(trial.get_error()).strip()
         row["status"] = TrialStatus.FAILED
-        row["error"] = f"worker process died too often: {error.splitlines()[0]}"
+        hung = "" if self.timeout is None else f", or had no epoch within {self.timeout:g} s,"
+        row["error"] = f"worker process died{hung} too often: {error.splitlines()[0]}"
         self._write_traceback(trial, error)
         self.write()
 

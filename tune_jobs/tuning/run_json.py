@@ -13,10 +13,9 @@ from trainables.models.weights import Weights, fingerprint
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime import capacity
-from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.run_folder.folder import FORMAT, RunFolder
 from tune_jobs.run_folder.provenance import git_commit, now, versions
 from tune_jobs.run_folder.records import RunRecord
-from tune_jobs.run_folder.schema import FORMAT
 from tune_jobs.tuning.data import RunData
 
 
@@ -92,7 +91,7 @@ def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
     Raises:
         InputError: the images, their split or the initial weights have changed.
     """
-    old: RunRecord = folder.read_json(RUN_FILE)  # type: ignore[assignment]
+    old: RunRecord = folder.read_record()  # type: ignore[assignment]
     # Runs of the first version have the fingerprint of the resized images only.
     before = old["dataset"].get("source_fingerprint")
     after = new["dataset"]["source_fingerprint"]

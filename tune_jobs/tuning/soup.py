@@ -22,6 +22,7 @@ from trainables.soup import Soup, State, greedy_soup
 from trainables.status import TrialStatus
 from trainables.target import TARGETS
 from trainables.trial_images import TrialImages
+from trainables.trust import EVERY, trust
 from tune_jobs.ray_runtime.capacity import TrialResources
 from tune_jobs.run_folder.checkpoints import check_weights
 from tune_jobs.run_folder.folder import RunFolder
@@ -172,6 +173,7 @@ def make_soup(
     """
     start = time.perf_counter()
     torch.set_num_threads(max(1, cpus))
+    trust([EVERY])  # the driver has built the network
     folder = RunFolder.at(uri, patient=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = images.training_data(config)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from rich.markup import escape
 from rich.table import Table
 
+from trainables.errors import InputError
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
 from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
@@ -225,3 +230,16 @@ def trial_table(
         style = "bold green" if row is best else None
         table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, *ends, style=style)
     return table
+
+
+@contextlib.contextmanager
+def resumable(run: Run) -> Iterator[None]:
+    """Print the command that resumes a run where an error or a second Ctrl-C ends it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError, InputError):  # the folder may be gone
+            if run.folder.has(RUN_FILE):
+                text = f"\nInterrupted. To resume:\n  {resume_command(run)}"
+                run.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise

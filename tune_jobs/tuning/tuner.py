@@ -161,5 +161,6 @@ def ray_config(
             "latency": latency,
             "latency_limit": latency_limit,
             "splits": splits,
+            "timeout": run.options.run.trial_timeout,
         }
     }

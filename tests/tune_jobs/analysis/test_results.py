@@ -9,6 +9,11 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
 
+RECORD = {
+    "format": 1, "job": "lr-grid", "status": "finished", "started": "", "resumed": [],
+    "dataset": {}, "split": {}, "options": {"data": {}, "run": {}, "training": {}},
+}  # fmt: skip
+
 
 def epoch(number, **metrics):
     return {"epoch": number, **dict.fromkeys(EPOCH_METRICS, 1.0), **metrics}
@@ -31,7 +36,7 @@ def test_every_setting_of_a_trial_is_a_typed_column(tmp_path):
     config = TrialConfig(lr=1e-3, split=(0.6, 0.2, 0.2), model_args={"widths": [8]})
     rows = [{"trial": "a", **config_columns(config)}, {"trial": "b", "config/lr": 1e-4}]
     folder.write_rows("trials.parquet", rows, TRIAL_SCHEMA)
-    folder.write_json("run.json", {"format": 1})
+    folder.write_json("run.json", RECORD)
     trials = load_trials(tmp_path)
     assert trials["config/lr"].tolist() == [1e-3, 1e-4]
     assert trials["config/split"][0].tolist() == [0.6, 0.2, 0.2]
@@ -47,7 +52,7 @@ def test_every_argument_of_a_model_is_a_typed_column(tmp_path):
         for i, args in enumerate(arguments)
     ]
     folder.write_rows("trials.parquet", rows, TRIAL_SCHEMA)
-    folder.write_json("run.json", {"format": 1})
+    folder.write_json("run.json", RECORD)
     trials = load_trials(tmp_path)
     assert trials["config/model.widths"][0] == "[8, 16]"
     assert trials["config/model.kernel_size"].dtype == "Int64"
@@ -59,7 +64,7 @@ def test_every_argument_of_a_model_is_a_typed_column(tmp_path):
 
 def test_a_run_without_epochs_reads_as_an_empty_table(tmp_path):
     folder = RunFolder.at(tmp_path)
-    folder.write_json("run.json", {"format": 1})
+    folder.write_json("run.json", RECORD)
     folder.write_rows("epochs.parquet", [], EPOCH_SCHEMA)
     assert load_epochs(tmp_path).empty
     assert list(load_epochs(tmp_path).columns) == EPOCH_SCHEMA.names

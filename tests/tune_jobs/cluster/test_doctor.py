@@ -5,11 +5,21 @@ import pytest
 from tests.tune_jobs.cluster.checks.test_static import run
 from tune_jobs.cluster import doctor
 from tune_jobs.cluster.doctor import Machine, facts, findings, table, versions
+from tune_jobs.cluster.sockets import beyond
 
 
 @pytest.fixture
 def machine(tmp_path):
-    return Machine("here", facts(str(tmp_path)), 0.0)
+    return Machine("here", facts(str(tmp_path)) | {"token": True, "open": []}, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [("0.0.0.0", ["8.8.8.8"]), ("::", ["8.8.8.8"]), ("8.8.4.4", ["8.8.4.4"]), ("10.0.0.1", []),
+     ("::ffff:127.0.0.1", [])],
+)  # fmt: skip
+def test_a_socket_is_open_where_it_has_a_public_address(address, reached):
+    assert beyond(address, ["8.8.8.8"]) == reached
 
 
 def changed(machine, **changes):
@@ -31,6 +41,8 @@ def test_machines_that_agree_have_nothing_wrong(machine):
         ({"disk_gb": 0.1}, ["0.1 GB are free in /tmp"]),
         ({"shm_gb": 0.06}, ["0.1 GB are free in /dev/shm"]),
         ({"storage": "AccessDenied"}, ["AccessDenied", "give it access"]),
+        ({"token": False}, ["asks for no token", "RAY_AUTH_MODE=token"]),
+        ({"open": ["raylet at 54.1.2.3:80"]}, ["54.1.2.3:80", "--node-ip-address"]),
         ({"data": "'photos' is no folder"}, ["'photos' is no folder", "ray rsync-up"]),
     ],
 )

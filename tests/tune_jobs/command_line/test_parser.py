@@ -135,7 +135,10 @@ def test_images_and_folders_that_cannot_be_used_are_one_message(
 
 def test_a_run_is_resumed_by_its_own_job(search, tmp_path, assert_one_message):
     (tmp_path / "rates").mkdir()
-    record = {"job": "lr-grid", "options": dataclasses.asdict(parsed())}
+    record = {
+        "format": 1, "job": "lr-grid", "status": "finished", "started": "", "resumed": [],
+        "dataset": {}, "split": {}, "options": dataclasses.asdict(parsed()),
+    }  # fmt: skip
     (tmp_path / "rates" / "run.json").write_text(json.dumps(record))
     assert search("--name", "rates", "--storage-path", tmp_path, "--resume") == 2
     assert_one_message(

@@ -51,3 +51,20 @@ def test_damaged_files_are_told_by_name(tmp_path):
     for name, read in [("run.json", folder.read_json), ("trials.parquet", folder.read_rows)]:
         with pytest.raises(InputError, match=rf"{tmp_path}/{name} is damaged .*: restore it from"):
             read(name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "3", "null", "{}", "[" * 100_000, '{"format": "2"}', '{"format": 1}', "\x00"],
+)  # fmt: skip
+def test_what_is_no_record_of_a_run_is_refused(content, tmp_path):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
+        RunFolder.at(tmp_path).read_record()
+
+
+def test_a_table_that_is_none_is_refused(tmp_path):
+    (tmp_path / "trials.parquet").write_bytes(b"PAR1 and no more")
+    for read in (RunFolder.at(tmp_path).read_frame, RunFolder.at(tmp_path).read_rows):
+        with pytest.raises(InputError, match=r"trials\.parquet is damaged"):
+            read("trials.parquet")

@@ -194,6 +194,17 @@ RANGE = "{low: 1, high: 2}"
          ["batch_size being 32", "8 to 16"]),
         (3, "dropout: {low: 0, high: 0.5}\nlr: {low: 0.1, high: 1, when: {dropout: 0}}",
          ["dropout", "whole numbers"]),
+        # what no person means
+        (2, "lr: &lr {low: *lr, high: 1}", ["*lr", "write out"]),
+        (2, "lr: " + "[" * 5_000 + "]" * 5_000, ["nested", "8 deep"]),
+        (2, "lr: " + "{a: " * 5_000 + "}" * 5_000, ["nested", "8 deep"]),
+        (2, f"lr: {{choices: [{', '.join(map(str, range(1, 2_000)))}]}}", ["1,999 choices"]),
+        (2, "batch_size: {low: 1, high: 1" + "0" * 3_000 + "}", ["bits", "2**53"]),
+        (2, "lr: 0x" + "f" * 9_000, ["lr cannot be read", "digits"]),
+        (2, "lr: {low: 0.1, high: 1.0, step: 1.0e-300}", ["step 1e-300", "1,000,000"]),
+        (2, "lr: {low: 0.1, high: 0.2, step: 0.0}", ["step 0.0", "above 0"]),
+        (2, "lr: !!python/object/apply:os.abort []", ["choices"]),
+        (2, "lr: {low: !!python/name:os.abort x, high: 1}", ["finite number"]),
         # syntax
         (2, "lr: {low: 0.1, high: 1]", ["not YAML", "correct it"]),
         (3, "lr:\n\tlow: 1", ["not YAML"]),
@@ -222,6 +233,8 @@ def test_an_error_names_the_line(line, entry, words, written):
         ("s.yaml", "model.kernel_size: {choices: [0x_]}", ["not YAML", "correct it"]),
         ("s.json", "{}", [".yaml or .yml"]),
         ("s", "lr: 1", [".yaml or .yml"]),
+        ("s.yaml", "lr: {choices: [" + "0.1, " * 99_999 + "]}", ["bytes", "fewer choices"]),
+        ("s.yaml", "batch_size: {low: 1, high: 1" + "0" * 9_000 + "}", ["not YAML", "digits"]),
     ],
 )
 def test_an_error_in_the_whole_file_names_it(name, text, words, written):

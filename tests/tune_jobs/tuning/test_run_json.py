@@ -7,10 +7,12 @@ from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.tuning.run_json import resumed_record
 
 RECORD = {
+    "format": 1,
+    "job": "finetune",
     "started": "2026-01-01T00:00:00+00:00",
     "status": "interrupted",
     "resumed": [],
-    "options": {},
+    "options": {"data": {}, "run": {}, "training": {}},
     "dataset": {"name": "digits", "source_fingerprint": "images"},
     "split": {"fingerprint": "split"},
     "weights": {"resnet18": "weights"},

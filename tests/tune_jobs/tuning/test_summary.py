@@ -15,7 +15,7 @@ from tune_jobs.lr_grid import GridOptions, grid
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Findings, Run
-from tune_jobs.tuning.summary import print_summary
+from tune_jobs.tuning.summary import print_summary, resumable
 
 IMAGES = 200
 
@@ -120,3 +120,22 @@ def test_names_and_scores_are_whole_at_every_width(summary, width, missing, seed
     if seeds == 1:
         assert all(heading not in table.split("without")[0] for heading in missing)
     assert ("without" in table) == bool(missing) or seeds == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("disk full")])
+@pytest.mark.parametrize("exists", [True, False])
+def test_whatever_ends_a_run_the_command_that_resumes_it_is_printed(
+    error, exists, capsys, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["tune_jobs/lr_grid.py"])
+    monkeypatch.setattr("sys.orig_argv", ["python"])
+    run = SimpleNamespace(
+        console=Console(),
+        folder=SimpleNamespace(name="mine", has=lambda file: exists),
+        options=SimpleNamespace(job="lr-grid", run=RunOptions(storage_path="my runs")),
+    )
+    with pytest.raises(type(error)), resumable(run):
+        raise error
+    printed = capsys.readouterr().out
+    command = "python tune_jobs/lr_grid.py --name mine --resume --storage-path 'my runs'"
+    assert (command in printed) == exists

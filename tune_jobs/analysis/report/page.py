@@ -43,7 +43,8 @@ def environment() -> Environment:
 
 def with_options(text: str) -> Markup:
     """Return a text as HTML, with its command-line options as code, which lines do not divide."""
-    return Markup(re.sub(r"(?<!\S)--[a-z][a-z-]*[a-z]", r"<code>\g<0></code>", str(escape(text))))
+    escaped = str(escape(text))
+    return Markup(re.sub(r"(?<!\S)--[a-z][a-z-]*[a-z]", r"<code>\g<0></code>", escaped))  # noqa: S704
 
 
 def number(text: str) -> str:
@@ -98,4 +99,4 @@ def inline(text: str, width: float) -> Markup:
     drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in referenced else "", drawing)
     for colour, of_page in ((INK, "currentColor"), (PAPER, "var(--paper)")):
         drawing = re.sub(rf"(fill|stroke): {colour}", rf"\1: {of_page}", drawing)
-    return Markup(drawing.replace("<svg", least, 1))  # matplotlib escapes its texts
+    return Markup(drawing.replace("<svg", least, 1))  # noqa: S704  matplotlib escapes its texts
