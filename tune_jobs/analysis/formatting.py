@@ -37,16 +37,21 @@ def percent_interval(interval: Interval) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f}%"
 
 
-def with_interval(fraction: float, interval: Interval) -> str:
+def with_interval(fraction: float, interval: Interval | None) -> str:
     """Format a fraction with its interval: 74.14% (73.27 to 74.99)."""
-    if interval[0] == interval[1]:  # e.g. without errors every bootstrap resample is the same
-        return percent(fraction)
+    if interval is None:
+        return f"{percent(fraction)} (not estimable)"
     return f"{percent(fraction)} ({percent_interval(interval)[:-1]})"
 
 
 def points(difference: float) -> str:
     """Format a difference of two fractions in percentage points: +3.10."""
     return signed(100 * difference, ".2f")
+
+
+def percentage_points(difference: float) -> str:
+    """Format a margin with its unit: 1 percentage point, 0.5 percentage points."""
+    return f"{100 * difference:g} percentage point" + "s" * (difference != 0.01)
 
 
 def signed(number: float, digits: str = ",") -> str:
@@ -80,6 +85,12 @@ def count(number: float) -> str:
         if abs(number) >= step:
             return f"{number / step:.3g} {unit}"
     return f"{number:,.0f}"
+
+
+def rounded_up(number: int) -> int:
+    """Round a planned number up to two significant digits: 1,834 to 1,900."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
 
 
 def milliseconds(value: float) -> str:

@@ -20,11 +20,14 @@ from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
 from trainables.views import View
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
-from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
+from tune_jobs.analysis.comparison.comparison import Contestant
+from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of, is_soup
 from tune_jobs.tuning.data import RunData
 
+MOST_TRAINING = 2048
+"""Number of training images on which a winner is scored in evaluation mode."""
 LAYER_DEPTH = 2
 """Number of leading parts of a module name that identify a layer: one block of a large network."""
 
@@ -132,17 +135,29 @@ def copied_test_images(data: RunData) -> int:
     return int((test & np.isin(pictures, pictures[learnt])).sum())
 
 
-def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
+def score(model: TrainedModel, role: Role, data: RunData, models: int = 1) -> Scored:
     """Return a model's logits on the test images of its run.
 
     Args:
         model: the model.
         role: role of the model in the comparison.
         data: images of the model's run.
+        models: number of models of which it may be the best on these images.
     """
     test = data.split.test
     logits = model.classifier.logits(data.images(test, model.classifier.view)).numpy()
-    return Scored(role, model.candidate, data.dataset.labels[test], logits)
+    return Scored(role, model.candidate, data.dataset.labels[test], logits, models)
+
+
+def training_accuracy(model: TrainedModel, data: RunData) -> float:
+    """Return the accuracy on up to MOST_TRAINING training images, evenly spaced, in 0..1.
+
+    It is that of the saved weights in evaluation mode, as on the test images.
+    """
+    train = data.split.train
+    train = train[:: -(-len(train) // MOST_TRAINING)]
+    logits = model.classifier.logits(data.images(train, model.classifier.view)).numpy()
+    return float((logits.argmax(axis=1) == data.dataset.labels[train]).mean())
 
 
 def contestant(
@@ -151,6 +166,7 @@ def contestant(
     runs: Sequence[LoadedRun],
     classifier: Classifier,
     price_per_hour: float | None,
+    train_accuracy: float,
 ) -> Contestant:
     """Return the winner of a model family with its costs.
 
@@ -160,6 +176,7 @@ def contestant(
         runs: compared runs.
         classifier: the winner's model, on the device to measure on.
         price_per_hour: price of one node in dollars per hour; None if unknown.
+        train_accuracy: accuracy of the winner on training images in evaluation mode.
     """
     searched = [
         (run, row)
@@ -178,6 +195,7 @@ def contestant(
         search_seconds=sum(row["seconds"] for _, row in searched),
         dollars=None if price_per_hour is None else hours * price_per_hour,
         seeds=seeds,
+        train_accuracy=train_accuracy,
     )
 
 

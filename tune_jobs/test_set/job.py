@@ -20,7 +20,9 @@ from tune_jobs.analysis.comparison.candidates import (
     load_runs,
     winners,
 )
-from tune_jobs.analysis.comparison.comparison import Comparison, Role
+from tune_jobs.analysis.comparison.caveats import models_scored
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Role
 from tune_jobs.analysis.comparison.tables import write_frames
 from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
@@ -28,17 +30,15 @@ from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console, plain_table
-from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
-from tune_jobs.run_folder.schema import members_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.options import CompareOptions
-from tune_jobs.test_set.retraining import first_seed, retrain
+from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 from tune_jobs.tuning.data import RunData, load_data_of_run
 
-MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
+MODEL_FOLDER = "model"
 CARD_FILE = "README.md"
 
 RunImages: TypeAlias = dict[str, RunData]
@@ -162,42 +162,6 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
 
 
-def retrain_all(
-    chosen: list[Candidate],
-    runs: list[LoadedRun],
-    folder: RunFolder,
-    command: CommandLine[CompareOptions],
-    console: Console,
-) -> list[list[Candidate]]:
-    """Train each winner with different random seeds, and return the candidates of each."""
-    options = command.options
-    if not options.seeds:
-        return [[] for _ in chosen]
-    retrained: list[list[Candidate]] = []
-    with ray_session(options.address):
-        for candidate in chosen:
-            if members := members_of(candidate.row):
-                console.print(
-                    f"\n{candidate.family}: its winner averages {len(members)} trainings, which no "
-                    "training with another random seed repeats, so it is left out of --seeds",
-                    markup=False,
-                )
-                retrained.append([])
-                continue
-            console.print(
-                f"\n{candidate.family}: training with {options.seeds} random seeds",
-                markup=False,
-                style="bold",
-            )
-            retrained.append(
-                retrain(
-                    candidate, options.seeds, first_seed(candidate, runs),
-                    folder.child(SEEDS_FOLDER), command, console,
-                )
-            )  # fmt: skip
-    return retrained
-
-
 def open_test(
     runs: list[LoadedRun],
     contenders: list[Contender],
@@ -216,37 +180,50 @@ def open_test(
         *((seed.candidate, "seed") for each in contenders for seed in each.seeds),
         *((trial, "trial") for trial in trials),
     ]
+    opened = ledger.OpenedImages(
+        data.dataset.fingerprint, data.split.fingerprint, data.dataset.digests[data.split.test]
+    )
     ledger.log_opening(
         storages,
-        data.dataset.fingerprint,
+        opened,
         when=facts["when"],
         command=facts["command"],
         models=[
-            {"run": candidate.run.folder.uri, "trial": candidate.trial, "role": role}
+            {
+                "run": candidate.run.folder.uri,
+                "trial": candidate.trial,
+                "role": role,
+                "weights": candidate.row.get("weights_sha256"),
+            }
             for candidate, role in everyone
         ],
-        images=data.split.sizes["test"],
     )
+    openings = ledger.openings(storages, opened)
+    # The first choice is made without a test image; any later one may follow from the scores.
+    models = models_scored(openings) if len(openings) > 1 else 1
     contestants = []
     for each in contenders:
         candidate = each.winner.candidate
         console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
         run_data = data_of(candidate, images)
-        seeds = [evaluation.score(seed, "seed", run_data) for seed in each.seeds]
-        winner = evaluation.score(each.winner, "winner", run_data)
+        seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
+        winner = evaluation.score(each.winner, "winner", run_data, models)
         price = command.options.price_per_hour
-        contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price))
+        trained = evaluation.training_accuracy(each.winner, run_data)
+        contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price, trained))
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
-        scored.append(evaluation.score(load_trained(trial, run_data, device), "trial", run_data))
+        model = load_trained(trial, run_data, device)
+        scored.append(evaluation.score(model, "trial", run_data, models))
     return Comparison(
         runs=runs,
         test_set=evaluation.test_set_of(data, [each.winner.classifier.view for each in contenders]),
         contestants=contestants,
         trials=scored,
-        openings=ledger.openings(storages, data.dataset.fingerprint),
+        openings=openings,
         facts=facts,
+        margin=command.options.margin / 100,
     )
 
 

@@ -9,14 +9,13 @@ from safetensors.torch import save
 
 from tests import nets
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_trials, write_run
+from tests.tune_jobs.runs import edit_trials, openings, write_run
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.candidates import load_runs, winners
 from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.test_set import ledger
 from tune_jobs.test_set.retraining import first_seed, run_name
 from tune_jobs.tuning import job
 
@@ -31,11 +30,6 @@ def quick(monkeypatch):
 
 def chosen(runs):
     return winners(load_runs([str(runs / "lr-grid"), str(runs / "finetune")]))
-
-
-def openings(runs):
-    record = load_runs([str(runs / "lr-grid")])[0].record
-    return ledger.openings([RunFolder.at(runs)], record["dataset"]["source_fingerprint"])
 
 
 def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_path):

@@ -12,6 +12,7 @@ import matplotlib as mpl
 
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.equivalence import AGAINST
 from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.formatting import (
     count,
@@ -21,6 +22,7 @@ from tune_jobs.analysis.formatting import (
     moment,
     percent,
     percent_interval,
+    with_interval,
 )
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table
 from tune_jobs.analysis.report.markdown import markdown
@@ -132,28 +134,25 @@ def answers(comparison: Comparison) -> Table:
     """Return the summary table, one row per contestant, for the page and the terminal."""
     target = comparison.target
     others = [] if target == ACCURACY else [target]
-    against = {pair.second.name: pair.paired for pair in comparison.rivals}
+    against = {pair.second.name: AGAINST[pair.word] for pair in comparison.rivals}
+    seeds = any(contestant.spread for contestant in comparison.contestants)
     rows = []
     for contestant in comparison.contestants:
-        test = against.get(contestant.name)
-        if test is None:
-            versus = "chosen"
-        elif not test.significant:
-            versus = "not significant"
-        else:
-            versus = "worse" if test.difference > 0 else "better"
+        spread = contestant.spread
         rows.append(
             (
                 contestant.name,
                 percent(contestant.winner.accuracy),
                 percent_interval(contestant.winner.accuracy_interval),
                 *(each.show(contestant.winner.metrics[each.name]) for each in others),
+                *([with_interval(spread.mean, spread.interval) if spread else "–"] * seeds),
                 count(contestant.parameters),
                 milliseconds(contestant.costs.latency_p50_ms),
                 duration(contestant.search_seconds),
-                versus,
+                against.get(contestant.name, "chosen"),
             )
         )
     header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
-              "parameters", "latency", "training", "vs. chosen")  # fmt: skip
+              *(["mean over seeds (95% CI)"] * seeds), "parameters", "latency", "training",
+              "vs. chosen")  # fmt: skip
     return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)

@@ -73,10 +73,14 @@ def test_other_trials_are_in_a_fold_of_their_own(comparison):
     assert [row[0] for row in fold.blocks[0].rows] == [s.name for s in comparison.trials]
 
 
-def test_differences_say_which_are_significant(comparison):
+def test_every_pair_has_a_verdict_and_mcnemars_test(comparison):
     info = significance.differences_info(comparison)
     assert info.differences == pytest.approx([0.2, 0, -0.2])
-    assert info.significant == [True, False, True]
+    assert info.words == ["better", "undecided", "worse"]
+    decided, mcnemar = tables(significance.section(comparison))
+    assert [row[1] for row in decided.rows] == info.words
+    assert [row[-1] for row in decided.rows] == ["", "more seeds and more test images together", ""]
+    assert [row[2:4] for row in mcnemar.rows] == [("80", "0"), ("4", "4"), ("4", "84")]
     assert significance.section(make_comparison([("cnn", "none", 0.9, 0)])) is None
 
 
@@ -87,6 +91,18 @@ def test_seeds_are_drawn_by_training(comparison):
     ax = seeds.plot_seeds(info).axes[0]
     assert len(ax.lines) == 3 * len(info.means)
     assert seeds.section(make_comparison()) is None
+
+
+def test_the_chance_to_score_higher_is_stated_from_five_seeds_on(comparison):
+    def words(section):
+        return " ".join(block.text for block in section.blocks if isinstance(block, Text))
+
+    assert "use --seeds 5" in words(seeds.section(comparison))
+    five = seeds.section(make_comparison(seeds=5))
+    assert tables(five)[-1].rows[0][2:] == ("100%", "64 to 100%", "meaningful")
+    assert "Only the seeds vary here" in words(five)
+    assert seeds.meaning(0.4, 0.9) == "not shown"
+    assert seeds.meaning(0.3, 0.4) == "small"
 
 
 def test_a_front_is_of_what_no_other_beats_in_accuracy_and_cost(comparison):
@@ -183,7 +199,7 @@ def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
     assert set(mine) == {"final training loss", "final validation loss", "test accuracy",
                          "weighted precision", "weighted recall"}  # fmt: skip
     layers = next(t for t in tables(training.section(comparison)) if "layer" in t.header[0])
-    assert layers.rows[-1] == ("total", "390,634", "390,634", "+0")
+    assert layers.rows[-1] == ("total", "390,634", "390,634 (stated: 390,630)", "+0")
 
 
 def test_the_reports_curves_are_drawn_beside_ours(comparison):
@@ -218,5 +234,6 @@ def test_the_method_counts_openings_and_copies():
     text = " ".join(block.text for block in section.blocks if isinstance(block, Text))
     assert "opened 3 times" in text
     assert "2 of the test images show the same picture as a training or validation image" in text
+    assert "3 different models have been scored on them" not in text  # the intervals are given
     assert f"{IMAGES} sealed test images" in text
     assert len(tables(section)[0].rows) == 3

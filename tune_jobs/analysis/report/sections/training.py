@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tune_jobs.analysis.comparison.candidates import LoadedRun
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.student_report import LAYERS, Published, published
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Scored
+from tune_jobs.analysis.comparison.student_report import (
+    LAYERS,
+    STATED_TOTAL,
+    Published,
+    published,
+)
 from tune_jobs.analysis.curves import Curve, CurvesInfo, curves_info, plot_curves
 from tune_jobs.analysis.formatting import counted, duration, percent, points, signed
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
@@ -138,7 +144,7 @@ def published_blocks(comparison: Comparison) -> list[Block]:
             ]
             total = sum(LAYERS.values())
             counts.append(
-                ("total", f"{contestant.parameters:,}", f"{total:,}",
+                ("total", f"{contestant.parameters:,}", f"{total:,} (stated: {STATED_TOTAL:,})",
                  signed(contestant.parameters - total))
             )  # fmt: skip
             header = (f"layer of {contestant.name}", "parameters", "student report", "difference")
