@@ -34,6 +34,7 @@ WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("trainables.costs.LATENCY_RUNS", 10)
+    monkeypatch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
     monkeypatch.setattr("trainables.costs.THROUGHPUT_BATCH", 32)
 
 

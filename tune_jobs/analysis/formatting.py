@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Interval: TypeAlias = tuple[float, float]
 """Lower and upper bound."""
 
+NOT_STATED = "not stated"
+"""Stands for a time that other processes have spoilt."""
 LEAST_P = 0.001
 """p-values below this are shown as "< 0.001"."""
 THOUSAND_STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
@@ -94,8 +96,20 @@ def rounded_up(number: int) -> int:
 
 
 def milliseconds(value: float) -> str:
-    """Format milliseconds with three significant digits: 0.842 ms, 12.1 ms."""
+    """Format milliseconds with three significant digits: 0.842 ms, 12.1 ms; NaN is not stated."""
+    if np.isnan(value):
+        return NOT_STATED
     return f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def milliseconds_range(low: float, high: float) -> str:
+    """Format the lowest and the highest of several times: 0.842 to 1.02 ms; NaN is not stated."""
+    return NOT_STATED if np.isnan(low) else f"{milliseconds(low)[:-3]} to {milliseconds(high)}"
+
+
+def throughput(rate: float) -> str:
+    """Format a throughput: 5,120 images/s; NaN is not stated."""
+    return NOT_STATED if np.isnan(rate) else f"{rate:,.0f} images/s"
 
 
 def times(factor: float) -> str:

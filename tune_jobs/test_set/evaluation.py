@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from trainables.costs import measure
+from trainables.costs import Costs, measure_all
 from trainables.errors import InputError, first_line
 from trainables.models import build_for
 from trainables.precision import tf32_disabled
@@ -160,11 +160,21 @@ def training_accuracy(model: TrainedModel, data: RunData) -> float:
     return float((logits.argmax(axis=1) == data.dataset.labels[train]).mean())
 
 
+def inference_costs(classifiers: Sequence[Classifier]) -> list[Costs]:
+    """Measure the winners' inference costs in turns; without times if the machine was busy."""
+    with tf32_disabled():  # as in prediction
+        measured = measure_all(
+            [(each.model, each.input_size) for each in classifiers], classifiers[0].device
+        )
+    return [each.stated() for each in measured]
+
+
 def contestant(
     winner: Scored,
     seeds: list[Scored],
     runs: Sequence[LoadedRun],
     classifier: Classifier,
+    costs: Costs,
     price_per_hour: float | None,
     train_accuracy: float,
 ) -> Contestant:
@@ -174,7 +184,8 @@ def contestant(
         winner: the winner's predictions on the test set.
         seeds: predictions of the winner's runs with different random seeds.
         runs: compared runs.
-        classifier: the winner's model, on the device to measure on.
+        classifier: the winner's model.
+        costs: its inference costs.
         price_per_hour: price of one node in dollars per hour; None if unknown.
         train_accuracy: accuracy of the winner on training images in evaluation mode.
     """
@@ -184,8 +195,6 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
-    with tf32_disabled():  # as in prediction
-        costs = measure(classifier.model, classifier.input_size, classifier.device)
     hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(
         winner=winner,

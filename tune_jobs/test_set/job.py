@@ -202,15 +202,17 @@ def open_test(
     # The first choice is made without a test image; any later one may follow from the scores.
     models = models_scored(openings) if len(openings) > 1 else 1
     contestants = []
-    for each in contenders:
+    price = command.options.price_per_hour
+    costs = evaluation.inference_costs([each.winner.classifier for each in contenders])
+    for each, own in zip(contenders, costs, strict=True):
         candidate = each.winner.candidate
         console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
         run_data = data_of(candidate, images)
         seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
         winner = evaluation.score(each.winner, "winner", run_data, models)
-        price = command.options.price_per_hour
         trained = evaluation.training_accuracy(each.winner, run_data)
-        contestants.append(contestant(winner, seeds, runs, each.winner.classifier, price, trained))
+        classifier = each.winner.classifier
+        contestants.append(contestant(winner, seeds, runs, classifier, own, price, trained))
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
@@ -224,6 +226,7 @@ def open_test(
         openings=openings,
         facts=facts,
         margin=command.options.margin / 100,
+        price_per_hour=price,
     )
 
 

@@ -121,6 +121,8 @@ class Comparison:
     """Facts needed to reproduce the comparison: command, time, device and versions."""
     margin: float = MARGIN
     """Difference in accuracy below which two models are equivalent (--margin), in 0..1."""
+    price_per_hour: float | None = None
+    """Price of one node in dollars per hour; None if unknown."""
 
     @cached_property
     def pairs(self) -> list[Pair]:

@@ -15,6 +15,7 @@ from tune_jobs.analysis.comparison.needed import (
 )
 from tune_jobs.analysis.comparison.statistics import CHANCE_SEEDS, probability_better
 from tune_jobs.analysis.formatting import (
+    NOT_STATED,
     count,
     counted,
     duration,
@@ -173,9 +174,14 @@ def _with_numbers(pairs: list[Pair], reverse: bool = False) -> str:
 
 def _costs(comparison: Comparison) -> str:
     chosen, device = comparison.chosen, comparison.facts["device"]
+    latency = milliseconds(chosen.costs.latency_p50_ms)
+    speed = (
+        f" and a median latency of {latency} per image on {device}"
+        if latency != NOT_STATED
+        else "; its latency is not stated, as other processes used the machine"
+    )
     text = (
-        f"It has {count(chosen.parameters)} parameters and a median latency of "
-        f"{milliseconds(chosen.costs.latency_p50_ms)} per image on {device}. Training "
+        f"It has {count(chosen.parameters)} parameters{speed}. Training "
         f"{counted(chosen.tried, 'trial')} of its model family took "
         f"{duration(chosen.search_seconds)}"
     )

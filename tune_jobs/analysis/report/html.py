@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import matplotlib as mpl
 
+from trainables.costs import BUSY
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.equivalence import AGAINST
@@ -19,9 +20,11 @@ from tune_jobs.analysis.formatting import (
     counted,
     duration,
     milliseconds,
+    milliseconds_range,
     moment,
     percent,
     percent_interval,
+    throughput,
     with_interval,
 )
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table
@@ -108,7 +111,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
 
 def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
     """Return the key figures of the chosen model, each as label, value and note."""
-    chosen = comparison.chosen
+    chosen, costs = comparison.chosen, comparison.chosen.costs
     dollars = "" if chosen.dollars is None else f", ${chosen.dollars:.2f}"
     return [
         (
@@ -116,11 +119,14 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
             percent(chosen.winner.accuracy),
             f"95% CI {percent_interval(chosen.winner.accuracy_interval)}",
         ),
-        ("parameters", count(chosen.parameters), f"{count(chosen.costs.macs)} MACs per image"),
+        ("parameters", count(chosen.parameters), f"{count(costs.macs)} MACs per image"),
         (
             "median latency per image",
-            milliseconds(chosen.costs.latency_p50_ms),
-            f"{chosen.costs.images_per_second:,.0f} images/s in batches",
+            milliseconds(costs.latency_p50_ms),
+            f"rounds {milliseconds_range(costs.latency_low_ms, costs.latency_high_ms)}; in batches "
+            f"{throughput(costs.images_per_second)}"
+            if costs.others <= BUSY
+            else f"other processes used {costs.others:.0%} of the CPU",
         ),
         (
             "total training time",

@@ -6,6 +6,7 @@ import pytest
 from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
+from tune_jobs.analysis.comparison.verdict import verdict
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
     costs,
@@ -121,6 +122,35 @@ def test_dollars_have_a_column_where_a_price_was_given(comparison):
     assert "cost" not in header(comparison)
     priced = [dataclasses.replace(c, dollars=1.5) for c in comparison.contestants]
     assert "cost" in header(dataclasses.replace(comparison, contestants=priced))
+
+
+def test_times_that_a_busy_machine_has_spoilt_are_not_stated():
+    comparison = make_comparison()
+    busy = [
+        dataclasses.replace(c, costs=dataclasses.replace(c.costs, others=0.5).stated())
+        for c in comparison.contestants
+    ]
+    spoilt = dataclasses.replace(comparison, contestants=busy)
+    section = costs.section(spoilt)
+    words = " ".join(block.text for block in section.blocks if isinstance(block, Text))
+    assert "not stated, as other processes used 50% of the CPU" in words
+    assert [row[5] for row in tables(section)[0].rows] == ["not stated"] * 2
+    assert not any(axis.startswith("latency") for axis in costs.cost_info(spoilt).costs)
+    assert "its latency is not stated" in verdict(spoilt)
+    assert "nan" not in verdict(spoilt) + str([table.rows for table in tables(section)])
+
+
+def test_whole_runs_have_their_wall_time_and_its_cost():
+    comparison = make_comparison(seeds=2)
+    run = comparison.runs[0]
+    run.record.update({"ended": "2030-01-02T04:04:05+00:00", "hardware": {"nodes": 2}})
+    table = costs.wall_times(dataclasses.replace(comparison, price_per_hour=1.5))
+    assert [row[0] for row in table.rows] == ["lr-grid", "finetune", "lr-grid-seeds",
+                                              "finetune-seeds"]  # fmt: skip
+    assert (table.rows[0][1], table.rows[0][-1]) == ("60 min", "$3.00")
+    assert (table.rows[1][1], table.rows[1][-1]) == ("unknown", "unknown")
+    run.record["resumed"] = ["2030-01-02T03:30:00+00:00"]
+    assert costs.wall_times(comparison).rows[0][1] == "unknown"
 
 
 def test_a_model_has_its_colour_in_every_figure():

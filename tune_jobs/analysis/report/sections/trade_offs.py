@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points
+from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points, throughput
 from tune_jobs.analysis.report.blocks import Section, Table, Text
 from tune_jobs.run_folder.schema import is_soup
 
@@ -47,8 +47,8 @@ def generalisation(contestant: Contestant) -> str:
 def scalability(contestant: Contestant) -> str:
     """Return throughput, latency and number of parameters."""
     return (
-        f"{contestant.costs.images_per_second:,.0f} images/s, "
-        f"{milliseconds(contestant.costs.latency_p50_ms)} per image, "
+        f"throughput {throughput(contestant.costs.images_per_second)}, latency "
+        f"{milliseconds(contestant.costs.latency_p50_ms)}, "
         f"{count(contestant.parameters)} parameters"
     )
 
