@@ -88,6 +88,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
             )
             for model, retrained in zip(models, seeds, strict=True)
         ]
+        contenders = by_seeds(contenders)
         # Up to here no model has seen a test image.
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
@@ -160,6 +161,22 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
     everyone = [candidate for run in runs for candidate in candidates(run)]
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
+
+
+def by_seeds(contenders: list[Contender]) -> list[Contender]:
+    """Sort by the mean validation score of the trainings with other seeds, if all have them.
+
+    The winners' own scores are the best of many trials, and the more there were the more they
+    promise too much.
+    """
+    if not all(each.seeds for each in contenders):
+        return contenders
+
+    def mean(each: Contender) -> float:
+        target = each.winner.candidate.run.target
+        return sum(target.merit(s.candidate.row[target.best]) for s in each.seeds) / len(each.seeds)
+
+    return sorted(contenders, key=mean, reverse=True)
 
 
 def open_test(

@@ -152,6 +152,14 @@ class Comparison:
         return self.runs[0].target
 
     @property
+    def chosen_by(self) -> str:
+        """What the chosen contestant is best by, as part of a sentence."""
+        if not all(each.seeds for each in self.contestants):
+            return f"validation {self.target.label}"
+        count = min(len(each.seeds) for each in self.contestants)
+        return f"mean validation {self.target.label} over {count} seeds"
+
+    @property
     def constant_answer(self) -> str:
         """What one answer for all test images scores; empty if no class has most of them."""
         test = self.test_set

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison import caveats
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
+from tune_jobs.analysis.comparison.equivalence import Word
 from tune_jobs.analysis.comparison.needed import (
     MOST_NAMED,
     named,
@@ -30,6 +31,10 @@ from tune_jobs.analysis.formatting import (
     times,
 )
 
+CLAUSES: dict[Word, str] = {
+    "better": "better than", "equivalent": "equivalent to", "undecided": "undecided against",
+}  # fmt: skip
+"""Verdict -> how the headline names the other models."""
 FASTER = 0.8
 """Latency relative to the chosen model below which a model is mentioned as faster."""
 
@@ -47,16 +52,12 @@ def _headline(comparison: Comparison) -> str:
         return f"{chosen.name} was the only model family compared"
     if better := with_word(rivals, "worse"):
         return (
-            f"{chosen.name} was chosen by validation {comparison.target.label}, but "
+            f"{chosen.name} was chosen by {comparison.chosen_by}, but "
             f"{better[0].second.name} is better on the test set"
         )
     clauses = [
         f"{words} {named([pair.second.name for pair in pairs])}"
-        for word, words in (
-            ("better", "better than"),
-            ("equivalent", "equivalent to"),
-            ("undecided", "undecided against"),
-        )
+        for word, words in CLAUSES.items()
         if (pairs := with_word(rivals, word))
     ]
     return f"Use the {chosen.name}: {listed(clauses)}"
@@ -106,7 +107,7 @@ def _chosen(comparison: Comparison) -> str:
     chosen, images = comparison.chosen, len(comparison.test_set.labels)
     target = comparison.target
     text = (
-        f"Chosen by validation {target.label}: {chosen.name}. Its accuracy on the {images:,} "
+        f"Chosen by {comparison.chosen_by}: {chosen.name}. Its accuracy on the {images:,} "
         f"sealed test images is {percent(chosen.winner.accuracy)} (95% confidence interval "
         f"{percent_interval(chosen.winner.accuracy_interval)})."
     )
@@ -122,9 +123,8 @@ def _chosen(comparison: Comparison) -> str:
 def _differences(comparison: Comparison) -> list[str]:
     """Compare the chosen model with the others: one sentence for each of the four verdicts."""
     rivals, margin = comparison.rivals, percentage_points(comparison.margin)
-    better, worse, equivalent, undecided = (
-        with_word(rivals, word) for word in ("better", "worse", "equivalent", "undecided")
-    )
+    better, worse = with_word(rivals, "better"), with_word(rivals, "worse")
+    equivalent, undecided = with_word(rivals, "equivalent"), with_word(rivals, "undecided")
     sentences = []
     if better:
         sentences.append(f"It is better than {_with_numbers(better)}.")
@@ -191,7 +191,8 @@ def _costs(comparison: Comparison) -> str:
 def _cheaper(comparison: Comparison) -> str:
     """Name a notably faster model that is equivalent, or undecided with its expected regret."""
     chosen = comparison.chosen
-    for word in ("equivalent", "undecided"):
+    words: tuple[Word, ...] = "equivalent", "undecided"
+    for word in words:
         faster = [
             pair
             for pair in with_word(comparison.rivals, word)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from trainables.status import TrialStatus
@@ -94,12 +95,18 @@ def note_on_soups(contestants: Sequence[Contestant]) -> str:
     )
 
 
+def mean_validation(contestant: Contestant) -> float:
+    """Return the mean validation score of the runs with different seeds."""
+    target = contestant.winner.candidate.run.target
+    return float(np.mean([s.candidate.row[target.best] for s in contestant.seeds]))
+
+
 def section(comparison: Comparison) -> Section | None:
     """Return the section on runs with different seeds, or None if there are none."""
     retrained = [c for c in comparison.contestants if c.spread]
     if not retrained:
         return None
-    rows = []
+    rows, target = [], comparison.target
     for contestant in retrained:
         spread = contestant.spread
         assert spread is not None  # as filtered above
@@ -107,6 +114,7 @@ def section(comparison: Comparison) -> Section | None:
             (
                 contestant.name,
                 str(len(contestant.seeds)),
+                target.show(mean_validation(contestant)),
                 percent(spread.mean),
                 percent_interval(spread.interval),
                 f"{100 * spread.deviation:.2f}",
@@ -115,19 +123,19 @@ def section(comparison: Comparison) -> Section | None:
                 percent(contestant.winner.accuracy),
             )
         )
-    header = ("model", "seeds", "mean test accuracy", "95% CI of the mean",
-              "standard deviation over seeds (pp)", "standard error from seeds (pp)",
-              "standard error from test images (pp)", "test accuracy of the winner")  # fmt: skip
+    header = ("model", "seeds", f"mean validation {target.label}", "mean test accuracy",
+              "95% CI", "deviation over seeds (pp)", "error from seeds (pp)",
+              "error from test images (pp)", "test accuracy of the winner")  # fmt: skip
     info = seeds_info(comparison)
     blocks: list[Block] = [
         Text(
             "The configuration of each winner was trained again with random seeds that no trial of "
             "its model family had used. The winner itself is excluded, because it was selected for "
-            "doing well. The standard error of the mean has two sources, the choice of seeds and "
-            "the choice of test images; more seeds reduce the first, but hardly the second. The "
-            "interval has both, and two right and two wrong images added, so that a mean without "
+            f"doing well; the model is chosen by {comparison.chosen_by}. The standard error of the "
+            "mean has two sources, the choice of seeds and the choice of test images; more seeds "
+            "reduce the first, but hardly the second. The interval has both, and two right and two wrong images added, so that a mean without "
             "a mistake is not certain. "
-            "Deviations and errors are in percentage points (pp)."
+            "Standard deviations and standard errors are in percentage points (pp)."
             + note_on_changed_winners(retrained)
             + note_on_soups(comparison.contestants)
         ),
