@@ -133,9 +133,9 @@ def section(comparison: Comparison) -> Section | None:
             "its model family had used. The winner itself is excluded, because it was selected for "
             f"doing well; the model is chosen by {comparison.chosen_by}. The standard error of the "
             "mean has two sources, the choice of seeds and the choice of test images; more seeds "
-            "reduce the first, but hardly the second. The interval has both, and two right and two wrong images added, so that a mean without "
-            "a mistake is not certain. "
-            "Standard deviations and standard errors are in percentage points (pp)."
+            "reduce the first, but hardly the second. The interval has both, and two right and two "
+            "wrong images added, so that a mean without a mistake is not certain. Standard "
+            "deviations and standard errors are in percentage points (pp)."
             + note_on_changed_winners(retrained)
             + note_on_soups(comparison.contestants)
         ),
