@@ -37,6 +37,8 @@ LEAST_SEEDS = 3
 """Seeds of both models from which on a difference is about the model families."""
 MOST_SEEDS, MOST_IMAGES = 100, 10_000_000
 """Largest numbers of seeds and of test images that are proposed."""
+MORE_SEEDS = 5, 10, 20, 50
+"""Seeds that are proposed with more test images, where those that there are are too few."""
 ASSUMED_DEVIATION = 0.003
 """Standard deviation of the accuracy over seeds that is assumed where there are no seeds."""
 
@@ -92,12 +94,14 @@ class Estimate:
 
 
 class Needed(NamedTuple):
-    """What would decide: a number of seeds or of test images, the other being as it is."""
+    """What would decide: a number of seeds, or a number of test images."""
 
     seeds: int | None
     """Seeds of each model with the same test images; None if no number of seeds is enough."""
     images: int | None
-    """Test images with the same seeds; None if no number of images is enough."""
+    """Test images with `with_seeds` seeds of each model; None if no number is enough."""
+    with_seeds: int | None
+    """Seeds that go with `images`: as many as there are, or more if these are too few."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,10 @@ class Decision:
         They are enough to show a true difference of the margin, and to show equivalence where
         there is no difference.
         """
-        known = self.estimate
-        images = _decides(self, known.components, known.seeds, _images_from(known.images))
-        if known.basis == "trained models":
-            return Needed(None, images)
-        seeds = np.arange(known.seeds, MOST_SEEDS + 1)
-        return Needed(_decides(self, known.components, seeds, known.images), images)
+        known, sources = self.estimate, self.estimate.components
+        if known.basis == "model families":
+            return self._planned(sources, known.seeds, self.margin)
+        return Needed(None, _decides(self, sources, 1, _images_from(known.images)), 1)
 
     @property
     def needed_for_families(self) -> Needed:
@@ -152,12 +154,17 @@ class Decision:
         """
         known = self.estimate
         assumed = Components(2 * ASSUMED_DEVIATION**2, known.components.images, 0.0)
-        effect = max(self.margin, abs(known.difference))
-        seeds = np.arange(LEAST_SEEDS, MOST_SEEDS + 1)
-        return Needed(
-            _decides(self, assumed, seeds, known.images, effect),
-            _decides(self, assumed, LEAST_SEEDS, _images_from(known.images), effect),
-        )
+        return self._planned(assumed, LEAST_SEEDS, max(self.margin, abs(known.difference)))
+
+    def _planned(self, sources: Components, least: int, effect: float) -> Needed:
+        """Return seeds from `least` on, or test images with so many or the next larger number."""
+        images = self.estimate.images
+        seeds = _decides(self, sources, np.arange(least, MOST_SEEDS + 1), images, effect)
+        for count in (least, *(more for more in MORE_SEEDS if more > least)):
+            found = _decides(self, sources, count, _images_from(images), effect)
+            if found is not None:
+                return Needed(seeds, found, count)
+        return Needed(seeds, None, None)
 
 
 def decide(

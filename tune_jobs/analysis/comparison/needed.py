@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import (
     ASSUMED_DEVIATION,
-    LEAST_SEEDS,
     MOST_SEEDS,
-    Needed,
     Word,
 )
 from tune_jobs.analysis.formatting import listed, rounded_up
@@ -57,7 +55,7 @@ def one_training(comparison: Comparison) -> str:
 def _settles(comparison: Comparison) -> str:
     """Say how many seeds, or test images, would settle the model families."""
     needed = [pair.decision.needed_for_families for pair in comparison.trained_only]
-    seeds, images = (
+    seeds, images, with_seeds = (
         None if None in each else max(n for n in each if n is not None)
         for each in zip(*needed, strict=True)
     )
@@ -65,17 +63,19 @@ def _settles(comparison: Comparison) -> str:
         return f"--seeds {seeds} would settle which model family is better"
     if images is not None:
         return (
-            f"--seeds {LEAST_SEEDS} with about {rounded_up(images):,} test images would settle "
+            f"--seeds {with_seeds} with about {rounded_up(images):,} test images would settle "
             "which model family is better"
         )
     return f"--seeds {MOST_SEEDS} would not settle which model family is better"
 
 
-def would_decide(needed: Needed) -> str:
+def would_decide(pair: Pair) -> str:
     """Name the number of seeds or of test images that would decide, as part of a sentence."""
-    ways = []
+    needed, ways = pair.decision.needed, []
     if needed.seeds is not None:
         ways.append(f"{needed.seeds} seeds")
     if needed.images is not None:
-        ways.append(f"about {rounded_up(needed.images):,} test images")
-    return " or ".join(ways) or "more seeds and more test images together"
+        images = f"about {rounded_up(needed.images):,} test images"
+        more = needed.with_seeds != pair.decision.estimate.seeds
+        ways.append(f"{needed.with_seeds} seeds with {images}" if more else images)
+    return " or ".join(ways) or f"more than {MOST_SEEDS} seeds and more test images"

@@ -116,6 +116,7 @@ def _versus(pair: Pair) -> dict[str, Any]:
         "regret": estimate.regret,
         "seeds_needed": decision.needed.seeds,
         "images_needed": decision.needed.images,
+        "images_needed_with_seeds": decision.needed.with_seeds,
         "mcnemar_p": pair.paired.p,
     }
     return {f"versus_chosen/{name}": value for name, value in values.items()}

@@ -140,7 +140,7 @@ def _differences(comparison: Comparison) -> list[str]:
             f"below the margin of {margin}."
         )
     if undecided:
-        needs = named([would_decide(pair.decision.needed) for pair in undecided])
+        needs = named([would_decide(pair) for pair in undecided])
         sentences.append(
             f"It is undecided against {_with_numbers(undecided)}, which may be better, worse or "
             f"equivalent within {margin}; it would be decided by {needs}."

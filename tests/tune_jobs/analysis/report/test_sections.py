@@ -80,7 +80,7 @@ def test_every_pair_has_a_verdict_and_mcnemars_test(comparison):
     assert info.words == ["better", "undecided", "worse"]
     decided, mcnemar = tables(significance.section(comparison))
     assert [row[1] for row in decided.rows] == info.words
-    assert [row[-1] for row in decided.rows] == ["", "more seeds and more test images together", ""]
+    assert [row[-1] for row in decided.rows] == ["", "50 seeds with about 1,800 test images", ""]
     assert [row[2:4] for row in mcnemar.rows] == [("80", "0"), ("4", "4"), ("4", "84")]
     assert significance.section(make_comparison([("cnn", "none", 0.9, 0)])) is None
 

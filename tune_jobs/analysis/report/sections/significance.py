@@ -90,7 +90,7 @@ def decision_table(pairs: list[Pair]) -> Table:
                 p_number(decision.adjusted_p),
                 p_number(decision.adjusted_equivalence_p),
                 f"{estimate.seeds} seeds" if estimate.basis == "model families" else "one training",
-                would_decide(decision.needed) if pair.word == "undecided" else "",
+                would_decide(pair) if pair.word == "undecided" else "",
             )
         )
     header = ("first − second", "the first is", "difference (pp, 95% CI)", "p, no difference",
@@ -140,8 +140,10 @@ def section(comparison: Comparison) -> Section | None:
                 "it is not 0; otherwise the pair is undecided. Each of both tests has a "
                 f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
                 "intervals are not corrected. Undecided pairs have the number of seeds or of test "
-                f"images with which a true difference of the margin is found, and equivalence "
-                f"where there is no difference, with {POWER:.0%} power each. pp: percentage points."
+                "images with which a true difference of the margin is found, and equivalence where "
+                f"there is no difference, planned for {POWER:.0%} power (a plan from three seeds, "
+                "whose spread is itself uncertain, reached 55 to 66% in simulations). pp: "
+                "percentage points."
             ),
             Text(
                 f"From {LEAST_SEEDS} seeds of both (compare.py --seeds) a difference is about the "
