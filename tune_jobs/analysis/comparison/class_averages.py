@@ -76,7 +76,7 @@ def score_intervals(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, In
     Dirichlet distribution (the Bayesian bootstrap of Rubin 1981 on each row). Its prior is one
     right and one wrong image in all: with few mistakes, resampling images would only ever repeat
     those few, and without any it would find no variance. The number of images of each class is
-    kept. Weighted recall is the accuracy, and has Wilson's interval.
+    kept, and the bias of the draws is subtracted. Weighted recall is the accuracy, and has Wilson's interval.
 
     Args:
         confusion: C×C counts.
@@ -95,21 +95,29 @@ def score_intervals(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, In
     rows, columns = np.nonzero(wrong)
     into = coo_array((np.ones(len(rows)), (np.arange(len(rows)), columns)), (len(rows), classes))
     of_row = coo_array((np.ones(len(rows)), (np.arange(len(rows)), rows)), (len(rows), classes))
-    prior = actual / actual.sum()
+    prior = (actual > 0) / (actual > 0).sum()
     shapes = np.concatenate([right + prior, wrong[rows, columns], prior])
-    draws = []
-    for count in _blocks(DRAWS, max(1, CELLS // len(shapes))):
-        drawn = generator.standard_gamma(shapes, (count, len(shapes)))
+
+    def averages(drawn: Floats) -> Floats:
         own, errors, others = np.split(drawn, [classes, classes + len(rows)], axis=1)
         scale = actual / np.maximum(own + errors @ of_row + others, TINY)
         # Cells without an image are drawn as one, and shared by all other classes.
         elsewhere = others * scale / max(1, classes - 1)
         guessed = own * scale + (errors * scale[:, rows]) @ into
         guessed += elsewhere.sum(axis=1, keepdims=True) - elsewhere
-        draws.append(_averages(own * scale, actual, guessed, takes_part))
-    bounds = np.quantile(np.concatenate(draws), [ALPHA / 2, 1 - ALPHA / 2], axis=0).T
+        return _averages(own * scale, actual, guessed, takes_part)
+
+    blocks = _blocks(DRAWS, max(1, CELLS // len(shapes)))
+    draws = np.concatenate(
+        [averages(generator.standard_gamma(shapes, (count, len(shapes)))) for count in blocks]
+    )
+    # Averages of ratios are biased with few images a class: once in what was observed, and once
+    # more in the draws.
+    bias = draws.mean(axis=0) - averages(shapes[None])[0]
+    quantiles = np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    bounds = np.clip(quantiles - 2 * bias, 0, 1).T.tolist()
     names = [field.name for field in fields(ClassAverages)]
-    found = dict(zip(names, bounds.tolist(), strict=True))
+    found = dict(zip(names, bounds, strict=True))
     return {name: (found[name][0], found[name][1]) for name in INTERVALS}
 
 

@@ -83,7 +83,7 @@ ROWS = (
     Row("Time efficiency", "Low", "High", time_to_best,
         "epochs up to the one with the best validation score; excludes pretraining"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
-        "accuracy of the saved weights on up to 2,048 training images against that on the sealed "
+        "accuracy of the saved weights on up to 1,024 training images against that on the sealed "
         "test set, both in evaluation mode (no dropout, no augmentation)"),
     Row("Interpretability", "Medium – High", "Medium – Low",
         how="not measured: accuracy and cost say nothing about it"),
