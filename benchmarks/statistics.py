@@ -165,7 +165,7 @@ def seeds() -> None:
 
 def scores() -> None:
     """Print the coverage of the intervals of averages over classes."""
-    class_averages.DRAWS = 1000  # for time; the quantiles of fewer draws are noisier, not wider
+    class_averages.DRAWS = 600  # for time; the quantiles of fewer draws are noisier, not wider
     print("recall, images of each class | coverage")
     unequal = np.array([300, 100, 50, 20, 10])
     for accuracy, images in (

@@ -76,7 +76,8 @@ def score_intervals(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, In
     Dirichlet distribution (the Bayesian bootstrap of Rubin 1981 on each row). Its prior is one
     right and one wrong image in all: with few mistakes, resampling images would only ever repeat
     those few, and without any it would find no variance. The number of images of each class is
-    kept, and the bias of the draws is subtracted. Weighted recall is the accuracy, and has Wilson's interval.
+    kept, and the bias of the draws is subtracted. Weighted recall is the accuracy, and has Wilson's
+    interval.
 
     Args:
         confusion: C×C counts.

@@ -127,8 +127,10 @@ def section(comparison: Comparison) -> Section:
             "interval for accuracy, Student's t for log-loss (nats, lower is better), and for the "
             f"others {DRAWS:,} draws of a Dirichlet distribution of each row of the confusion "
             "matrix, with one right and one wrong image added in all; they are not estimable "
-            "where a class has a single image. AUROC, the mean over classes of the area under "
-            "the ROC curve of each against the rest, has none. " + constant_sentence(comparison)
+            "where a class has a single image. In simulations they held the true score in 91 to "
+            "98% of cases, but that of precision in 85% with 10 images a class. AUROC, the mean "
+            "over classes of the area under the ROC curve of each against the rest, has none. "
+            + constant_sentence(comparison)
         ),
         score_table(winners, comparison.target, strong=0),
         confusion_picture("confusion", winners, classes),
