@@ -115,11 +115,16 @@ def score_intervals(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, In
     # Averages of ratios are biased with few images a class: once in what was observed, and once
     # more in the draws.
     bias = draws.mean(axis=0) - averages(shapes[None])[0]
-    quantiles = np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
-    bounds = np.clip(quantiles - 2 * bias, 0, 1).T.tolist()
+    low, high = np.clip(
+        np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0) - 2 * bias, 0, 1
+    ).tolist()
     names = [field.name for field in fields(ClassAverages)]
-    found = dict(zip(names, bounds, strict=True))
-    return {name: (found[name][0], found[name][1]) for name in INTERVALS}
+    observed = class_averages(confusion)
+    return {
+        name: (min(a, getattr(observed, name)), max(b, getattr(observed, name)))
+        for name, a, b in zip(names, low, high, strict=True)
+        if name in INTERVALS
+    }
 
 
 def _blocks(total: int, block: int) -> list[int]:
