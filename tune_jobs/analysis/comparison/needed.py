@@ -36,7 +36,7 @@ def scope(comparison: Comparison) -> str:
         names = named([pair.second.name for pair in comparison.trained_only])
         return f", compared with {names} as trained models only"
     count_ = len(comparison.contestants)
-    return f", as these {count_} trained models; {_settles(comparison)}"
+    return f"; these are {count_} trained models, and {_settles(comparison)}"
 
 
 def one_training(comparison: Comparison) -> str:

@@ -43,7 +43,7 @@ def headline(comparison: Comparison) -> str:
     """Return the result in one line, with what it is about."""
     unfair = [contestant.name for contestant, _ in caveats.missed_sizes(comparison)]
     caveat = f", but {named(unfair)} got images too small for a fair test" if unfair else ""
-    return _headline(comparison) + scope(comparison) + caveat
+    return _headline(comparison) + caveat + scope(comparison)
 
 
 def _headline(comparison: Comparison) -> str:
@@ -141,9 +141,12 @@ def _differences(comparison: Comparison) -> list[str]:
         )
     if undecided:
         needs = named([would_decide(pair) for pair in undecided])
+        several = len(undecided) > 1
+        decides = f"they would be decided by {needs}, in this order"
         sentences.append(
             f"It is undecided against {_with_numbers(undecided)}, which may be better, worse or "
-            f"equivalent within {margin}; it would be decided by {needs}."
+            f"equivalent within {margin}; "
+            + (f"{decides}." if several else f"it would be decided by {needs}.")
         )
     return sentences
 

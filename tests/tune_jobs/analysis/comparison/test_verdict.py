@@ -13,7 +13,7 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
     [
         (
             [("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0)],
-            f"Use the {CNN}: better than {RESNET}, as these 2 trained models; --seeds 3 would "
+            f"Use the {CNN}: better than {RESNET}; these are 2 trained models, and --seeds 3 would "
             "settle which model family is better",
             [
                 "One training of each model family was compared, so this is about these trained "
@@ -26,8 +26,8 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
         ),
         (
             [("resnet18", "default", 0.9, 0), ("cnn", "none", 0.9, 4)],
-            f"Use the {RESNET}: undecided against {CNN}, as these 2 trained models; --seeds 3 with "
-            "about 6,200 test images would settle which model family is better",
+            f"Use the {RESNET}: undecided against {CNN}; these are 2 trained models, and --seeds 3 "
+            "with about 6,200 test images would settle which model family is better",
             [
                 f"It is undecided against {CNN} (+0.00 percentage points",
                 "which may be better, worse or equivalent within 1 percentage point; it would be "
@@ -38,8 +38,8 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
         ),
         (
             [("cnn", "none", 0.7, 0), ("resnet18", "default", 0.9, 0)],
-            f"{CNN} was chosen by validation accuracy, but {RESNET} is better on the test set, as "
-            "these 2 trained models; --seeds 3 would settle which model family is better",
+            f"{CNN} was chosen by validation accuracy, but {RESNET} is better on the test set; "
+            "these are 2 trained models, and --seeds 3 would settle which model family is better",
             [
                 f"On the test set, {RESNET} (+20.00 percentage points",
                 "confirm the difference on new images",
@@ -53,7 +53,7 @@ CNN, RESNET = "custom CNN", "pretrained resnet18"
         ),
         (
             [("cnn", "none", 0.9, 0), ("resnet18", "none", 0.7, 0)],
-            f"Use the {CNN}: better than resnet18 from scratch, as these 2 trained models; "
+            f"Use the {CNN}: better than resnet18 from scratch; these are 2 trained models, and "
             "--seeds 3 would settle which model family is better",
             ["better than resnet18 from scratch", "undecided, because no pretrained model"],
         ),
@@ -96,7 +96,7 @@ def test_seeds_openings_and_copies_are_reported():
 
 def test_a_pretrained_network_on_images_too_small_for_it_was_not_tested_fairly():
     comparison = make_comparison(pretrained_size=32)
-    assert headline(comparison).endswith("got images too small for a fair test")
+    assert "but pretrained resnet18 got images too small for a fair test;" in headline(comparison)
     assert "was given images of 32 pixels, but its weights know 224" in verdict(comparison)
     assert "fair test" not in headline(make_comparison()) + verdict(make_comparison())
 
@@ -111,7 +111,7 @@ def test_with_three_seeds_the_verdict_is_about_model_families():
     assert headline(comparison) == f"Use the {CNN}: better than {RESNET}"
     assert "trained models" not in verdict(comparison)
     two = make_comparison(seeds=2)
-    assert "as these 2 trained models" in headline(two)
+    assert "these are 2 trained models" in headline(two)
     assert verdict(two).startswith("One training of each model family was compared")
 
 
