@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import platform
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,11 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 WARM_UP, TIMED = 5, 30
 LATENCY_RUNS = 200
-THROUGHPUT_BATCH, THROUGHPUT_RUNS = 256, 5
+THROUGHPUT_BATCH = 256
+ROUNDS = 5
+"""Rounds of measurements, in each of which every model has its turn."""
 CPU_PIXELS = THROUGHPUT_BATCH * 64**2
 """Most pixels of a batch on a CPU, where larger ones take memory and are no faster."""
 MAX_SECONDS = 10.0
 """Time limit of one measurement in seconds; large networks on a CPU are timed fewer times."""
+BUSY = 0.15
+"""Share of the CPU that other processes use from which on times are not stated."""
 
 
 @dataclass(frozen=True)
@@ -28,42 +36,96 @@ class Costs:
     macs: int
     """Multiply-accumulate operations of matrix products and convolutions for one image."""
     latency_p50_ms: float
-    """Median latency of a single image in milliseconds."""
+    """Median latency of a single image in milliseconds; this and the other times are NaN where
+    other processes used the machine."""
     latency_p95_ms: float
     """95th percentile of the latency of a single image in milliseconds."""
     images_per_second: float
     """Median throughput at batch size 256, or less: on a CPU for images above 64 pixels, and on a
     GPU where a batch does not fit into its memory."""
+    latency_low_ms: float = math.nan
+    """Lowest median latency of a round in milliseconds."""
+    latency_high_ms: float = math.nan
+    """Highest median latency of a round in milliseconds."""
+    others: float = 0.0
+    """Share of the CPU that other processes used meanwhile, in 0..1; 0 if unknown."""
+
+    def stated(self) -> Costs:
+        """Return the costs without times if other processes used more than BUSY of the CPU."""
+        if self.others <= BUSY:
+            return self
+        spoilt = math.nan
+        return Costs(self.macs, spoilt, spoilt, spoilt, others=self.others)
 
 
 def measure(model: nn.Module, image_size: int, device: torch.device) -> Costs:
-    """Measure the inference costs of a model.
+    """Measure the inference costs of one model, as `measure_all` does."""
+    return measure_all([(model, image_size)], device)[0]
 
-    Other processes on the same hardware distort the timings.
+
+def measure_all(models: Sequence[tuple[nn.Module, int]], device: torch.device) -> list[Costs]:
+    """Measure the inference costs of models, in interleaved rounds after a warm-up each.
+
+    What changes in the meantime (clock rate, other processes) then meets all models alike.
 
     Args:
-        model: Model on `device`; it is left in evaluation mode.
-        image_size: Height and width of the input in pixels.
-        device: Device of the model.
+        models: models on `device`, each with the height and width of its input in pixels; they
+            are left in evaluation mode.
+        device: device of the models.
     """
-    single = _times(model, 1, image_size, device, LATENCY_RUNS)
+    singles: list[list[list[float]]] = [[] for _ in models]
+    rates: list[list[float]] = [[] for _ in models]
+    batches = [_largest_batch(model, size, device) for model, size in models]
+    before, began = _cpu_seconds(), time.perf_counter()
+    for _ in range(ROUNDS):
+        for i, (model, size) in enumerate(models):
+            count, limit = max(1, LATENCY_RUNS // ROUNDS), MAX_SECONDS / ROUNDS
+            singles[i].append(_times(model, 1, size, device, count, limit))
+            seconds = _times(model, batches[i], size, device, 1, limit)
+            rates[i].append(batches[i] / seconds[0])
+    wall = time.perf_counter() - began
+    after = _cpu_seconds()
+    used = max(0.0, after - before) / wall / (os.cpu_count() or 1)
+    return [
+        Costs(
+            macs=count_macs(model, size, device),
+            latency_p50_ms=1e3 * float(np.quantile(np.concatenate(single), 0.5)),
+            latency_p95_ms=1e3 * float(np.quantile(np.concatenate(single), 0.95)),
+            images_per_second=statistics.median(rate),
+            latency_low_ms=1e3 * min(map(statistics.median, single)),
+            latency_high_ms=1e3 * max(map(statistics.median, single)),
+            others=used,
+        )
+        for (model, size), single, rate in zip(models, singles, rates, strict=True)
+    ]
+
+
+def _largest_batch(model: nn.Module, image_size: int, device: torch.device) -> int:
+    """Return the batch size of the throughput: the largest up to 256 that fits into memory."""
     batch = THROUGHPUT_BATCH
     if device.type == "cpu":
-        batch = max(1, min(batch, CPU_PIXELS // image_size**2))
+        return max(1, min(batch, CPU_PIXELS // image_size**2))
     while True:
         try:
-            batched = _times(model, batch, image_size, device, THROUGHPUT_RUNS)
+            _times(model, batch, image_size, device, 1, MAX_SECONDS)
             break
         except torch.OutOfMemoryError:
             if batch == 1:
                 raise
             batch //= 2
-    return Costs(
-        macs=count_macs(model, image_size, device),
-        latency_p50_ms=1e3 * float(np.quantile(single, 0.5)),
-        latency_p95_ms=1e3 * float(np.quantile(single, 0.95)),
-        images_per_second=batch / statistics.median(batched),
-    )
+    return batch
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time in seconds that other processes have used; 0 where it is unknown."""
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:  # not on Linux
+        return 0.0
+    user, nice, system, _, _, interrupts, soft, steal = map(int, fields)
+    total = (user + nice + system + interrupts + soft + steal) / os.sysconf("SC_CLK_TCK")
+    own = os.times()
+    return total - own.user - own.system
 
 
 @torch.inference_mode()
@@ -81,14 +143,14 @@ def latency_ms(model: nn.Module, image_size: int, device: torch.device) -> float
 
     The arguments are those of `measure`.
     """
-    return 1e3 * statistics.median(_times(model, 1, image_size, device, TIMED))
+    return 1e3 * statistics.median(_times(model, 1, image_size, device, TIMED, MAX_SECONDS))
 
 
 @torch.inference_mode()
 def _times(
-    model: nn.Module, batch: int, image_size: int, device: torch.device, runs: int
+    model: nn.Module, batch: int, image_size: int, device: torch.device, runs: int, limit: float
 ) -> list[float]:
-    """Return the seconds of each run, after warm-up runs."""
+    """Return the seconds of each run, after warm-up runs, within a limit in seconds."""
     model.eval()
     images = _images(batch, image_size, device)
 
@@ -99,11 +161,11 @@ def _times(
 
     spent = 0.0
     times: list[float] = []
-    for _ in range(min(WARM_UP, runs)):
+    for _ in range(WARM_UP if runs > 1 else 1):
         spent += run()
-        if spent > MAX_SECONDS / 2:
+        if spent > limit / 2:
             break
-    while len(times) < runs and (not times or spent < MAX_SECONDS):
+    while len(times) < runs and (not times or spent < limit):
         times.append(run())
         spent += times[-1]
     return times

@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from tests import nets
 from tests.tune_jobs.runs import write_run
+from trainables.cache_files import cache_folder
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from tune_jobs import lr_grid, optuna_search
@@ -22,6 +23,7 @@ from tune_jobs.analysis.results import load_epochs, load_trials
 from tune_jobs.command_line import entry_point
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
+from tune_jobs.test_set.ledger import LEDGER_FOLDER
 from tune_jobs.tuning.tracking import TensorBoard
 
 
@@ -59,6 +61,12 @@ def local_ray(request, rays):
         ray.init(rays(getattr(request.module, "CORES", 1)), log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _no_opening_yet():
+    """No test finds the test images that another test has opened."""
+    shutil.rmtree(cache_folder() / LEDGER_FOLDER, ignore_errors=True)
 
 
 def command_line(job):

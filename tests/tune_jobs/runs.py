@@ -1,6 +1,7 @@
 """Make run folders as jobs write them, without Ray."""
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tune_jobs.ray_runtime import capacity
 from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_columns, summary_columns
+from tune_jobs.test_set.ledger import LEDGER_FOLDER
 from tune_jobs.tuning import run_json
 from tune_jobs.tuning.data import read_images
 from tune_jobs.tuning.found_images import find_images
@@ -107,3 +109,9 @@ def edit_record(path: Path, **changes) -> None:
     """Replace entries of run.json."""
     folder = RunFolder.at(path)
     folder.write_json(RUN_FILE, folder.read_json(RUN_FILE) | changes)
+
+
+def openings(storage: Path) -> list[dict]:
+    """Return the entries of the ledger beside some runs."""
+    files = (storage / LEDGER_FOLDER).glob("*.json")
+    return [entry for file in files for entry in json.loads(file.read_text())["openings"]]

@@ -13,19 +13,19 @@ from sklearn import metrics
 
 from tests.images import load_source
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import QUIET, edit_record, edit_trials, write_run
+from tests.tune_jobs.runs import QUIET, edit_record, edit_trials, openings, write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import load_runs
+from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.results import load_comparison, load_predictions, load_run
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.compare import compare
-from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set import evaluation
 from tune_jobs.tuning.data import load_data_of_run
 
 run = command_line(compare)
@@ -44,14 +44,11 @@ def compared(trained_runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
     shutil.copytree(trained_runs, folder / "runs")
     paths = folder / "runs" / "lr-grid", folder / "runs" / "finetune"
-    code = run(*paths, "--every-trial", "--price-per-hour", 2, "--output", folder / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
+        code = run(*paths, "--every-trial", "--price-per-hour", 2, "--output", folder / "out")
     assert code == 0
     return folder
-
-
-def openings(storage):
-    record = json.loads((storage / "lr-grid" / "run.json").read_text())
-    return ledger.openings([RunFolder.at(storage)], record["dataset"]["source_fingerprint"])
 
 
 def test_the_best_of_each_family_on_validation_takes_part(compared):
@@ -79,8 +76,9 @@ def test_scores_are_those_of_scikit_learn_on_the_predictions(compared):
             labels, predicted, average="weighted", zero_division=0
         )
         assert [row[name] for name in ("precision", "recall", "f1")] == pytest.approx(scores[:3])
-        for name in ("accuracy", "precision", "recall", "f1"):
-            assert row[f"{name}/low"] < row[name] < row[f"{name}/high"]
+        for name in ("accuracy", "precision", "f1"):
+            assert row[f"{name}/low"] <= row[name] <= row[f"{name}/high"]
+            assert row[f"{name}/low"] < row[f"{name}/high"]
 
 
 def test_predictions_are_those_of_the_weights_in_the_run(compared):
@@ -144,6 +142,21 @@ def test_costs_are_those_of_the_family(compared):
     assert (winners["macs"] > 0).all()
 
 
+def test_winners_are_compared_with_the_chosen_one(compared):
+    winners = load_comparison(compared / "out").query("role == 'winner'")
+    chosen, *others = winners.to_dict("records")
+    assert pd.isna(chosen["versus_chosen/verdict"])
+    for row in others:
+        assert row["versus_chosen/verdict"] in {"better", "worse", "equivalent", "undecided"}
+        assert row["versus_chosen/basis"] == "trained models"
+        difference = row["accuracy"] - chosen["accuracy"]
+        assert row["versus_chosen/difference"] == pytest.approx(difference)
+        assert row["versus_chosen/low"] < difference < row["versus_chosen/high"]
+        assert row["versus_chosen/margin"] == 0.01
+        assert row["versus_chosen/images_needed"] > 0
+        assert 0 <= row["train_accuracy"] <= 1
+
+
 def test_every_table_is_readable_without_us(compared):
     out = compared / "out"
     for name in ("comparison", "predictions"):
@@ -167,10 +180,13 @@ def test_the_answer_is_printed_and_every_opening_is_counted(runs, tmp_path, capf
     assert {model["role"] for model in first["models"]} == {"winner"}
     assert len(first["models"]) == 3
     assert first["images"] == len(load_predictions(tmp_path / "out").query("trial == 'lr=0.001'"))
-    assert "opened once before" not in printed
+    assert "had scored" not in printed
     # Over the first.
     assert run(runs / "lr-grid", "--every-trial", "--output", tmp_path / "out") == 0
-    assert "opened once before" in " ".join(capfd.readouterr().out.split())
+    assert "had scored 3 models before" in " ".join(capfd.readouterr().out.split())
+    row = load_comparison(tmp_path / "out").iloc[0]
+    right = round(row["accuracy"] * row["images"])
+    assert (row["accuracy/low"], row["accuracy/high"]) == wilson(right, row["images"], 5)
     assert [len(entry["models"]) for entry in openings(runs)] == [3, 3]
     assert "opened 2 times" in (tmp_path / "out" / "report.html").read_text()
 
@@ -280,6 +296,7 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (nothing, [*BOTH, "{runs}/../runs/lr-grid/"], ["given twice"]),
         (nothing, [*BOTH, "--seeds", 1], ["--seeds is 1"]),
         (nothing, [*BOTH, "--seeds", -3], ["--seeds is -3"]),
+        (nothing, [*BOTH, "--margin", 0], ["--margin is 0", "percentage points"]),
         (nothing, [*BOTH, "--price-per-hour", -1], ["--price-per-hour -1"]),
         (nothing, [*BOTH, "--output", "{runs}"], ["holds", "but no comparison", "--output"]),
         (nothing, [*BOTH, "--output", "{runs}/tiny.safetensors"], ["is not a folder", "--output"]),

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Interval: TypeAlias = tuple[float, float]
 """Lower and upper bound."""
 
+NOT_STATED = "not stated"
+"""Stands for a time that other processes have spoilt."""
 LEAST_P = 0.001
 """p-values below this are shown as "< 0.001"."""
 THOUSAND_STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
@@ -37,16 +39,21 @@ def percent_interval(interval: Interval) -> str:
     return f"{100 * low:.2f} to {100 * high:.2f}%"
 
 
-def with_interval(fraction: float, interval: Interval) -> str:
+def with_interval(fraction: float, interval: Interval | None) -> str:
     """Format a fraction with its interval: 74.14% (73.27 to 74.99)."""
-    if interval[0] == interval[1]:  # e.g. without errors every bootstrap resample is the same
-        return percent(fraction)
+    if interval is None:
+        return f"{percent(fraction)} (not estimable)"
     return f"{percent(fraction)} ({percent_interval(interval)[:-1]})"
 
 
 def points(difference: float) -> str:
     """Format a difference of two fractions in percentage points: +3.10."""
     return signed(100 * difference, ".2f")
+
+
+def percentage_points(difference: float) -> str:
+    """Format a margin with its unit: 1 percentage point, 0.5 percentage points."""
+    return f"{100 * difference:g} percentage point" + "s" * (difference != 0.01)
 
 
 def signed(number: float, digits: str = ",") -> str:
@@ -82,9 +89,27 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def rounded_up(number: int) -> int:
+    """Round a planned number up to two significant digits: 1,834 to 1,900."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
+
+
 def milliseconds(value: float) -> str:
-    """Format milliseconds with three significant digits: 0.842 ms, 12.1 ms."""
+    """Format milliseconds with three significant digits: 0.842 ms, 12.1 ms; NaN is not stated."""
+    if np.isnan(value):
+        return NOT_STATED
     return f"{value:.3g} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def milliseconds_range(low: float, high: float) -> str:
+    """Format the lowest and the highest of several times: 0.842 to 1.02 ms; NaN is not stated."""
+    return NOT_STATED if np.isnan(low) else f"{milliseconds(low)[:-3]} to {milliseconds(high)}"
+
+
+def throughput(rate: float) -> str:
+    """Format a throughput: 5,120 images/s; NaN is not stated."""
+    return NOT_STATED if np.isnan(rate) else f"{rate:,.0f} images/s"
 
 
 def times(factor: float) -> str:

@@ -151,10 +151,13 @@ class RunFolder:
             ) from error
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, wait_s: float = 0) -> Iterator[None]:
         """Lock the folder against other drivers, on a disk only.
 
         The operating system releases the lock when the process ends, even if it is killed.
+
+        Args:
+            wait_s: seconds to wait for another driver.
 
         Raises:
             InputError: another driver has locked the folder.
@@ -163,7 +166,7 @@ class RunFolder:
             yield
             return
         try:
-            with FileLock(f"{self.path}/.lock", timeout=0):
+            with FileLock(f"{self.path}/.lock", timeout=wait_s):
                 yield
         except Timeout as error:
             raise InputError(

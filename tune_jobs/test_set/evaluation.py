@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from trainables.costs import measure
+from trainables.costs import Costs, measure_all
 from trainables.errors import InputError, first_line
 from trainables.models import build_for
 from trainables.precision import tf32_disabled
@@ -21,11 +21,14 @@ from trainables.saved_model import Classifier, describe_model, rebuild
 from trainables.views import View
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
-from tune_jobs.analysis.comparison.comparison import Contestant, Role, Scored, TestSet
+from tune_jobs.analysis.comparison.comparison import Contestant
+from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of, is_soup
 from tune_jobs.tuning.data import RunData
 
+MOST_TRAINING = 1024
+"""Largest number of training images on which a winner is scored in evaluation mode."""
 LAYER_DEPTH = 2
 """Number of leading parts of a module name that identify a layer: one block of a large network."""
 
@@ -134,17 +137,39 @@ def copied_test_images(data: RunData) -> int:
     return int((test & np.isin(pictures, pictures[learnt])).sum())
 
 
-def score(model: TrainedModel, role: Role, data: RunData) -> Scored:
+def score(model: TrainedModel, role: Role, data: RunData, models: int = 1) -> Scored:
     """Return a model's logits on the test images of its run.
 
     Args:
         model: the model.
         role: role of the model in the comparison.
         data: images of the model's run.
+        models: number of models of which it may be the best on these images.
     """
     test = data.split.test
     logits = model.classifier.logits(data.images(test, model.classifier.view)).numpy()
-    return Scored(role, model.candidate, data.dataset.labels[test], logits)
+    return Scored(role, model.candidate, data.dataset.labels[test], logits, models)
+
+
+def training_accuracy(model: TrainedModel, data: RunData) -> float:
+    """Return the accuracy on training images, evenly spaced, in 0..1.
+
+    They are as many as the test images, but at most MOST_TRAINING, as this takes time. The saved
+    weights are scored in evaluation mode, as on the test images.
+    """
+    train = data.split.train
+    train = train[:: -(-len(train) // min(MOST_TRAINING, len(data.split.test)))]
+    logits = model.classifier.logits(data.images(train, model.classifier.view)).numpy()
+    return float((logits.argmax(axis=1) == data.dataset.labels[train]).mean())
+
+
+def inference_costs(classifiers: Sequence[Classifier]) -> list[Costs]:
+    """Measure the winners' inference costs in turns; without times if the machine was busy."""
+    with tf32_disabled():  # as in prediction
+        measured = measure_all(
+            [(each.model, each.input_size) for each in classifiers], classifiers[0].device
+        )
+    return [each.stated() for each in measured]
 
 
 def temperature(model: TrainedModel, data: RunData) -> float:
@@ -164,8 +189,10 @@ def contestant(
     seeds: list[Scored],
     runs: Sequence[LoadedRun],
     classifier: Classifier,
+    costs: Costs,
     temperature: float,
     price_per_hour: float | None,
+    train_accuracy: float,
 ) -> Contestant:
     """Return the winner of a model family with its costs.
 
@@ -173,9 +200,11 @@ def contestant(
         winner: the winner's predictions on the test set.
         seeds: predictions of the winner's runs with different random seeds.
         runs: compared runs.
-        classifier: the winner's model, on the device to measure on.
+        classifier: the winner's model.
+        costs: its inference costs.
         temperature: temperature of the winner's probabilities.
         price_per_hour: price of one node in dollars per hour; None if unknown.
+        train_accuracy: accuracy of the winner on training images in evaluation mode.
     """
     searched = [
         (run, row)
@@ -183,8 +212,6 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
-    with tf32_disabled():  # as in prediction
-        costs = measure(classifier.model, classifier.input_size, classifier.device)
     hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
     return Contestant(
         winner=winner,
@@ -195,6 +222,7 @@ def contestant(
         dollars=None if price_per_hour is None else hours * price_per_hour,
         temperature=temperature,
         seeds=seeds,
+        train_accuracy=train_accuracy,
     )
 
 

@@ -20,7 +20,9 @@ from tune_jobs.analysis.comparison.candidates import (
     load_runs,
     winners,
 )
-from tune_jobs.analysis.comparison.comparison import Comparison, Role
+from tune_jobs.analysis.comparison.caveats import models_scored
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Role
 from tune_jobs.analysis.comparison.tables import write_frames
 from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
@@ -29,17 +31,15 @@ from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.invocation import typed_path, words_that_start
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console, plain_table, print_table
-from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
-from tune_jobs.run_folder.schema import members_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.options import CompareOptions
-from tune_jobs.test_set.retraining import first_seed, retrain
+from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 from tune_jobs.tuning.data import RunData, load_data_of_run
 
-MODEL_FOLDER, SEEDS_FOLDER = "model", "seeds"
+MODEL_FOLDER = "model"
 CARD_FILE = "README.md"
 COLUMNS = ("training", "parameters", "latency", "vs. chosen")
 """Columns of the table that a narrow terminal goes without, the first of them first."""
@@ -91,6 +91,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
             )
             for model, retrained in zip(models, seeds, strict=True)
         ]
+        contenders = by_seeds(contenders)
         # Up to here no model has seen a test image.
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
@@ -165,40 +166,20 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
 
 
-def retrain_all(
-    chosen: list[Candidate],
-    runs: list[LoadedRun],
-    folder: RunFolder,
-    command: CommandLine[CompareOptions],
-    console: Console,
-) -> list[list[Candidate]]:
-    """Train each winner with different random seeds, and return the candidates of each."""
-    options = command.options
-    if not options.seeds:
-        return [[] for _ in chosen]
-    retrained: list[list[Candidate]] = []
-    with ray_session(options.address):
-        for candidate in chosen:
-            if members := members_of(candidate.row):
-                console.print(
-                    f"\n{candidate.family}: its winner averages {len(members)} trainings, which no "
-                    "training with another random seed repeats, so it is left out of --seeds",
-                    markup=False,
-                )
-                retrained.append([])
-                continue
-            console.print(
-                f"\n{candidate.family}: training with {options.seeds} random seeds",
-                markup=False,
-                style="bold",
-            )
-            retrained.append(
-                retrain(
-                    candidate, options.seeds, first_seed(candidate, runs),
-                    folder.child(SEEDS_FOLDER), command, console,
-                )
-            )  # fmt: skip
-    return retrained
+def by_seeds(contenders: list[Contender]) -> list[Contender]:
+    """Sort by the mean validation score of the trainings with other seeds, if all have them.
+
+    The winners' own scores are the best of many trials, and the more there were the more they
+    promise too much.
+    """
+    if not all(each.seeds for each in contenders):
+        return contenders
+
+    def mean(each: Contender) -> float:
+        target = each.winner.candidate.run.target
+        return sum(target.merit(s.candidate.row[target.best]) for s in each.seeds) / len(each.seeds)
+
+    return sorted(contenders, key=mean, reverse=True)
 
 
 def open_test(
@@ -219,43 +200,59 @@ def open_test(
         *((seed.candidate, "seed") for each in contenders for seed in each.seeds),
         *((trial, "trial") for trial in trials),
     ]
+    opened = ledger.OpenedImages(
+        data.dataset.fingerprint, data.split.fingerprint, data.dataset.digests[data.split.test]
+    )
     ledger.log_opening(
         storages,
-        data.dataset.fingerprint,
+        opened,
         when=facts["when"],
         command=facts["command"],
         models=[
-            {"run": candidate.run.folder.uri, "trial": candidate.trial, "role": role}
+            {
+                "run": candidate.run.folder.uri,
+                "trial": candidate.trial,
+                "role": role,
+                "weights": candidate.row.get("weights_sha256"),
+            }
             for candidate, role in everyone
         ],
-        images=data.split.sizes["test"],
     )
+    openings = ledger.openings(storages, opened)
+    # The first choice is made without a test image; any later one may follow from the scores.
+    models = models_scored(openings) if len(openings) > 1 else 1
     contestants = []
-    for each in contenders:
+    price = command.options.price_per_hour
+    costs = evaluation.inference_costs([each.winner.classifier for each in contenders])
+    for each, own in zip(contenders, costs, strict=True):
         candidate = each.winner.candidate
         console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
         run_data = data_of(candidate, images)
-        seeds = [evaluation.score(seed, "seed", run_data) for seed in each.seeds]
-        winner = evaluation.score(each.winner, "winner", run_data)
+        seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
+        winner = evaluation.score(each.winner, "winner", run_data, models)
         contestants.append(
             contestant(
-                winner, seeds, runs, each.winner.classifier,
-                evaluation.temperature(each.winner, run_data), command.options.price_per_hour,
+                winner, seeds, runs, each.winner.classifier, own,
+                evaluation.temperature(each.winner, run_data), price,
+                evaluation.training_accuracy(each.winner, run_data),
             )
         )  # fmt: skip
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
-        scored.append(evaluation.score(load_trained(trial, run_data, device), "trial", run_data))
+        model = load_trained(trial, run_data, device)
+        scored.append(evaluation.score(model, "trial", run_data, models))
     return Comparison(
         runs=runs,
         test_set=evaluation.test_set_of(data, [each.winner.classifier.view for each in contenders]),
         contestants=contestants,
         trials=scored,
-        openings=ledger.openings(storages, data.dataset.fingerprint),
+        openings=openings,
         facts=facts,
         student_report=command.options.student_report
         or any(run.record["options"].get("recipe") == "report" for run in runs),
+        margin=command.options.margin / 100,
+        price_per_hour=price,
     )
 
 

@@ -23,7 +23,11 @@ class CompareOptions:
     the test set."""
     seeds: int = 0
     """Number of additional runs of each winner with different random seeds,
-    to measure the spread of its test accuracy; 0 or at least 2."""
+    to measure the spread of its test accuracy; 0 or at least 2. From 3 on, the
+    verdict is about the model families, not about one training of each."""
+    margin: float = 1.0
+    """Difference in accuracy, in percentage points, below which two models are
+    equivalent: from which on a difference would matter to you."""
     every_trial: bool = False
     """Also score every other trial on the test set, for the report's tables only;
     the choice of the winners does not depend on it."""
@@ -51,4 +55,9 @@ def check_options(options: CompareOptions) -> None:
     check_range("--seeds", options.seeds, 0, 1000)
     if options.seeds == 1:
         raise InputError("--seeds is 1, and one run has no spread: give 2 or more, or leave it out")
+    if not 0 < options.margin < 100:
+        raise InputError(
+            f"--margin is {options.margin:g}, but it must be above 0 and below 100 percentage "
+            "points: give the difference in accuracy from which on it matters, such as 1"
+        )
     check_price(options.price_per_hour)

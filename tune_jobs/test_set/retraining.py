@@ -22,15 +22,18 @@ from tune_jobs.analysis.comparison.candidates import (
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import has_gpus
+from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
-from tune_jobs.run_folder.schema import ADDED_SETTINGS, config_of
+from tune_jobs.run_folder.schema import ADDED_SETTINGS, config_of, members_of
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.tuning import job
 from tune_jobs.tuning.data import data_options
 from tune_jobs.tuning.found_images import stored_size
 from tune_jobs.tuning.grid import Grid
 
+SEEDS_FOLDER = "seeds"
+"""Folder of the trainings, in that of the comparison."""
 SINCE_VERSION_0_1 = (
     "image_size", "resize", "resize_to", "interpolation", "horizontal_flip", "vertical_flip",
     "rotation", "mixup", "cutmix", "warmup", "clip_norm", "ema", "drop_path", "patience",
@@ -65,6 +68,42 @@ class Retraining(Grid):
                 f"the weights {self.winner.config.weights} of {model} have changed since "
                 f"{self.winner.run.name} started from them: restore them, or leave --seeds out"
             )
+
+
+def retrain_all(
+    chosen: list[Candidate],
+    runs: list[LoadedRun],
+    folder: RunFolder,
+    command: CommandLine[CompareOptions],
+    console: Console,
+) -> list[list[Candidate]]:
+    """Train each winner with different random seeds, and return the candidates of each."""
+    options = command.options
+    if not options.seeds:
+        return [[] for _ in chosen]
+    retrained: list[list[Candidate]] = []
+    with ray_session(options.address):
+        for candidate in chosen:
+            if members := members_of(candidate.row):
+                console.print(
+                    f"\n{candidate.family}: its winner averages {len(members)} trainings, which no "
+                    "training with another random seed repeats, so it is left out of --seeds",
+                    markup=False,
+                )
+                retrained.append([])
+                continue
+            console.print(
+                f"\n{candidate.family}: training with {options.seeds} random seeds",
+                markup=False,
+                style="bold",
+            )
+            retrained.append(
+                retrain(
+                    candidate, options.seeds, first_seed(candidate, runs),
+                    folder.child(SEEDS_FOLDER), command, console,
+                )
+            )  # fmt: skip
+    return retrained
 
 
 def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:

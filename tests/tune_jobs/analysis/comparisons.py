@@ -10,7 +10,8 @@ from trainables.costs import Costs
 from trainables.image_rows import ImageRows
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
-from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored, TestSet
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
+from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns, config_of, summary_columns
@@ -64,7 +65,7 @@ def make_scored(run, trial, correct, test, role="winner", seed=0):
 
 def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=None):
     costs = Costs(28_000_000, latency, 2 * latency, 5000 / latency)
-    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, 0.5, list(seeds))
+    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, 0.5, list(seeds), 0.95)
 
 
 def correct_images(accuracy, shift=0):
@@ -122,7 +123,13 @@ def make_comparison(
             others.append(make_scored(run, "other", correct_images(0.4), test, "trial"))
         runs.append(run)
     opened = [
-        {"id": str(k), "when": FACTS["when"], "command": "compare", "images": IMAGES, "models": []}
+        {
+            "id": str(k),
+            "when": FACTS["when"],
+            "command": "compare",
+            "images": IMAGES,
+            "models": [{"run": "r", "trial": f"t{k}"}],
+        }
         for k in range(openings)
     ]
     return Comparison(runs, test, contestants, others, opened, FACTS, student_report)

@@ -9,14 +9,14 @@ from safetensors.torch import save
 
 from tests import nets
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_trials, write_run
+from tests.tune_jobs.runs import edit_trials, openings, write_run
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.candidates import load_runs, winners
 from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
-from tune_jobs.test_set import ledger
+from tune_jobs.test_set.job import Contender, by_seeds
 from tune_jobs.test_set.retraining import first_seed, run_name
 from tune_jobs.tuning import job
 
@@ -31,11 +31,6 @@ def quick(monkeypatch):
 
 def chosen(runs):
     return winners(load_runs([str(runs / "lr-grid"), str(runs / "finetune")]))
-
-
-def openings(runs):
-    record = load_runs([str(runs / "lr-grid")])[0].record
-    return ledger.openings([RunFolder.at(runs)], record["dataset"]["source_fingerprint"])
 
 
 def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_path):
@@ -66,6 +61,7 @@ def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_
     after = load_predictions(out).query("seed == 1")
     np.testing.assert_array_equal(np.stack(before["logits"]), np.stack(after["logits"]))
     assert "3 runs with different random seeds" in (out / "report.md").read_text()
+    assert "Chosen by mean validation accuracy over 3 seeds" in (out / "report.md").read_text()
     # A retrained model is the one that the run with that seed would have trained.
     (name,) = (path.name for path in (out / "seeds").glob("custom-CNN-*"))
     rows = load_trials(out / "seeds" / name).to_dict("records")
@@ -141,3 +137,19 @@ def test_models_of_another_split_are_in_another_folder(runs):
     changed = record | {"split": record["split"] | {"seed": 1, "fingerprint": "another"}}
     other = dataclasses.replace(candidate, run=dataclasses.replace(candidate.run, record=changed))
     assert run_name(other) != run_name(candidate)
+
+
+def test_the_choice_is_by_the_mean_validation_score_of_the_seeds(runs):
+    first, second = chosen(runs)[:2]
+
+    def model(candidate, score):
+        row = candidate.row | {"best/val_accuracy": score}
+        return SimpleNamespace(candidate=dataclasses.replace(candidate, row=row))
+
+    def contender(candidate, *scores):
+        return Contender(model(candidate, 0.9), [model(candidate, score) for score in scores])
+
+    lucky, steady = contender(first, 0.9, 0.5), contender(second, 0.8, 0.8)
+    assert by_seeds([lucky, steady]) == [steady, lucky]
+    bare = contender(second)
+    assert by_seeds([lucky, bare]) == [lucky, bare]

@@ -1,6 +1,6 @@
 """Scores of a confusion matrix: by class, averaged over classes, and their confidence intervals.
 
-Shape letters: N test images, C classes, D bootstrap resamples.
+Shape letters: N test images, C classes, D draws.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 from tune_jobs.analysis.comparison.statistics import ALPHA
 from tune_jobs.analysis.formatting import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
 
-DRAWS = 10_000
-"""Bootstrap resamples."""
+DRAWS = 4_000
+"""Draws of the posterior distribution."""
 CELLS = 10_000_000
-"""Cells of resampled confusion matrices in memory at a time, 80 MB."""
+"""Numbers drawn at a time, 80 MB."""
+TINY = 1e-300
+"""Least denominator: a score of 0 / 0 is 0."""
+INTERVALS = "precision", "f1", "balanced_accuracy", "macro_f1"
+"""Averages that have an interval of their own."""
 
 
 def confusion_matrix(
@@ -54,65 +59,112 @@ class ClassAverages:
 
 def class_averages(confusion: NDArray[np.int64]) -> ClassAverages:
     """Return the averages of a C×C confusion matrix."""
-    return ClassAverages(*_averages(confusion[None].astype(np.float64))[0].tolist())
+    right, actual, predicted = _margins(confusion)
+    takes_part = (actual > 0) | (predicted > 0)
+    return ClassAverages(*_averages(right[None], actual, predicted[None], takes_part)[0].tolist())
 
 
 def class_scores(confusion: NDArray[np.int64]) -> Floats:
     """Return precision, recall and F1 per class, C×3, of C×C counts; 0 if a denominator is 0."""
-    scores: Floats = _class_scores(confusion[None].astype(np.float64))[0]
-    return scores
+    return _class_scores(*_margins(confusion))
 
 
-def bootstrap_scores(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, Interval]:
-    """Return a confidence interval of each of ClassAverages, by name, by a stratified bootstrap.
+def score_intervals(confusion: NDArray[np.int64], seed: int = 0) -> dict[str, Interval | None]:
+    """Return the 95% interval of the averages that are no plain proportion, by name.
 
-    The number of images of each class is kept, so resampling the images of a class is drawing its
-    row of the confusion matrix from a multinomial distribution. The intervals are percentile
-    intervals (Efron & Tibshirani 1993, section 13.3).
+    The share of each class's images in each cell of its row is drawn from its posterior, a
+    Dirichlet distribution (the Bayesian bootstrap of Rubin 1981 on each row). Its prior is one
+    right and one wrong image in all: with few mistakes, resampling images would only ever repeat
+    those few, and without any it would find no variance. The number of images of each class is
+    kept, and the bias of the draws is subtracted. Weighted recall is the accuracy, and has Wilson's
+    interval.
 
     Args:
         confusion: C×C counts.
-        seed: seed of the 10,000 resamples.
+        seed: seed of the draws.
+
+    Returns:
+        Intervals of precision, F1, balanced accuracy and macro-F1; None where a class has a single
+        image, which shows nothing of the variance within it.
     """
+    right, actual, predicted = _margins(confusion)
+    if (actual == 1).any():
+        return dict.fromkeys(INTERVALS)
     generator = np.random.default_rng(seed)
-    images = confusion.sum(axis=1)
-    rows = confusion / np.maximum(images, 1)[:, None]
-    rows[images == 0, 0] = 1  # 0 images are drawn, so any distribution will do
-    block = max(1, CELLS // confusion.size)
-    draws = [
-        _averages(generator.multinomial(images, rows, size=(count, len(images))).astype(np.float64))
-        for count in _blocks(DRAWS, block)
-    ]
-    low, high = np.quantile(np.concatenate(draws), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    classes, takes_part = len(actual), (actual > 0) | (predicted > 0)
+    wrong = confusion - np.diag(np.diag(confusion))
+    rows, columns = np.nonzero(wrong)
+    into = coo_array((np.ones(len(rows)), (np.arange(len(rows)), columns)), (len(rows), classes))
+    of_row = coo_array((np.ones(len(rows)), (np.arange(len(rows)), rows)), (len(rows), classes))
+    prior = (actual > 0) / (actual > 0).sum()
+    shapes = np.concatenate([right + prior, wrong[rows, columns], prior])
+
+    def averages(drawn: Floats) -> Floats:
+        own, errors, others = np.split(drawn, [classes, classes + len(rows)], axis=1)
+        scale = actual / np.maximum(own + errors @ of_row + others, TINY)
+        # Cells without an image are drawn as one, and shared by all other classes.
+        elsewhere = others * scale / max(1, classes - 1)
+        guessed = own * scale + (errors * scale[:, rows]) @ into
+        guessed += elsewhere.sum(axis=1, keepdims=True) - elsewhere
+        return _averages(own * scale, actual, guessed, takes_part)
+
+    blocks = _blocks(DRAWS, max(1, CELLS // len(shapes)))
+    draws = np.concatenate(
+        [averages(generator.standard_gamma(shapes, (count, len(shapes)))) for count in blocks]
+    )
+    # Averages of ratios are biased with few images a class: once in what was observed, and once
+    # more in the draws.
+    bias = draws.mean(axis=0) - averages(shapes[None])[0]
+    low, high = np.clip(
+        np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0) - 2 * bias, 0, 1
+    ).tolist()
     names = [field.name for field in fields(ClassAverages)]
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
+    observed = class_averages(confusion)
+    return {
+        name: (min(a, getattr(observed, name)), max(b, getattr(observed, name)))
+        for name, a, b in zip(names, low, high, strict=True)
+        if name in INTERVALS
+    }
 
 
 def _blocks(total: int, block: int) -> list[int]:
     return [min(block, total - start) for start in range(0, total, block)]
 
 
-def _class_scores(confusion: Floats) -> Floats:
-    """Return precision, recall and F1 of each class, D×C×3, of D×C×C confusion matrices."""
-    correct = np.diagonal(confusion, axis1=1, axis2=2)
-    actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    return np.stack(
-        [
-            correct / np.maximum(predicted, 1),
-            correct / np.maximum(actual, 1),
-            2 * correct / np.maximum(actual + predicted, 1),
-        ],
-        axis=2,
+def _margins(confusion: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Return correctly classified images, all images and predictions of each class, C each."""
+    counts = confusion.astype(np.float64)
+    return np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
+
+
+def _class_scores(right: Floats, actual: Floats, predicted: Floats) -> Floats:
+    """Return precision, recall and F1 of each class, …×C×3, of counts, …×C."""
+    scores: Floats = np.stack(
+        np.broadcast_arrays(
+            right / np.maximum(predicted, TINY),
+            right / np.maximum(actual, TINY),
+            2 * right / np.maximum(actual + predicted, TINY),
+        ),
+        axis=-1,
     )
+    return scores
 
 
-def _averages(confusion: Floats) -> Floats:
-    """Return the fields of ClassAverages, D×5, of D×C×C confusion matrices."""
-    actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
-    weights = actual / actual.sum(axis=1, keepdims=True)
-    by_class = _class_scores(confusion)
-    weighted: Floats = np.einsum("dc,dcs->ds", weights, by_class)
+def _averages(
+    right: Floats, actual: Floats, predicted: Floats, takes_part: NDArray[np.bool_]
+) -> Floats:
+    """Return the fields of ClassAverages, D×5.
+
+    Args:
+        right: correctly classified images of each class, D×C.
+        actual: images of each class, C.
+        predicted: predictions of each class, D×C.
+        takes_part: classes that have images or are predicted, C.
+    """
+    by_class = _class_scores(right, actual, predicted)
+    weighted = np.einsum("c,dcs->ds", actual / actual.sum(), by_class)
     # A class that takes no part has recall and F1 of 0.
-    recall = by_class[:, :, 1].sum(axis=1) / (actual > 0).sum(axis=1)
-    f1 = by_class[:, :, 2].sum(axis=1) / (actual + predicted > 0).sum(axis=1)
-    return np.column_stack([weighted, recall, f1])
+    recall = by_class[:, :, 1].sum(axis=1) / (actual > 0).sum()
+    f1 = by_class[:, takes_part, 2].mean(axis=1)
+    averages: Floats = np.column_stack([weighted, recall, f1])
+    return averages

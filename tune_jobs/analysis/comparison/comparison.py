@@ -1,6 +1,6 @@
 """Results of a comparison: the models, their test-set predictions and their costs.
 
-Shape letters: N test images, H height, W width, C classes, S random seeds.
+Shape letters: N test images, S random seeds.
 """
 
 from __future__ import annotations
@@ -8,136 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from trainables.arrays import Ints
 from trainables.costs import Costs
-from trainables.image_rows import ImageRows
-from trainables.metrics import classification_scores
-from trainables.target import TARGETS, Target
-from tune_jobs.analysis.comparison.calibration import Reliability, mean_interval, reliability
-from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, is_custom
-from tune_jobs.analysis.comparison.class_averages import (
-    ClassAverages,
-    bootstrap_scores,
-    class_averages,
-    confusion_matrix,
-)
-from tune_jobs.analysis.comparison.statistics import (
-    PairedTest,
-    SeedSpread,
-    paired_tests,
-    seed_spread,
-    wilson,
-)
-from tune_jobs.analysis.formatting import Interval, class_counts, constant_answer
+from trainables.target import Target
+from tune_jobs.analysis.comparison.calibration import Reliability, reliability
+from tune_jobs.analysis.comparison.candidates import LoadedRun, is_custom
+from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
+from tune_jobs.analysis.comparison.scored import Scored, TestSet
+from tune_jobs.analysis.comparison.statistics import PairedTest, paired_tests
+from tune_jobs.analysis.comparison.two_way import SeedSpread, seed_spread
+from tune_jobs.analysis.formatting import class_counts, constant_answer
 
-Role: TypeAlias = Literal["winner", "seed", "trial"]
-"""Best trial of a family on the validation images; its run with another seed; any other trial."""
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """The test split, sealed until this comparison opened it."""
-
-    images: ImageRows
-    """Images, N×S×S×3, uint8, in the largest view that a winner reads."""
-    labels: Ints
-    """True labels, N, int64, in 0..C-1."""
-    indices: Ints
-    """Indices of the images in the dataset, N, int64."""
-    files: list[str]
-    """Where each image is in the source: its path, or file and row."""
-    classes: tuple[str, ...]
-    """Class names, in the order of the labels."""
-    source_fingerprint: str
-    """Fingerprint of all images, independent of the size they were resized to."""
-    split_fingerprint: str
-    """Fingerprint of the split."""
-    duplicates: int
-    """Number of test images that show the same picture as a training or validation image."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A trained model and its predictions on the test set."""
-
-    role: Role
-    """Role of the model in the comparison."""
-    candidate: Candidate
-    """Trial that trained the model."""
-    labels: Ints
-    """True labels of the images, N, int64."""
-    logits: NDArray[np.float32]
-    """Logits, N×C, float32."""
-
-    @property
-    def name(self) -> str:
-        """Name in tables and figures."""
-        run = self.candidate.run.name
-        return self.candidate.family if self.role == "winner" else f"{run}/{self.candidate.trial}"
-
-    @cached_property
-    def predicted(self) -> Ints:
-        """Predicted labels (highest logit), N, int64."""
-        predicted: Ints = self.logits.argmax(axis=1)
-        return predicted
-
-    @cached_property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether each image is correctly classified, N, bool."""
-        correct: NDArray[np.bool_] = self.predicted == self.labels
-        return correct
-
-    @cached_property
-    def confidence(self) -> NDArray[np.float64]:
-        """Softmax probability of the predicted class, N, float64, in 0..1."""
-        shifted = self.logits.astype(np.float64)
-        shifted -= shifted.max(axis=1, keepdims=True)
-        confidence: NDArray[np.float64] = 1 / np.exp(shifted).sum(axis=1)
-        return confidence
-
-    @property
-    def accuracy(self) -> float:
-        """Test accuracy, in 0..1."""
-        return float(self.correct.mean())
-
-    @cached_property
-    def accuracy_interval(self) -> Interval:
-        """95% confidence interval of the accuracy (Wilson's score interval)."""
-        return wilson(int(self.correct.sum()), len(self.correct))
-
-    @cached_property
-    def confusion(self) -> Ints:
-        """Confusion matrix, C×C counts, int64; rows are true classes, columns predicted classes."""
-        return confusion_matrix(self.labels, self.predicted, self.logits.shape[1])
-
-    @cached_property
-    def scores(self) -> ClassAverages:
-        """Averages over classes."""
-        return class_averages(self.confusion)
-
-    @cached_property
-    def score_intervals(self) -> dict[str, Interval]:
-        """95% confidence intervals of `scores` by name, by a stratified bootstrap."""
-        return bootstrap_scores(self.confusion)
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Scores by the names of --metric, as they are computed on the validation images."""
-        scores = classification_scores(torch.from_numpy(self.logits), torch.from_numpy(self.labels))
-        return {name: scores[name] for name in TARGETS}
-
-    @cached_property
-    def log_loss_interval(self) -> Interval:
-        """95% confidence interval of the log-loss, a mean over images (Student's t)."""
-        shifted = self.logits - self.logits.max(axis=1, keepdims=True).astype(np.float64)
-        own = shifted[np.arange(len(self.labels)), self.labels]
-        return mean_interval(np.log(np.exp(shifted).sum(axis=1)) - own)
+MARGIN = 0.01
+"""Difference in accuracy below which two models are equivalent, if no other is given."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +47,9 @@ class Contestant:
     """Temperature of the winner's probabilities, fitted on the validation images."""
     seeds: list[Scored] = field(default_factory=list)
     """Runs of the winner's configuration with different random seeds."""
+    train_accuracy: float = float("nan")
+    """Accuracy of the winner on training images in evaluation mode: without dropout, augmentation
+    or batch statistics, in 0..1; NaN if not measured."""
 
     @property
     def name(self) -> str:
@@ -216,12 +106,14 @@ class Pair:
     second: Contestant
     """Second contestant."""
     paired: PairedTest
-    """Paired test of the two winners."""
+    """McNemar's test of the two winners, as trained models."""
+    decision: Decision
+    """What the seeds and images say about the two, from three seeds on as model families."""
 
     @property
-    def discordant(self) -> float:
-        """Fraction of the images that exactly one of the two classifies correctly, in 0..1."""
-        return (self.paired.only_first + self.paired.only_second) / len(self.first.winner.labels)
+    def word(self) -> Word:
+        """The first contestant, compared with the second."""
+        return self.decision.word
 
 
 @dataclass(frozen=True)
@@ -242,18 +134,45 @@ class Comparison:
     """Facts needed to reproduce the comparison: command, time, device and versions."""
     student_report: bool
     """Whether the report also compares with the student report that this project grew from."""
+    margin: float = MARGIN
+    """Difference in accuracy below which two models are equivalent (--margin), in 0..1."""
+    price_per_hour: float | None = None
+    """Price of one node in dollars per hour; None if unknown."""
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Every pair of contestants, with the tests corrected for the number of pairs."""
         two = list(combinations(self.contestants, 2))
         tests = paired_tests([(a.winner.correct, b.winner.correct) for a, b in two])
-        return [Pair(a, b, test) for (a, b), test in zip(two, tests, strict=True)]
+        seeds = [
+            (np.stack([s.correct for s in a.seeds]), np.stack([s.correct for s in b.seeds]))
+            if a.seeds and b.seeds
+            else None
+            for a, b in two
+        ]
+        decisions = decide(tests, seeds, self.margin)
+        return [
+            Pair(a, b, test, decision)
+            for (a, b), test, decision in zip(two, tests, decisions, strict=True)
+        ]
+
+    @property
+    def trained_only(self) -> list[Pair]:
+        """Those of `rivals` whose verdict is about two trained models, not model families."""
+        return [p for p in self.rivals if p.decision.estimate.basis == "trained models"]
 
     @property
     def target(self) -> Target:
         """Metric that the models were selected by, on the validation images."""
         return self.runs[0].target
+
+    @property
+    def chosen_by(self) -> str:
+        """What the chosen contestant is best by, as part of a sentence."""
+        if not all(each.seeds for each in self.contestants):
+            return f"validation {self.target.label}"
+        count = min(len(each.seeds) for each in self.contestants)
+        return f"mean validation {self.target.label} over {count} seeds"
 
     @property
     def constant_answer(self) -> str:

@@ -1,4 +1,4 @@
-"""Statistics of a test-set comparison: confidence intervals, paired tests and seed variance.
+"""Statistics of trained models on the same test images: intervals, McNemar's test and its power.
 
 Shape letters: N test images, S seeds. An interval is a (low, high) 95% confidence interval unless
 stated otherwise.
@@ -8,36 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
-from statsmodels.stats import contingency_tables
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from tune_jobs.analysis.formatting import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 ALPHA = 0.05
 """Significance level."""
 POWER = 0.8
-"""Power at which `smallest_difference` is detected."""
+"""Power that plans and smallest detectable differences are stated for."""
+CHANCE_SEEDS = 5
+"""Seeds of both models from which on `probability_better` is stated: with three, its interval
+excludes one half in 10% of the cases without a difference."""
 EDGE = 1e-9
 """Tolerance that keeps the root bracket of `probability_better` off the estimate itself."""
+TAIL = 1e-9
+"""Probability of the numbers of discordant images that the power leaves out, on both sides."""
 
 
-def wilson(correct: int, images: int) -> Interval:
-    """Return Wilson's score interval of a proportion (Wilson 1927; Newcombe 1998, method 3)."""
-    low, high = proportion_confint(correct, images, ALPHA, method="wilson")
+def wilson(correct: int, images: int, models: int = 1) -> Interval:
+    """Return Wilson's score interval of a proportion (Wilson 1927; Newcombe 1998, method 3).
+
+    Args:
+        correct: correctly classified images.
+        images: all images.
+        models: number of models whose intervals hold together (Bonferroni's correction).
+    """
+    low, high = proportion_confint(correct, images, ALPHA / models, method="wilson")
     return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """McNemar's test of two models on the same images."""
+    """McNemar's test of two trained models on the same images."""
 
     difference: float
     """Accuracy of the first model minus that of the second, in -1..1."""
@@ -47,8 +58,10 @@ class PairedTest:
     """Images that only the first model classifies correctly."""
     only_second: int
     """Images that only the second model classifies correctly."""
+    images: int
+    """Number of images N."""
     p: float
-    """p-value of McNemar's exact test, two-sided."""
+    """Mid-p value of McNemar's test, two-sided."""
     adjusted_p: float
     """p-value after Holm's correction over all pairs tested together."""
 
@@ -57,30 +70,56 @@ class PairedTest:
         """Whether the accuracies differ at the 5% level (family-wise error rate over all pairs)."""
         return self.adjusted_p < ALPHA
 
+    @property
+    def discordant(self) -> float:
+        """Fraction of the images that exactly one of the two classifies correctly, in 0..1."""
+        return (self.only_first + self.only_second) / self.images
 
-def paired_tests(pairs: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> list[PairedTest]:
-    """Run McNemar's exact test (McNemar 1947) on each pair, with Holm's correction (Holm 1979).
+
+def paired_tests(pairs: Sequence[tuple[Bools, Bools]]) -> list[PairedTest]:
+    """Run McNemar's mid-p test on each pair, with Holm's correction.
 
     Args:
         pairs: for each pair, which images the first and the second model classify correctly, both
             N, bool.
     """
-    if not pairs:
-        return []
     only = [(int((a & ~b).sum()), int((b & ~a).sum())) for a, b in pairs]
-    ps = [float(contingency_tables.mcnemar([[0, b], [c, 0]], exact=True).pvalue) for b, c in only]
-    adjusted = multipletests(ps, ALPHA, method="holm")[1]
+    ps = [mid_p(b, c) for b, c in only]
     return [
         PairedTest(
             difference=(b - c) / len(pair[0]),
             interval=paired_difference_interval(b, c, len(pair[0])),
             only_first=b,
             only_second=c,
+            images=len(pair[0]),
             p=p,
-            adjusted_p=float(adjusted_p),
+            adjusted_p=adjusted_p,
         )
-        for pair, (b, c), p, adjusted_p in zip(pairs, only, ps, adjusted, strict=True)
+        for pair, (b, c), p, adjusted_p in zip(pairs, only, ps, holm(ps), strict=True)
     ]
+
+
+def mid_p(only_first: int, only_second: int) -> float:
+    """Return the mid-p value of McNemar's test (Fagerland, Lydersen & Laake 2013, section 3).
+
+    The exact test is conservative where few images are discordant; this one counts the observed
+    outcome by half.
+    """
+    fewer, discordant = min(only_first, only_second), only_first + only_second
+    p = 2 * stats.binom.cdf(fewer, discordant, 0.5) - stats.binom.pmf(fewer, discordant, 0.5)
+    return float(min(p, 1))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values adjusted over all of them together (Holm 1979).
+
+    As statsmodels.stats.multitest.multipletests, which collects garbage for 70 ms at every call.
+    """
+    order = np.argsort(ps, kind="stable")
+    raised = np.maximum.accumulate(np.array(ps)[order] * np.arange(len(ps), 0, -1))
+    adjusted = np.empty(len(ps))
+    adjusted[order] = np.minimum(raised, 1)
+    return [float(p) for p in adjusted]
 
 
 def paired_difference_interval(only_first: int, only_second: int, images: int) -> Interval:
@@ -89,16 +128,43 @@ def paired_difference_interval(only_first: int, only_second: int, images: int) -
     The Wald interval with one image added to each discordant cell (Bonett & Price 2012,
     recommended by Fagerland, Lydersen & Laake 2014, section 7).
     """
+    centre, error = paired_difference(only_first, only_second, images)
+    half = stats.norm.ppf(1 - ALPHA / 2) * error
+    return float(max(-1, centre - half)), float(min(1, centre + half))
+
+
+def paired_difference(only_first: int, only_second: int, images: int) -> tuple[float, float]:
+    """Return the centre and the standard error of Bonett & Price's interval of a difference."""
     b, c = (only_first + 1) / (images + 2), (only_second + 1) / (images + 2)
-    half = stats.norm.ppf(1 - ALPHA / 2) * np.sqrt((b + c - (b - c) ** 2) / (images + 2))
-    return float(max(-1, b - c - half)), float(min(1, b - c + half))
+    return b - c, float(np.sqrt((b + c - (b - c) ** 2) / (images + 2)))
 
 
+def power_of_test(difference: float, discordant: float, images: int, tests: int = 1) -> float:
+    """Return the exact power of McNemar's mid-p test, over all numbers of discordant images.
+
+    Args:
+        difference: true difference of the accuracies, in 0..1.
+        discordant: true fraction of discordant images, `difference` or more.
+        images: number of test images.
+        tests: number of pairs tested together; the level is that of Holm's smallest p-value.
+    """
+    low, high = stats.binom.ppf([TAIL / 2, 1 - TAIL / 2], images, discordant)
+    counts = np.arange(low, high + 1)
+    alpha = ALPHA / tests
+    # The largest number of images of the rarer kind whose mid-p value is below alpha.
+    edge = stats.binom.ppf(alpha / 2, counts, 0.5)
+    at_edge = stats.binom.cdf(edge, counts, 0.5) + stats.binom.cdf(edge - 1, counts, 0.5)
+    edge -= at_edge >= alpha
+    share = (1 + difference / discordant) / 2
+    rejected = stats.binom.cdf(edge, counts, share) + stats.binom.sf(
+        counts - edge - 1, counts, share
+    )
+    return float((stats.binom.pmf(counts, images, discordant) * rejected).sum())
+
+
+@cache
 def smallest_difference(discordant: float, images: int, tests: int = 1) -> float:
-    """Return the minimum true difference in accuracy that McNemar's test detects with 80% power.
-
-    Sample-size formula of Connor (1987), solved for the difference, at the significance level that
-    Holm's correction requires of the smallest p-value.
+    """Return the smallest true difference in accuracy that McNemar's test detects with 80% power.
 
     Args:
         discordant: fraction of the images that exactly one of the two models classifies correctly.
@@ -108,72 +174,14 @@ def smallest_difference(discordant: float, images: int, tests: int = 1) -> float
     Returns:
         The difference, in 0..1; 1 if the images are too few to detect even the largest one.
     """
-    z_alpha, z_power = stats.norm.ppf(1 - ALPHA / (2 * tests)), stats.norm.ppf(POWER)
 
     def excess(difference: float) -> float:
         # The true difference cannot exceed the fraction of discordant images.
-        fraction = max(discordant, difference)
-        spread = z_alpha * np.sqrt(fraction) + z_power * np.sqrt(fraction - difference**2)
-        return float(difference * np.sqrt(images) - spread)
+        return power_of_test(difference, max(discordant, difference), images, tests) - POWER
 
     if excess(1.0) < 0:
         return 1.0
-    return float(optimize.brentq(excess, 1e-12, 1.0))
-
-
-@dataclass(frozen=True)
-class SeedSpread:
-    """Accuracy of one configuration trained with several seeds, scored on the same images."""
-
-    count: int
-    """Number of seeds S, 2 or more."""
-    mean: float
-    """Mean accuracy over seeds, in 0..1."""
-    deviation: float
-    """Standard deviation of the accuracy over seeds."""
-    seed_error: float
-    """Standard error of the mean due to the choice of seeds."""
-    test_error: float
-    """Standard error of the mean due to the choice of test images."""
-
-    @property
-    def interval(self) -> Interval:
-        """95% confidence interval of the mean, over other seeds and other test images.
-
-        The variance over few seeds is itself uncertain, so the quantile is Student's t with the
-        degrees of freedom of Satterthwaite (1946); those of the images are treated as infinite.
-
-        The interval is conservative: the noise of one seed on one image is part of both errors,
-        and so counts twice. With 2 to 5 seeds its coverage is 97 to 99% where seeds move the mean
-        no more than images do, and about 95% where they move it twice as much.
-        """
-        error = np.hypot(self.seed_error, self.test_error)
-        few = self.seed_error**4 / (self.count - 1)
-        freedom = error**4 / few if few else np.inf
-        half = stats.t.ppf(1 - ALPHA / 2, freedom) * error
-        return float(max(0, self.mean - half)), float(min(1, self.mean + half))
-
-
-def seed_spread(correct: NDArray[np.bool_]) -> SeedSpread:
-    """Separate the two sources of variance of a mean accuracy: seeds and test images.
-
-    The variance over images is that of the fraction of seeds that classify an image correctly; the
-    variance over seeds is that of the accuracies (two-way random effects without replication, as
-    in Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks").
-
-    Args:
-        correct: which images each seed's model classifies correctly, S×N, bool, S of 2 or more.
-    """
-    seeds, images = correct.shape
-    accuracies = correct.mean(axis=1)
-    deviation = float(accuracies.std(ddof=1))
-    return SeedSpread(
-        count=seeds,
-        mean=float(accuracies.mean()),
-        deviation=deviation,
-        seed_error=deviation / np.sqrt(seeds),
-        test_error=float(correct.mean(axis=0).std(ddof=1) / np.sqrt(images)),
-    )
+    return float(optimize.brentq(excess, 1e-9, 1.0, xtol=1e-5))
 
 
 def probability_better(first: Floats, second: Floats) -> tuple[float, Interval]:

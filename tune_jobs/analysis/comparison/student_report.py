@@ -143,6 +143,8 @@ LAYERS = {
     "classifier.1": 131_136, "classifier.4": 650,
 }  # fmt: skip
 """Trainable parameters of the custom CNN by layer, with our layer names; 390,634 in total."""
+STATED_TOTAL = 390_630
+"""Total that the report states; its own layers sum to 390,634."""
 
 
 def published(config: TrialConfig, classes: Sequence[str]) -> Published | None:

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 from trainables.data import Ints
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.calibration import Reliability
-from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Scored
+from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
+from tune_jobs.analysis.comparison.equivalence import AGAINST
+from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.results import (
     COMPARISON_FILE,
     COMPARISON_FORMAT,
@@ -43,18 +45,21 @@ PREDICTIONS_SCHEMA = pa.schema(
 def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     """Return one row per model scored on the test set, as in comparison.parquet.
 
-    Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision,
-    recall, f1, balanced_accuracy, macro_f1 and log_loss, with the bounds of their 95% confidence
-    intervals as `/low` and `/high`, and auroc; validation_accuracy, and validation_METRIC of the
+    Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision, f1,
+    balanced_accuracy, macro_f1 and log_loss, with the bounds of their 95% confidence intervals as
+    `/low` and `/high`, recall and auroc; validation_accuracy, and validation_METRIC of the
     metric that the models were selected by; images, parameters, training_seconds; for winners also
-    macs, latency_p50_ms, latency_p95_ms, images_per_second, tried, search_seconds, dollars,
-    temperature and, with --seeds, the fields of SeedSpread as seeds/*; brier and calibration_error
-    with their bounds, and calibrated/log_loss, calibrated/brier and calibrated/calibration_error
-    at that temperature; the trial configuration as config/*.
+    macs, latency_p50_ms, latency_p95_ms, images_per_second, train_accuracy, tried,
+    search_seconds, dollars, temperature and, with --seeds, the fields of SeedSpread as seeds/*;
+    brier and calibration_error with their bounds, and calibrated/log_loss, calibrated/brier and
+    calibrated/calibration_error at that temperature; for all winners but the chosen one, what
+    `_versus` returns; the trial configuration as config/*.
     """
+    versus = {id(pair.second.winner): _versus(pair) for pair in comparison.rivals}
     contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
     rows = [
         _row(scored, contestants.get(id(scored)), comparison.chosen.winner is scored)
+        | versus.get(id(scored), {})
         for scored in comparison.scored
     ]
     return pd.DataFrame(rows)
@@ -74,7 +79,8 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
     row["accuracy/low"], row["accuracy/high"] = scored.accuracy_interval
     for name, interval in scored.score_intervals.items():
         row[name] = getattr(scored.scores, name)
-        row[f"{name}/low"], row[f"{name}/high"] = interval
+        row[f"{name}/low"], row[f"{name}/high"] = interval or (float("nan"), float("nan"))
+    row["recall"] = scored.scores.recall  # equals the accuracy
     row["log_loss"], row["auroc"] = scored.metrics["log_loss"], scored.metrics["auroc"]
     row["log_loss/low"], row["log_loss/high"] = scored.log_loss_interval
     for target in (ACCURACY, candidate.run.target):
@@ -87,6 +93,7 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
     if contestant is not None:
         row |= vars(contestant.costs)
         row |= {
+            "train_accuracy": contestant.train_accuracy,
             "tried": contestant.tried,
             "search_seconds": contestant.search_seconds,
             "dollars": contestant.dollars,
@@ -97,6 +104,28 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
         if contestant.spread is not None:
             row |= {f"seeds/{name}": value for name, value in vars(contestant.spread).items()}
     return row | config_columns(candidate.config)
+
+
+def _versus(pair: Pair) -> dict[str, Any]:
+    """Return the columns versus_chosen/*: a winner compared with the chosen one."""
+    decision, estimate = pair.decision, pair.decision.estimate
+    low, high = estimate.interval
+    values = {
+        "verdict": AGAINST[decision.word],
+        "basis": estimate.basis,
+        "difference": -estimate.difference,
+        "low": -high,
+        "high": -low,
+        "p": decision.adjusted_p,
+        "equivalence_p": decision.adjusted_equivalence_p,
+        "margin": decision.margin,
+        "regret": estimate.regret,
+        "seeds_needed": decision.needed.seeds,
+        "images_needed": decision.needed.images,
+        "images_needed_with_seeds": decision.needed.with_seeds,
+        "mcnemar_p": pair.paired.p,
+    }
+    return {f"versus_chosen/{name}": value for name, value in values.items()}
 
 
 def _reliability(found: Reliability, prefix: str) -> dict[str, float]:

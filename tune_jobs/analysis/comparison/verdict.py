@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from trainables.models.native_size import size_missed
 from trainables.target import ACCURACY
-from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
-from tune_jobs.analysis.comparison.statistics import (
-    POWER,
-    probability_better,
-    smallest_difference,
+from tune_jobs.analysis.comparison import caveats
+from tune_jobs.analysis.comparison.comparison import Comparison, Pair
+from tune_jobs.analysis.comparison.equivalence import Word
+from tune_jobs.analysis.comparison.needed import (
+    MOST_NAMED,
+    named,
+    one_training,
+    scope,
+    with_word,
+    would_decide,
 )
+from tune_jobs.analysis.comparison.statistics import CHANCE_SEEDS, probability_better
 from tune_jobs.analysis.formatting import (
+    NOT_STATED,
     count,
     counted,
     duration,
@@ -19,56 +25,59 @@ from tune_jobs.analysis.formatting import (
     p_value,
     percent,
     percent_interval,
+    percentage_points,
     points,
     points_interval,
     times,
 )
 
-MOST_NAMED = 3
-"""Models that a sentence names individually."""
+CLAUSES: dict[Word, str] = {
+    "better": "better than", "equivalent": "equivalent to", "undecided": "undecided against",
+}  # fmt: skip
+"""Verdict -> how the headline names the other models."""
 FASTER = 0.8
 """Latency relative to the chosen model below which a model is mentioned as faster."""
 
 
 def headline(comparison: Comparison) -> str:
-    """Return the result in one line."""
-    unfair = [contestant.name for contestant, _ in _missed_sizes(comparison)]
-    caveat = f", but {_named(unfair)} got images too small for a fair test" if unfair else ""
-    return _headline(comparison) + caveat
+    """Return the result in one line, with what it is about."""
+    unfair = [contestant.name for contestant, _ in caveats.missed_sizes(comparison)]
+    caveat = f", but {named(unfair)} got images too small for a fair test" if unfair else ""
+    return _headline(comparison) + caveat + scope(comparison)
 
 
 def _headline(comparison: Comparison) -> str:
     chosen, rivals = comparison.chosen, comparison.rivals
     if not rivals:
         return f"{chosen.name} was the only model family compared"
-    if better := [pair for pair in rivals if _second_wins(pair)]:
+    if better := with_word(rivals, "worse"):
         return (
-            f"{chosen.name} was chosen by validation {comparison.target.label}, but "
-            f"{better[0].second.name} is significantly better on the test set"
+            f"{chosen.name} was chosen by {comparison.chosen_by}, but "
+            f"{better[0].second.name} is better on the test set"
         )
-    similar = [pair.second.name for pair in rivals if not pair.paired.significant]
-    if not similar:
-        return f"Use the {chosen.name}"
-    return (
-        f"Use the {chosen.name}; its test accuracy does not differ significantly from that of "
-        f"{_named(similar)}"
-    )
+    clauses = [
+        f"{words} {named([pair.second.name for pair in pairs])}"
+        for word, words in CLAUSES.items()
+        if (pairs := with_word(rivals, word))
+    ]
+    return f"Use the {chosen.name}: {listed(clauses)}"
 
 
 def verdict(comparison: Comparison) -> str:
     """Return the result in one self-contained paragraph."""
     sentences = [
+        one_training(comparison),
         _chosen(comparison),
-        _constant(comparison),
+        caveats.constant(comparison),
         *_differences(comparison),
         _seeds(comparison),
         _calibration(comparison),
         _costs(comparison),
         _cheaper(comparison),
         custom_or_pretrained(comparison),
-        *_unfair_sizes(comparison),
-        _openings(comparison),
-        _duplicates(comparison),
+        *caveats.unfair_sizes(comparison),
+        caveats.openings(comparison),
+        caveats.duplicates(comparison),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -81,16 +90,17 @@ def custom_or_pretrained(comparison: Comparison) -> str:
         return f"Custom or pretrained: undecided, because no {missing[0]} model was compared."
     names = {best["custom"].name, best["pretrained"].name}
     pair = next(p for p in comparison.pairs if {p.first.name, p.second.name} == names)
-    difference = abs(pair.paired.difference)
+    estimate = pair.decision.estimate
     numbers = (
-        f"{100 * difference:.2f} percentage points (adjusted {p_value(pair.paired.adjusted_p)})"
+        f"{100 * abs(estimate.difference):.2f} percentage points "
+        f"(adjusted {p_value(pair.decision.adjusted_p)})"
     )
-    if not pair.paired.significant:
+    if pair.word in ("equivalent", "undecided"):
         return (
-            f"Custom or pretrained: no significant difference, {pair.first.name} and "
-            f"{pair.second.name} differ by {numbers}."
+            f"Custom or pretrained: {pair.word}, {pair.first.name} and {pair.second.name} differ "
+            f"by {numbers}."
         )
-    winner = pair.first if pair.paired.difference > 0 else pair.second
+    winner = pair.first if pair.word == "better" else pair.second
     return f"Custom or pretrained: {winner.name}, by {numbers}."
 
 
@@ -98,7 +108,7 @@ def _chosen(comparison: Comparison) -> str:
     chosen, images = comparison.chosen, len(comparison.test_set.labels)
     target = comparison.target
     text = (
-        f"Chosen by validation {target.label}: {chosen.name}. Its accuracy on the {images:,} "
+        f"Chosen by {comparison.chosen_by}: {chosen.name}. Its accuracy on the {images:,} "
         f"sealed test images is {percent(chosen.winner.accuracy)} (95% confidence interval "
         f"{percent_interval(chosen.winner.accuracy_interval)})."
     )
@@ -111,34 +121,33 @@ def _chosen(comparison: Comparison) -> str:
     )
 
 
-def _constant(comparison: Comparison) -> str:
-    answer = comparison.constant_answer
-    return f"Compare accuracies with a constant answer: {answer}." if answer else ""
-
-
 def _differences(comparison: Comparison) -> list[str]:
-    """Compare the chosen model with the others: one sentence each for better, worse and similar."""
-    rivals, images = comparison.rivals, len(comparison.test_set.labels)
-    worse = [p for p in rivals if p.paired.significant and p.paired.difference > 0]
-    better = [p for p in rivals if _second_wins(p)]
-    similar = [p for p in rivals if not p.paired.significant]
+    """Compare the chosen model with the others: one sentence for each of the four verdicts."""
+    rivals, margin = comparison.rivals, percentage_points(comparison.margin)
+    better, worse = with_word(rivals, "better"), with_word(rivals, "worse")
+    equivalent, undecided = with_word(rivals, "equivalent"), with_word(rivals, "undecided")
     sentences = []
-    if worse:
-        sentences.append(f"It is significantly better than {_with_numbers(worse)}.")
     if better:
+        sentences.append(f"It is better than {_with_numbers(better)}.")
+    if worse:
         sentences.append(
-            f"On the test set, {_with_numbers(better, reverse=True)} did significantly better; "
-            "choosing a model for that reason would be model selection on the test set, so confirm "
-            "the difference on new images."
+            f"On the test set, {_with_numbers(worse, reverse=True)} did better; choosing a model "
+            "for that reason would be model selection on the test set, so confirm the difference "
+            "on new images."
         )
-    if similar:
-        least = max(
-            smallest_difference(p.discordant, images, len(comparison.pairs)) for p in similar
-        )
+    if equivalent:
         sentences.append(
-            f"Its accuracy does not differ significantly from that of {_with_numbers(similar)}: "
-            f"with {images:,} images, the power to detect a true difference below "
-            f"{100 * least:.1f} percentage points is less than {POWER:.0%}."
+            f"It is equivalent to {_with_numbers(equivalent)}: the true difference is shown to be "
+            f"below the margin of {margin}."
+        )
+    if undecided:
+        needs = named([would_decide(pair) for pair in undecided])
+        several = len(undecided) > 1
+        decides = f"they would be decided by {needs}, in this order"
+        sentences.append(
+            f"It is undecided against {_with_numbers(undecided)}, which may be better, worse or "
+            f"equivalent within {margin}; "
+            + (f"{decides}." if several else f"it would be decided by {needs}.")
         )
     return sentences
 
@@ -153,18 +162,18 @@ def _with_numbers(pairs: list[Pair], reverse: bool = False) -> str:
     sign = -1 if reverse else 1
     texts = []
     for pair in pairs[:MOST_NAMED]:
-        low, high = sorted(sign * bound for bound in pair.paired.interval)
-        texts.append(
-            f"{pair.second.name} ({points(sign * pair.paired.difference)} percentage points, "
-            f"95% CI {points_interval((low, high))}, adjusted {p_value(pair.paired.adjusted_p)})"
+        estimate, word = pair.decision.estimate, pair.word
+        low, high = sorted(sign * bound for bound in estimate.interval)
+        p = (
+            pair.decision.adjusted_equivalence_p
+            if word == "equivalent"
+            else pair.decision.adjusted_p
         )
-    return _named(texts, len(pairs) - len(texts))
-
-
-def _named(texts: list[str], others: int = 0) -> str:
-    if not others:
-        texts, others = texts[:MOST_NAMED], max(0, len(texts) - MOST_NAMED)
-    return listed([*texts, f"{others} more"] if others else texts)
+        texts.append(
+            f"{pair.second.name} ({points(sign * estimate.difference)} percentage points, "
+            f"95% CI {points_interval((low, high))}, adjusted {p_value(p)})"
+        )
+    return named(texts, len(pairs) - len(texts))
 
 
 def _calibration(comparison: Comparison) -> str:
@@ -182,9 +191,14 @@ def _calibration(comparison: Comparison) -> str:
 
 def _costs(comparison: Comparison) -> str:
     chosen, device = comparison.chosen, comparison.facts["device"]
+    latency = milliseconds(chosen.costs.latency_p50_ms)
+    speed = (
+        f" and a median latency of {latency} per image on {device}"
+        if latency != NOT_STATED
+        else "; its latency is not stated, as other processes used the machine"
+    )
     text = (
-        f"It has {count(chosen.parameters)} parameters and a median latency of "
-        f"{milliseconds(chosen.costs.latency_p50_ms)} per image on {device}. Training "
+        f"It has {count(chosen.parameters)} parameters{speed}. Training "
         f"{counted(chosen.tried, 'trial')} of its model family took "
         f"{duration(chosen.search_seconds)}"
     )
@@ -192,18 +206,32 @@ def _costs(comparison: Comparison) -> str:
 
 
 def _cheaper(comparison: Comparison) -> str:
-    """Name the fastest model that is not significantly different, if it is notably faster."""
+    """Name a notably faster model that is equivalent, or undecided with its expected regret."""
     chosen = comparison.chosen
-    similar = [pair.second for pair in comparison.rivals if not pair.paired.significant]
-    latency = chosen.costs.latency_p50_ms
-    faster = [c for c in similar if c.costs.latency_p50_ms < FASTER * latency]
-    if not faster:
+    words: tuple[Word, ...] = "equivalent", "undecided"
+    for word in words:
+        faster = [
+            pair
+            for pair in with_word(comparison.rivals, word)
+            if pair.second.costs.latency_p50_ms < FASTER * chosen.costs.latency_p50_ms
+        ]
+        if faster:
+            break
+    else:
         return ""
-    best = min(faster, key=lambda c: c.costs.latency_p50_ms)
+    pair = min(faster, key=lambda p: p.second.costs.latency_p50_ms)
+    best = pair.second
+    ratio = times(chosen.costs.latency_p50_ms / best.costs.latency_p50_ms)
+    text = (
+        f"If inference cost matters, {best.name} is {ratio} times as fast, with "
+        f"{count(best.parameters)} parameters"
+    )
+    if word == "equivalent":
+        return f"{text}, and equivalent."
     return (
-        f"If inference cost matters, {best.name} is {times(latency / best.costs.latency_p50_ms)} "
-        f"times as fast, with {count(best.parameters)} parameters, and not significantly worse "
-        "on this test set."
+        f"{text}; whether it is worse is undecided, and the expected regret of using it instead, "
+        f"E[max(0, loss of accuracy)], is {100 * pair.decision.estimate.regret:.2f} percentage "
+        "points."
     )
 
 
@@ -213,59 +241,17 @@ def _seeds(comparison: Comparison) -> str:
         return ""
     text = (
         f"Over {len(chosen.seeds)} runs with different random seeds its mean test accuracy is "
-        f"{percent(chosen.spread.mean)} (standard deviation "
-        f"{100 * chosen.spread.deviation:.2f} percentage points)"
+        f"{percent(chosen.spread.mean)} (95% CI {percent_interval(chosen.spread.interval)}, "
+        f"standard deviation {100 * chosen.spread.deviation:.2f} percentage points)"
     )
     ours = chosen.seed_accuracies
     wins = [
         f"{contestant.name} in {probability_better(ours, contestant.seed_accuracies)[0]:.0%}"
         for contestant in comparison.contestants[1 : 1 + MOST_NAMED]
-        if contestant.spread is not None
+        if min(len(ours), len(contestant.seeds)) >= CHANCE_SEEDS
     ]
     return (
-        f"{text}; it scores higher than {listed(wins)} of the pairs of runs."
+        f"{text}; on these test images it scores higher than {listed(wins)} of the pairs of runs."
         if wins
         else f"{text}."
     )
-
-
-def _unfair_sizes(comparison: Comparison) -> list[str]:
-    """Return a sentence on each pretrained network that got much smaller images than it knows."""
-    return [
-        f"The {contestant.name} was given images of {contestant.winner.candidate.network_size} "
-        f"pixels, but its weights know {native}: this is not a fair test of it; fine-tune it with "
-        "--image-size native."
-        for contestant, native in _missed_sizes(comparison)
-    ]
-
-
-def _missed_sizes(comparison: Comparison) -> list[tuple[Contestant, int]]:
-    """Return the contestants with less than half of the size of their weights, and that size."""
-    candidates = [(each, each.winner.candidate) for each in comparison.contestants]
-    sizes = [(each, size_missed(c.config, c.network_size)) for each, c in candidates]
-    return [(each, native) for each, native in sizes if native is not None]
-
-
-def _openings(comparison: Comparison) -> str:
-    before = len(comparison.openings) - 1
-    if not before:
-        return ""
-    times_ = "once" if before == 1 else f"{before} times"
-    return (
-        f"This test set had been opened {times_} before, so choices made after that may be "
-        "overfitted to it."
-    )
-
-
-def _duplicates(comparison: Comparison) -> str:
-    copies = comparison.test_set.duplicates
-    if not copies:
-        return ""
-    return (
-        f"{copies:,} of the test images show the same picture as a training or validation image, "
-        "so every accuracy here may be too high; --duplicates drop leaves copies out."
-    )
-
-
-def _second_wins(pair: Pair) -> bool:
-    return pair.paired.significant and pair.paired.difference < 0

@@ -10,17 +10,22 @@ from collections.abc import Callable
 
 import matplotlib as mpl
 
+from trainables.costs import BUSY
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.equivalence import AGAINST
 from tune_jobs.analysis.comparison.verdict import headline, verdict
 from tune_jobs.analysis.formatting import (
     count,
     counted,
     duration,
     milliseconds,
+    milliseconds_range,
     moment,
     percent,
     percent_interval,
+    throughput,
+    with_interval,
 )
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table
 from tune_jobs.analysis.report.markdown import markdown
@@ -110,7 +115,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
 
 def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
     """Return the key figures of the chosen model, each as label, value and note."""
-    chosen = comparison.chosen
+    chosen, costs = comparison.chosen, comparison.chosen.costs
     dollars = "" if chosen.dollars is None else f", ${chosen.dollars:.2f}"
     return [
         (
@@ -118,11 +123,14 @@ def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
             percent(chosen.winner.accuracy),
             f"95% CI {percent_interval(chosen.winner.accuracy_interval)}",
         ),
-        ("parameters", count(chosen.parameters), f"{count(chosen.costs.macs)} MACs per image"),
+        ("parameters", count(chosen.parameters), f"{count(costs.macs)} MACs per image"),
         (
             "median latency per image",
-            milliseconds(chosen.costs.latency_p50_ms),
-            f"{chosen.costs.images_per_second:,.0f} images/s in batches",
+            milliseconds(costs.latency_p50_ms),
+            f"rounds {milliseconds_range(costs.latency_low_ms, costs.latency_high_ms)}; in batches "
+            f"{throughput(costs.images_per_second)}"
+            if costs.others <= BUSY
+            else f"other processes used {costs.others:.0%} of the CPU",
         ),
         (
             "total training time",
@@ -136,28 +144,25 @@ def answers(comparison: Comparison) -> Table:
     """Return the summary table, one row per contestant, for the page and the terminal."""
     target = comparison.target
     others = [] if target == ACCURACY else [target]
-    against = {pair.second.name: pair.paired for pair in comparison.rivals}
+    against = {pair.second.name: AGAINST[pair.word] for pair in comparison.rivals}
+    seeds = any(contestant.spread for contestant in comparison.contestants)
     rows = []
     for contestant in comparison.contestants:
-        test = against.get(contestant.name)
-        if test is None:
-            versus = "chosen"
-        elif not test.significant:
-            versus = "not significant"
-        else:
-            versus = "worse" if test.difference > 0 else "better"
+        spread = contestant.spread
         rows.append(
             (
                 contestant.name,
                 percent(contestant.winner.accuracy),
                 percent_interval(contestant.winner.accuracy_interval),
                 *(each.show(contestant.winner.metrics[each.name]) for each in others),
+                *([with_interval(spread.mean, spread.interval) if spread else "–"] * seeds),
                 count(contestant.parameters),
                 milliseconds(contestant.costs.latency_p50_ms),
                 duration(contestant.search_seconds),
-                versus,
+                against.get(contestant.name, "chosen"),
             )
         )
     header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
-              "parameters", "latency", "training", "vs. chosen")  # fmt: skip
+              *(["mean over seeds (95% CI)"] * seeds), "parameters", "latency", "training",
+              "vs. chosen")  # fmt: skip
     return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)

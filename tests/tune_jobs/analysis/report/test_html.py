@@ -141,5 +141,5 @@ def test_drawings_take_the_colours_of_the_page():
 def test_the_first_screen_says_which_how_good_and_at_what_cost(comparison):
     table = answers(comparison)
     assert [row[0] for row in table.rows] == [c.name for c in comparison.contestants]
-    assert [row[-1] for row in table.rows] == ["chosen", "worse", "not significant"]
+    assert [row[-1] for row in table.rows] == ["chosen", "worse", "undecided"]
     assert [value for _, value, _ in cards(comparison)] == ["90.00%", "390,634", "1 ms", "60 s"]

@@ -6,6 +6,7 @@ import pytest
 from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
+from tune_jobs.analysis.comparison.verdict import verdict
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
     calibration,
@@ -87,10 +88,14 @@ def test_other_trials_are_in_a_fold_of_their_own(comparison):
     assert [row[0] for row in fold.blocks[0].rows] == [s.name for s in comparison.trials]
 
 
-def test_differences_say_which_are_significant(comparison):
+def test_every_pair_has_a_verdict_and_mcnemars_test(comparison):
     info = significance.differences_info(comparison)
     assert info.differences == pytest.approx([0.2, 0, -0.2])
-    assert info.significant == [True, False, True]
+    assert info.words == ["better", "undecided", "worse"]
+    decided, mcnemar = tables(significance.section(comparison))
+    assert [row[1] for row in decided.rows] == info.words
+    assert [row[-1] for row in decided.rows] == ["", "50 seeds with about 1,800 test images", ""]
+    assert [row[2:4] for row in mcnemar.rows] == [("80", "0"), ("4", "4"), ("4", "84")]
     assert significance.section(make_comparison([("cnn", "none", 0.9, 0)])) is None
 
 
@@ -101,6 +106,18 @@ def test_seeds_are_drawn_by_training(comparison):
     ax = seeds.plot_seeds(info).axes[0]
     assert len(ax.lines) == 3 * len(info.means)
     assert seeds.section(make_comparison()) is None
+
+
+def test_the_chance_to_score_higher_is_stated_from_five_seeds_on(comparison):
+    def words(section):
+        return " ".join(block.text for block in section.blocks if isinstance(block, Text))
+
+    assert "use --seeds 5" in words(seeds.section(comparison))
+    five = seeds.section(make_comparison(seeds=5))
+    assert tables(five)[-1].rows[0][2:] == ("100%", "64 to 100%", "meaningful")
+    assert "Only the seeds vary here" in words(five)
+    assert seeds.meaning(0.4, 0.9) == "not shown"
+    assert seeds.meaning(0.3, 0.4) == "small"
 
 
 def test_a_front_is_of_what_no_other_beats_in_accuracy_and_cost(comparison):
@@ -119,6 +136,35 @@ def test_dollars_have_a_column_where_a_price_was_given(comparison):
     assert "cost" not in header(comparison)
     priced = [dataclasses.replace(c, dollars=1.5) for c in comparison.contestants]
     assert "cost" in header(dataclasses.replace(comparison, contestants=priced))
+
+
+def test_times_that_a_busy_machine_has_spoilt_are_not_stated():
+    comparison = make_comparison()
+    busy = [
+        dataclasses.replace(c, costs=dataclasses.replace(c.costs, others=0.5).stated())
+        for c in comparison.contestants
+    ]
+    spoilt = dataclasses.replace(comparison, contestants=busy)
+    section = costs.section(spoilt)
+    words = " ".join(block.text for block in section.blocks if isinstance(block, Text))
+    assert "not stated, as other processes used 50% of the CPU" in words
+    assert [row[5] for row in tables(section)[0].rows] == ["not stated"] * 2
+    assert not any(axis.startswith("latency") for axis in costs.cost_info(spoilt).costs)
+    assert "its latency is not stated" in verdict(spoilt)
+    assert "nan" not in verdict(spoilt) + str([table.rows for table in tables(section)])
+
+
+def test_whole_runs_have_their_wall_time_and_its_cost():
+    comparison = make_comparison(seeds=2)
+    run = comparison.runs[0]
+    run.record.update({"ended": "2030-01-02T04:04:05+00:00", "hardware": {"nodes": 2}})
+    table = costs.wall_times(dataclasses.replace(comparison, price_per_hour=1.5))
+    assert [row[0] for row in table.rows] == ["lr-grid", "finetune", "lr-grid-seeds",
+                                              "finetune-seeds"]  # fmt: skip
+    assert (table.rows[0][1], table.rows[0][-1]) == ("60 min", "$3.00")
+    assert (table.rows[1][1], table.rows[1][-1]) == ("unknown", "unknown")
+    run.record["resumed"] = ["2030-01-02T03:30:00+00:00"]
+    assert costs.wall_times(comparison).rows[0][1] == "unknown"
 
 
 def test_a_model_has_its_colour_in_every_figure():
@@ -197,7 +243,7 @@ def test_our_figures_stand_beside_the_reports_with_the_difference(comparison):
     assert set(mine) == {"final training loss", "final validation loss", "test accuracy",
                          "weighted precision", "weighted recall"}  # fmt: skip
     layers = next(t for t in tables(student_report.section(comparison)) if "layer" in t.header[0])
-    assert layers.rows[-1] == ("total", "390,634", "390,634", "+0")
+    assert layers.rows[-1] == ("total", "390,634", "390,634 (stated: 390,630)", "+0")
 
 
 def test_the_student_report_is_left_out_unless_it_is_asked_for():
@@ -239,5 +285,6 @@ def test_the_method_counts_openings_and_copies():
     text = " ".join(block.text for block in section.blocks if isinstance(block, Text))
     assert "opened 3 times" in text
     assert "2 of the test images show the same picture as a training or validation image" in text
+    assert "3 different models have been scored on them" not in text  # the intervals are given
     assert f"{IMAGES} sealed test images" in text
     assert len(tables(section)[0].rows) == 3

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from trainables.costs import BUSY, ROUNDS
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.formatting import (
     Interval,
@@ -17,8 +21,10 @@ from tune_jobs.analysis.formatting import (
     duration,
     listed,
     milliseconds,
+    milliseconds_range,
     percent,
     shortened,
+    throughput,
 )
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.search_figures.pareto import pareto_front
@@ -57,6 +63,8 @@ def cost_info(comparison: Comparison) -> CostInfo:
     accuracies = [c.winner.accuracy for c in contestants]
     names = [c.name for c in contestants]
     costs = {axis: [float(cost(c)) for c in contestants] for axis, cost in COSTS.items()}
+    # A latency that other processes have spoilt is not drawn.
+    costs = {axis: values for axis, values in costs.items() if not np.isnan(values).any()}
     fronts = {}
     for axis, values in costs.items():
         frame = pd.DataFrame({"name": names, "accuracy": accuracies, axis: values})
@@ -69,9 +77,11 @@ def plot_costs(info: CostInfo) -> Figure:
     """Draw the panels, two per row, with logarithmic cost axes; a line joins the Pareto front."""
     figure = Figure(figsize=(6.8, 5), layout="constrained")
     axes = figure.subplots(2, 2, sharey=True)
+    for ax in list(axes.flat)[len(info.costs) :]:
+        ax.set_axis_off()
     styles = model_styles(info.names)
     index = {name: i for i, name in enumerate(info.names)}
-    for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=True):
+    for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=False):
         front = [index[name] for name in info.fronts[axis]]
         ax.step(
             [values[i] for i in front], [100 * info.accuracies[i] for i in front],
@@ -104,6 +114,53 @@ def _plain_log_axis(ax: Axes, values: list[float]) -> None:
     ax.tick_params(labelsize=8)
 
 
+def _load(comparison: Comparison) -> str:
+    """Say how busy the machine was while latency and throughput were measured."""
+    others = comparison.chosen.costs.others
+    if others <= BUSY:
+        return f"Other processes used {others:.0%} of the CPU meanwhile."
+    return (
+        f"They are not stated, as other processes used {others:.0%} of the CPU meanwhile (more "
+        f"than {BUSY:.0%}): compare again while the machine is idle."
+    )
+
+
+def wall_times(comparison: Comparison) -> Table:
+    """Return the time from start to end of every run, including the trainings with other seeds."""
+    runs = {run.folder.uri: run for run in comparison.runs}
+    for contestant in comparison.contestants:
+        runs |= {s.candidate.run.folder.uri: s.candidate.run for s in contestant.seeds}
+    price = comparison.price_per_hour
+    rows = []
+    for run in runs.values():
+        seconds, ended = wall_seconds(run.record), run.trials["status"].value_counts()
+        nodes = run.record.get("hardware", {}).get("nodes", 1)
+        cost = (
+            f"${seconds / 3600 * nodes * price:.2f}" if price is not None and seconds else "unknown"
+        )
+        rows.append(
+            (
+                run.name,
+                duration(seconds) if seconds else "unknown",
+                duration(float(run.trials["seconds"].sum())),
+                ", ".join(f"{count} {status}" for status, count in ended.items()),
+                f"{nodes}",
+                *((cost,) if price is not None else ()),
+            )
+        )
+    header = ("run", "wall time", "training time of all trials", "trials", "nodes",
+              *(("cost",) if price is not None else ()))  # fmt: skip
+    return Table(header, rows, left=frozenset({0, 3}))
+
+
+def wall_seconds(record: Mapping[str, Any]) -> float | None:
+    """Return the seconds from start to end of a run; None if it was resumed or has not ended."""
+    if record.get("resumed") or not record.get("ended"):
+        return None
+    start, end = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    return (end - start).total_seconds()
+
+
 def section(comparison: Comparison) -> Section:
     """Return the section: inference costs, search costs, then parameters per layer."""
     contestants, info = comparison.contestants, cost_info(comparison)
@@ -115,8 +172,9 @@ def section(comparison: Comparison) -> Section:
             f"{c.parameters:,}",
             count(c.costs.macs),
             milliseconds(c.costs.latency_p50_ms),
+            milliseconds_range(c.costs.latency_low_ms, c.costs.latency_high_ms),
             milliseconds(c.costs.latency_p95_ms),
-            f"{c.costs.images_per_second:,.0f}",
+            throughput(c.costs.images_per_second),
         )
         for c in contestants
     ]
@@ -137,10 +195,12 @@ def section(comparison: Comparison) -> Section:
         Text(
             "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
             "torch's FlopCounterMode. Latency is for one image and throughput for batches of up to "
-            f"256, both in fp32 on {comparison.facts['device']}, for preprocessed images. Training "
-            "times were measured on the nodes of each run; they exclude the epochs that "
-            "population-based training discarded when a trial copied another one. Backbone "
-            "features are computed once, in the first probe of a network on a machine."
+            f"256, both in fp32 on {comparison.facts['device']}, for preprocessed images: "
+            f"the models take turns in {ROUNDS} rounds after a warm-up, and the range is that of "
+            f"the medians of the rounds. {_load(comparison)} Training times were measured on the "
+            "nodes of each run; they exclude the epochs that population-based training discarded "
+            "when a trial copied another one. Backbone features are computed once, in the first "
+            "probe of a network on a machine."
         ),
         Picture(
             "costs",
@@ -150,10 +210,18 @@ def section(comparison: Comparison) -> Section:
             "beats in both accuracy and cost.",
         ),
         Table(("model", "test accuracy", "pixels", "parameters", "MACs", "median latency",
-               "p95 latency", "images/s"), inference, strong=0),
+               "medians of rounds", "p95 latency", "throughput"), inference, strong=0),
         Table(("model", "training time of the winner", "peak memory", "trials",
                "training time of all trials", *(("cost",) if priced else ())), search, strong=0),
     ]  # fmt: skip
+    blocks += [
+        Text(
+            "Whole runs, from start to end: with start-up, idle places and the trials that were "
+            "stopped, failed or diverged, and with the trainings of --seeds. A run that was "
+            "resumed has no wall time, as the pause is not known."
+        ),
+        wall_times(comparison),
+    ]
     blocks += [
         Fold(
             f"{c.name}: parameters per layer",

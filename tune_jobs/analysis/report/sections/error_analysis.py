@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from trainables.data import Images
 from tune_jobs.analysis.comparison.class_averages import class_scores
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored, TestSet
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.formatting import percent, shortened
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles

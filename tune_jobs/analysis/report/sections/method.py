@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tune_jobs.analysis.comparison.caveats import models_scored
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.formatting import listed, moment
 from tune_jobs.analysis.report.blocks import Fold, Section, Table, Text
@@ -38,9 +39,16 @@ def section(comparison: Comparison) -> Section:
     """Return the section: images, ledger of openings, runs, and facts of this comparison."""
     record, test = comparison.runs[0].record, comparison.test_set
     split, times = record["split"], len(comparison.openings)
+    models, together = models_scored(comparison.openings), comparison.chosen.winner.models
     opened = (
         "once, for this comparison" if times == 1 else f"{times} times, including this comparison"
     )
+    if together > 1:
+        opened += (
+            f", and {models:,} different models have been scored on them: the intervals of "
+            "accuracies are widened (Bonferroni) so that they hold for all of these models at "
+            "once, whichever is picked for its test score"
+        )
     runs = [
         (run.name, run.record["job"], moment(run.record["started"]), run.record["command"],
          (run.record.get("commit") or "unknown")[:12])
@@ -50,7 +58,7 @@ def section(comparison: Comparison) -> Section:
         (
             moment(entry["when"]),
             f"{len(entry['models']):,}",
-            f"{entry['images']:,}",
+            f"{entry.get('shared', entry['images']):,}",
             entry["command"],
         )
         for entry in comparison.openings
@@ -78,9 +86,11 @@ def section(comparison: Comparison) -> Section:
             ),
             *map(Text, _left_out(record["dataset"])),
             Text(
-                f"The test set has been opened {opened}, according to the ledger beside the runs."
+                f"The test images have been opened {opened}, according to the ledgers beside the "
+                "runs and in the user's cache. Openings of other datasets and splits count where "
+                "they share test images."
             ),
-            Table(("opened (UTC)", "models", "images", "command"), openings,
+            Table(("opened (UTC)", "models", "of these images", "command"), openings,
                   left=frozenset({0, 3})),
             *map(Text, unfinished),
             Table(("run", "job", "started (UTC)", "command", "commit"), runs,

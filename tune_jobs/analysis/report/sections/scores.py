@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.comparison.class_averages import DRAWS
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
 from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section, Table, Text
 from tune_jobs.analysis.style import COLOURS, INK, finish_axes, model_styles
@@ -119,12 +120,16 @@ def section(comparison: Comparison) -> Section:
             "Each model is the best of its model family by validation "
             f"{comparison.target.label}. The "
             f"{images:,} test images were used neither for training nor for that choice. "
-            "Precision, recall and F1 are averages over classes, weighted by their number of "
-            "images; balanced accuracy (mean recall) and macro-F1 weigh all classes alike. "
-            "Intervals are 95% confidence intervals: Wilson's score interval for accuracy, "
-            "Student's t for log-loss (nats, lower is better), and a stratified bootstrap with "
-            f"{DRAWS:,} resamples for the others; AUROC, the mean over classes of the area under "
-            "the ROC curve of each against the rest, has none. " + constant_sentence(comparison)
+            "Precision and F1 are averages over classes, weighted by their number of images; "
+            "balanced accuracy (mean recall) and macro-F1 weigh all classes alike. (Recall "
+            "weighted by images is the accuracy.) Intervals are 95% intervals: Wilson's score "
+            "interval for accuracy, Student's t for log-loss (nats, lower is better), and for the "
+            f"others {DRAWS:,} draws of a Dirichlet distribution of each row of the confusion "
+            "matrix, with one right and one wrong image added in all; they are not estimable "
+            "where a class has a single image. In simulations they held the true score in 91 to "
+            "98% of cases, but that of precision in 85% with 10 images a class. AUROC, the mean "
+            "over classes of the area under the ROC curve of each against the rest, has none. "
+            + constant_sentence(comparison)
         ),
         score_table(winners, comparison.target, strong=0),
         confusion_panels("confusion", winners, classes),
@@ -178,7 +183,7 @@ def score_table(scored: Sequence[Scored], target: Target, strong: int | None = N
             )
         )
     header = ("model", f"validation {target.label}", f"test {ACCURACY.label}", "precision",
-              "recall", "F1", "balanced accuracy", "macro-F1", "log-loss", "AUROC")  # fmt: skip
+              "F1", "balanced accuracy", "macro-F1", "log-loss", "AUROC")  # fmt: skip
     return Table(header, rows, strong=strong)
 
 

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.comparison.statistics import probability_better
+from tune_jobs.analysis.comparison.statistics import CHANCE_SEEDS, probability_better
 from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval, shortened
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
 from tune_jobs.analysis.style import finish_axes, model_styles
 from tune_jobs.run_folder.schema import members_of
+
+MEANINGFUL = 0.75
+"""Chance to score higher from which on a difference is meaningful (Bouthillier et al. 2021)."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,18 @@ def note_on_soups(contestants: Sequence[Contestant]) -> str:
     )
 
 
+def mean_validation(contestant: Contestant) -> float:
+    """Return the mean validation score of the runs with different seeds."""
+    target = contestant.winner.candidate.run.target
+    return float(np.mean([s.candidate.row[target.best] for s in contestant.seeds]))
+
+
 def section(comparison: Comparison) -> Section | None:
     """Return the section on runs with different seeds, or None if there are none."""
     retrained = [c for c in comparison.contestants if c.spread]
     if not retrained:
         return None
-    rows = []
+    rows, target = [], comparison.target
     for contestant in retrained:
         spread = contestant.spread
         assert spread is not None  # as filtered above
@@ -104,6 +114,7 @@ def section(comparison: Comparison) -> Section | None:
             (
                 contestant.name,
                 str(len(contestant.seeds)),
+                target.show(mean_validation(contestant)),
                 percent(spread.mean),
                 percent_interval(spread.interval),
                 f"{100 * spread.deviation:.2f}",
@@ -112,17 +123,19 @@ def section(comparison: Comparison) -> Section | None:
                 percent(contestant.winner.accuracy),
             )
         )
-    header = ("model", "seeds", "mean test accuracy", "95% CI of the mean",
-              "standard deviation over seeds (pp)", "standard error from seeds (pp)",
-              "standard error from test images (pp)", "test accuracy of the winner")  # fmt: skip
+    header = ("model", "seeds", f"mean validation {target.label}", "mean test accuracy",
+              "95% CI", "deviation over seeds (pp)", "error from seeds (pp)",
+              "error from test images (pp)", "test accuracy of the winner")  # fmt: skip
     info = seeds_info(comparison)
     blocks: list[Block] = [
         Text(
             "The configuration of each winner was trained again with random seeds that no trial of "
             "its model family had used. The winner itself is excluded, because it was selected for "
-            "doing well. The standard error of the mean has two sources, the choice of seeds and "
-            "the choice of test images; more seeds reduce the first, but hardly the second. "
-            "Deviations and errors are in percentage points (pp)."
+            f"doing well; the model is chosen by {comparison.chosen_by}. The standard error of the "
+            "mean has two sources, the choice of seeds and the choice of test images; more seeds "
+            "reduce the first, but hardly the second. The interval has both, and two right and two "
+            "wrong images added, so that a mean without a mistake is not certain. Standard "
+            "deviations and standard errors are in percentage points (pp)."
             + note_on_changed_winners(retrained)
             + note_on_soups(comparison.contestants)
         ),
@@ -136,17 +149,43 @@ def section(comparison: Comparison) -> Section | None:
         ),
         Table(header, rows),
     ]
-    wins = []
-    for a, b in combinations(retrained, 2):
-        estimate, (low, high) = probability_better(a.seed_accuracies, b.seed_accuracies)
-        wins.append((a.name, b.name, f"{estimate:.0%}", f"{100 * low:.0f} to {100 * high:.0f}%"))
-    if wins:
-        blocks += [
-            Text(
-                "How often a run of the first model scores higher than a run of the second (ties "
-                "count half):"
-            ),
-            Table(("first", "second", "share of pairs", "95% CI"), wins,
-                  left=frozenset({0, 1})),
-        ]  # fmt: skip
+    blocks += chance_blocks(retrained)
     return Section("Variation over random seeds", blocks)
+
+
+def chance_blocks(retrained: Sequence[Contestant]) -> list[Block]:
+    """Return the chance that a run of one model scores higher than one of another, per pair."""
+    enough = [c for c in retrained if len(c.seeds) >= CHANCE_SEEDS]
+    if len(retrained) < 2:
+        return []
+    if len(enough) < 2:
+        return [
+            Text(
+                "How often a run of one model scores higher than a run of another is stated from "
+                f"{CHANCE_SEEDS} seeds on: use --seeds {CHANCE_SEEDS}. With three, its interval "
+                "excludes one half in 10% of the cases without a difference."
+            )
+        ]
+    rows = []
+    for a, b in combinations(enough, 2):
+        estimate, (low, high) = probability_better(a.seed_accuracies, b.seed_accuracies)
+        rows.append((a.name, b.name, f"{estimate:.0%}", f"{100 * low:.0f} to {100 * high:.0f}%",
+                     meaning(low, high)))  # fmt: skip
+    return [
+        Text(
+            "How often a run of the first model scores higher than a run of the second on these "
+            "test images (ties count half). Only the seeds vary here: on other test images the "
+            "chance may be another. It is a difference if the interval excludes 50%, and a "
+            f"meaningful one if the interval also reaches {MEANINGFUL:.0%} (Bouthillier et al. "
+            "2021)."
+        ),
+        Table(("first", "second", "share of pairs", "95% CI", "difference"), rows,
+              left=frozenset({0, 1, 4})),
+    ]  # fmt: skip
+
+
+def meaning(low: float, high: float) -> str:
+    """Return what the interval of a chance to score higher says, after Bouthillier et al. 2021."""
+    if low <= 0.5 <= high:
+        return "not shown"
+    return "meaningful" if max(high, 1 - low) >= MEANINGFUL else "small"

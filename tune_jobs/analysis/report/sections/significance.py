@@ -1,4 +1,4 @@
-"""Statistical significance of the differences between models: paired tests."""
+"""Differences between models: one verdict for each pair, and McNemar's test of trained models."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.comparison import Comparison, Pair
+from tune_jobs.analysis.comparison.equivalence import LEAST_SEEDS, Word
+from tune_jobs.analysis.comparison.needed import would_decide
 from tune_jobs.analysis.comparison.statistics import ALPHA, POWER, smallest_difference
-from tune_jobs.analysis.formatting import Interval, p_number, points, points_interval, shortened
+from tune_jobs.analysis.formatting import (
+    Interval,
+    p_number,
+    percentage_points,
+    points,
+    points_interval,
+    shortened,
+)
 from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
 from tune_jobs.analysis.style import COLOURS, GREY, finish_axes
 
@@ -26,8 +35,10 @@ class DifferencesInfo:
     """Accuracy of the first model minus that of the second, in -1..1."""
     intervals: list[Interval]
     """95% confidence interval of each difference."""
-    significant: list[bool]
-    """Whether each difference is significant after Holm's correction."""
+    words: list[Word]
+    """Verdict on each difference."""
+    margin: float
+    """Difference below which two models are equivalent, in 0..1."""
     xlabel: str = "difference in test accuracy (pp), 95% CI"
     """Label of the x-axis."""
 
@@ -35,26 +46,29 @@ class DifferencesInfo:
 def differences_info(comparison: Comparison) -> DifferencesInfo:
     """Return the data of the figure of differences in test accuracy."""
     pairs = comparison.pairs[:MOST_PAIRS]
+    estimates = [pair.decision.estimate for pair in pairs]
     return DifferencesInfo(
         [(pair.first.name, pair.second.name) for pair in pairs],
-        [pair.paired.difference for pair in pairs],
-        [pair.paired.interval for pair in pairs],
-        [pair.paired.significant for pair in pairs],
+        [estimate.difference for estimate in estimates],
+        [estimate.interval for estimate in estimates],
+        [pair.word for pair in pairs],
+        comparison.margin,
     )
 
 
 def plot_differences(info: DifferencesInfo) -> Figure:
-    """Draw one point with its interval per pair, grey and hollow if it is not significant."""
+    """Draw one point with its interval per pair, and the margin as a band."""
     figure = Figure(figsize=(5.8, 1 + 0.36 * len(info.names)), layout="constrained")
     ax = figure.subplots()
+    ax.axvspan(-100 * info.margin, 100 * info.margin, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=1)
-    for row, (difference, interval, significant) in enumerate(
-        zip(info.differences, info.intervals, info.significant, strict=True)
+    for row, (difference, interval, word) in enumerate(
+        zip(info.differences, info.intervals, info.words, strict=True)
     ):
-        colour = COLOURS[0] if significant else GREY
+        colour = {"equivalent": COLOURS[2], "undecided": GREY}.get(word, COLOURS[0])
         ax.plot([100 * bound for bound in interval], [row, row], color=colour, linewidth=2.2)
         ax.plot(100 * difference, row, "o", color=colour, markersize=7,
-                markerfacecolor=colour if significant else "white")  # fmt: skip
+                markerfacecolor="white" if word == "undecided" else colour)  # fmt: skip
     labels = [f"{shortened(a, 22)} − {shortened(b, 22)}" for a, b in info.names]
     ax.set_yticks(range(len(labels)), labels, fontsize=8.5)
     ax.set_ylim(len(labels) - 0.5, -0.5)
@@ -63,52 +77,95 @@ def plot_differences(info: DifferencesInfo) -> Figure:
     return figure
 
 
+def decision_table(pairs: list[Pair]) -> Table:
+    """Return the table of verdicts, one row per pair."""
+    rows = []
+    for pair in pairs:
+        decision, estimate = pair.decision, pair.decision.estimate
+        rows.append(
+            (
+                f"{pair.first.name} − {pair.second.name}",
+                pair.word,
+                f"{points(estimate.difference)} ({points_interval(estimate.interval)})",
+                p_number(decision.adjusted_p),
+                p_number(decision.adjusted_equivalence_p),
+                f"{estimate.seeds} seeds" if estimate.basis == "model families" else "one training",
+                would_decide(pair) if pair.word == "undecided" else "",
+            )
+        )
+    header = ("first − second", "the first is", "difference (pp, 95% CI)", "p, no difference",
+              "p, margin or more", "of each", "would decide")  # fmt: skip
+    return Table(header, rows, left=frozenset({0, 1, 5, 6}))
+
+
+def mcnemar_table(pairs: list[Pair]) -> Table:
+    """Return the table of McNemar's tests, one row per pair."""
+    rows = [
+        (
+            f"{pair.first.name} − {pair.second.name}",
+            f"{points(test.difference)} ({points_interval(test.interval)})",
+            f"{test.only_first:,}",
+            f"{test.only_second:,}",
+            p_number(test.p),
+            p_number(test.adjusted_p),
+            f"{100 * smallest_difference(test.discordant, test.images, len(pairs)):.2f}",
+        )
+        for pair in pairs
+        for test in (pair.paired,)
+    ]
+    header = ("first − second", "difference (pp, 95% CI)", "only first correct",
+              "only second correct", "mid-p", "adjusted",
+              "minimum detectable difference (pp)")  # fmt: skip
+    return Table(header, rows)
+
+
 def section(comparison: Comparison) -> Section | None:
     """Return the section, one table row per pair, or None with a single contestant."""
-    pairs, images = comparison.pairs, len(comparison.test_set.labels)
+    pairs = comparison.pairs
     if not pairs:
         return None
     info = differences_info(comparison)
-    rows = [
-        (
-            pair.first.name,
-            pair.second.name,
-            f"{points(pair.paired.difference)} ({points_interval(pair.paired.interval)})",
-            f"{pair.paired.only_first:,}",
-            f"{pair.paired.only_second:,}",
-            p_number(pair.paired.p),
-            p_number(pair.paired.adjusted_p),
-            f"{100 * smallest_difference(pair.discordant, images, len(pairs)):.2f}",
-            "yes" if pair.paired.significant else "no",
-        )
-        for pair in pairs
-    ]
-    header = ("first", "second", "difference (pp, 95% CI)", "only first correct",
-              "only second correct", "p-value", "adjusted p-value",
-              "minimum detectable difference (pp)", "significant")  # fmt: skip
     differences = [
-        f"{a} minus {b}: {points(difference)}"
-        for (a, b), difference in zip(info.names, info.differences, strict=True)
+        f"{a} minus {b}: {points(difference)}, {word}"
+        for (a, b), difference, word in zip(info.names, info.differences, info.words, strict=True)
     ]
     return Section(
         "Statistical significance",
         [
             Text(
-                "All models classify the same images, so each pair is compared by McNemar's exact "
-                "test, which counts the images that only one of the two classifies correctly. "
-                "p-values are adjusted by Holm's correction over all pairs, and a difference is "
-                f"significant if its adjusted p-value is below {ALPHA:.0%}. The minimum detectable "
-                f"difference is the true difference that this test detects with {POWER:.0%} power, "
-                "given how often the two models disagree. Confidence intervals are not corrected "
-                "for multiple tests and hold for these trained models only; other random seeds may "
-                "give other differences. pp: percentage points."
+                "All models classify the same images, so they are compared in pairs. The first "
+                "model is better or worse than the second if a difference of 0 is rejected; the "
+                "two are equivalent if a difference of the margin or more is rejected by two "
+                f"one-sided tests (--margin: {percentage_points(comparison.margin)}), even where "
+                "it is not 0; otherwise the pair is undecided. Each of both tests has a "
+                f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
+                "intervals are not corrected. Undecided pairs have the number of seeds or of test "
+                "images with which a true difference of the margin is found, and equivalence where "
+                f"there is no difference, planned for {POWER:.0%} power (a plan from three seeds, "
+                "whose spread is itself uncertain, reached 55 to 66% in simulations). pp: "
+                "percentage points."
+            ),
+            Text(
+                f"From {LEAST_SEEDS} seeds of both (compare.py --seeds) a difference is about the "
+                "model families: its variance has the seeds and the images, and Satterthwaite's "
+                "degrees of freedom. Otherwise it is about one training of each: with other random "
+                "seeds the same two families may differ otherwise."
             ),
             Picture(
                 "differences",
                 plot_differences(info),
                 "Differences in test accuracy in percentage points. " + "; ".join(differences),
-                "Hollow and grey: not significant.",
+                "Filled blue: better or worse; green: equivalent; hollow and grey: undecided. The "
+                "band is the margin.",
             ),
-            Table(header, rows, left=frozenset({0, 1})),
+            decision_table(pairs),
+            Text(
+                "These trained models: McNemar's test counts the images that only one of two "
+                "winners classifies correctly. It is the mid-p test, adjusted by Holm's "
+                "correction; the minimum detectable difference is the true difference between two "
+                f"trained models that it finds with {POWER:.0%} power, computed exactly, given how "
+                "often they disagree."
+            ),
+            mcnemar_table(pairs),
         ],
     )

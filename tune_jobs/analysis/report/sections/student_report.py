@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from tune_jobs.analysis.comparison.comparison import Comparison, Scored
-from tune_jobs.analysis.comparison.student_report import LAYERS, Published, published
+from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.scored import Scored
+from tune_jobs.analysis.comparison.student_report import (
+    LAYERS,
+    STATED_TOTAL,
+    Published,
+    published,
+)
 from tune_jobs.analysis.formatting import percent, points, signed
 from tune_jobs.analysis.report.blocks import Block, Section, Table, Text
 from tune_jobs.run_folder.schema import config_of
@@ -50,7 +56,7 @@ def section(comparison: Comparison) -> Section | None:
             ]
             total = sum(LAYERS.values())
             counts.append(
-                ("total", f"{contestant.parameters:,}", f"{total:,}",
+                ("total", f"{contestant.parameters:,}", f"{total:,} (stated: {STATED_TOTAL:,})",
                  signed(contestant.parameters - total))
             )  # fmt: skip
             header = (f"layer of {contestant.name}", "parameters", "student report", "difference")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points
+from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points, throughput
 from tune_jobs.analysis.report.blocks import Section, Table, Text
 from tune_jobs.run_folder.schema import is_soup
 
@@ -36,11 +36,8 @@ def time_to_best(contestant: Contestant) -> str:
 
 
 def generalisation(contestant: Contestant) -> str:
-    """Return training accuracy, test accuracy and their difference."""
-    trained = contestant.winner.candidate.row["best/train_accuracy"]
-    test = contestant.winner.accuracy
-    if is_soup(contestant.winner.candidate.row):  # it has not been scored on training images
-        return f"test accuracy {percent(test)}"
+    """Return training and test accuracy, both in evaluation mode, and their difference."""
+    trained, test = contestant.train_accuracy, contestant.winner.accuracy
     return (
         f"training accuracy {percent(trained)}, test accuracy {percent(test)}: "
         f"{points(test - trained)} percentage points"
@@ -50,8 +47,8 @@ def generalisation(contestant: Contestant) -> str:
 def scalability(contestant: Contestant) -> str:
     """Return throughput, latency and number of parameters."""
     return (
-        f"{contestant.costs.images_per_second:,.0f} images/s, "
-        f"{milliseconds(contestant.costs.latency_p50_ms)} per image, "
+        f"throughput {throughput(contestant.costs.images_per_second)}, latency "
+        f"{milliseconds(contestant.costs.latency_p50_ms)}, "
         f"{count(contestant.parameters)} parameters"
     )
 
@@ -86,8 +83,8 @@ ROWS = (
     Row("Time efficiency", "Low", "High", time_to_best,
         "epochs up to the one with the best validation score; excludes pretraining"),
     Row("Generalization", "Medium – High", "Medium", generalisation,
-        "accuracy during the training epoch of the saved weights, with dropout and augmentation "
-        "active, against accuracy on the sealed test set"),
+        "accuracy of the saved weights on up to 1,024 training images against that on the sealed "
+        "test set, both in evaluation mode (no dropout, no augmentation)"),
     Row("Interpretability", "Medium – High", "Medium – Low",
         how="not measured: accuracy and cost say nothing about it"),
     Row("Scalability", "Medium – High", "Medium – Low", scalability,

@@ -1,0 +1,230 @@
+"""Simulations of the statistics of a comparison: size, power and coverage, against nominal.
+
+    python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance]
+
+Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
+the ability of the family, the shift of the seed, the ease of the image for all families, its ease
+for this family, and noise add up to more than 0. SHARED, OWN and the rest are the shares of the
+last three in the variance.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from tune_jobs.analysis.comparison import class_averages
+from tune_jobs.analysis.comparison.equivalence import decide
+from tune_jobs.analysis.comparison.statistics import (
+    paired_tests,
+    probability_better,
+    wilson,
+)
+from tune_jobs.analysis.comparison.two_way import seed_spread
+
+SHARED, OWN = 0.6, 0.15
+"""Shares of the latent variance: ease of an image for all families, and for one family."""
+
+
+def predictions(
+    generator: np.random.Generator,
+    accuracies: tuple[float, ...],
+    seeds: int,
+    images: int,
+    deviation: float,
+) -> NDArray[np.bool_]:
+    """Return which images each seed of each family classifies correctly, K×S×N, bool.
+
+    Args:
+        generator: source of random numbers.
+        accuracies: true accuracy of each family over all seeds and images, K.
+        seeds: number of seeds S of each family.
+        images: number of test images N.
+        deviation: standard deviation of the accuracy over seeds.
+    """
+    ability = stats.norm.ppf(accuracies)
+    shift = deviation / stats.norm.pdf(ability)
+    ability = ability * np.sqrt(1 + shift**2)
+    count = len(accuracies)
+    noise = np.sqrt(1 - SHARED - OWN) * generator.standard_normal((count, seeds, images))
+    ease = np.sqrt(SHARED) * generator.standard_normal(images)
+    own = np.sqrt(OWN) * generator.standard_normal((count, 1, images))
+    of_seeds = shift[:, None, None] * generator.standard_normal((count, seeds, 1))
+    correct: NDArray[np.bool_] = noise + ease + own + of_seeds + ability[:, None, None] > 0
+    return correct
+
+
+def decided(
+    accuracies: tuple[float, float],
+    seeds: int,
+    images: int,
+    deviation: float,
+    rounds: int,
+    margin: float = 0.01,
+) -> dict[str, float]:
+    """Return how often two families are called different, equivalent, or covered by the interval.
+
+    Args:
+        accuracies: true accuracy of both.
+        seeds: number of seeds of each; 1 for McNemar's test of one training.
+        images: number of test images.
+        deviation: standard deviation of the accuracy over seeds.
+        rounds: number of simulations.
+        margin: difference from which on it matters.
+
+    Returns:
+        Shares of the rounds: `different` where no difference is rejected, `equivalent` where a
+        difference of the margin is, and `covered`.
+    """
+    generator = np.random.default_rng(0)
+    counts = np.zeros(3)
+    for _ in range(rounds):
+        first, second = predictions(generator, accuracies, seeds, images, deviation)
+        tests = paired_tests([(first[0], second[0])])
+        (decision,) = decide(tests, [(first, second)], margin)
+        low, high = decision.estimate.interval
+        counts += (
+            decision.adjusted_p < 0.05,
+            decision.adjusted_equivalence_p < 0.05,
+            low <= accuracies[0] - accuracies[1] <= high,
+        )
+    names = "different", "equivalent", "covered"
+    return dict(zip(names, (counts / rounds).tolist(), strict=True))
+
+
+def seeds_covered(accuracy: float, seeds: int, images: int, deviation: float, rounds: int) -> float:
+    """Return how often the interval of a mean over seeds covers the accuracy of the family."""
+    generator = np.random.default_rng(1)
+    covered = 0
+    for _ in range(rounds):
+        (correct,) = predictions(generator, (accuracy,), seeds, images, deviation)
+        low, high = seed_spread(correct).interval
+        covered += low <= accuracy <= high
+    return covered / rounds
+
+
+def scores_covered(accuracy: float, images: NDArray[np.int64], rounds: int) -> dict[str, float]:
+    """Return how often the interval of each average over classes covers its true value.
+
+    Args:
+        accuracy: recall of every class; mistakes fall on the other classes alike.
+        images: number of images of each class.
+        rounds: number of simulations.
+    """
+    classes = len(images)
+    rows = np.full((classes, classes), (1 - accuracy) / (classes - 1))
+    np.fill_diagonal(rows, accuracy)
+    # Many times as many images give the true scores.
+    true = class_averages.class_averages((rows * images[:, None] * 10**6).round().astype(np.int64))
+    generator = np.random.default_rng(2)
+    found = []
+    for i in range(rounds):
+        intervals = class_averages.score_intervals(generator.multinomial(images, rows), seed=i)
+        found.append(
+            [
+                interval is not None and interval[0] <= getattr(true, name) <= interval[1]
+                for name, interval in intervals.items()
+            ]
+        )
+    return dict(zip(intervals, np.mean(found, axis=0).tolist(), strict=True))
+
+
+def families() -> None:
+    """Print size and power of both tests, and the coverage of the interval."""
+    rounds = 1000
+    print("accuracy, images, seeds | different at 0, at 1.5 points; equivalent at 0, at 1; covered")
+    cases = [*product((0.75, 0.9, 0.975, 0.995), (359, 1000), (1, 3, 5)), (0.9, 10_000, 3)]
+    for accuracy, images, seeds in cases:
+        deviation = min(0.003, (1 - accuracy) / 4)
+        step = 0.0075 if accuracy + 0.0075 < 1 else (1 - accuracy) / 2
+        settings = seeds, images, deviation, 200 if images == 10_000 else rounds
+        same = decided((accuracy, accuracy), *settings)
+        apart = decided((accuracy + step, accuracy + step - 0.015), *settings)
+        edge = decided((accuracy, accuracy - 0.01), *settings)
+        print(
+            f"{accuracy}, {images:,}, {seeds} | {same['different']:.3f}, {apart['different']:.2f}; "
+            f"{same['equivalent']:.2f}, {edge['equivalent']:.3f}; {edge['covered']:.3f}",
+            flush=True,
+        )
+
+
+def seeds() -> None:
+    """Print the coverage of the interval of a mean over seeds."""
+    print("accuracy, images | coverage with 3, 5, 10 seeds")
+    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000)):
+        deviation = min(0.003, (1 - accuracy) / 4)
+        shares = [seeds_covered(accuracy, count, images, deviation, 1000) for count in (3, 5, 10)]
+        print(
+            f"{accuracy}, {images:,} | {', '.join(f'{share:.3f}' for share in shares)}", flush=True
+        )
+
+
+def scores() -> None:
+    """Print the coverage of the intervals of averages over classes."""
+    class_averages.DRAWS = 600  # for time; the quantiles of fewer draws are noisier, not wider
+    print("recall, images of each class | coverage")
+    unequal = np.array([300, 100, 50, 20, 10])
+    for accuracy, images in (
+        *product((0.75, 0.9, 0.98, 0.995), (np.full(2, 180), np.full(10, 36), np.full(10, 100))),
+        *product((0.75, 0.98), (np.full(100, 10), unequal)),
+    ):
+        covered = scores_covered(accuracy, images, 400)
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in covered.items())
+        sizes = f"{len(images)} × {images[0]}" if len(set(images)) == 1 else str(images)
+        print(f"{accuracy}, {sizes} | {shares}", flush=True)
+
+
+def planned() -> None:
+    """Print how often the planned numbers of images and of seeds decide as they are planned to."""
+    generator = np.random.default_rng(3)
+    for accuracy, count, images in ((0.9, 1, 1000), (0.9, 3, 1000), (0.975, 3, 359)):
+        needed = []
+        for _ in range(100):
+            first, second = predictions(generator, (accuracy,) * 2, count, images, 0.002)
+            (decision,) = decide(paired_tests([(first[0], second[0])]), [(first, second)], 0.01)
+            needed.append(decision.needed.images or np.nan)
+        enough = int(np.nanmedian(needed))
+        same = decided((accuracy, accuracy), count, enough, 0.002 * (count > 1), 100)
+        apart = decided((accuracy, accuracy - 0.01), count, enough, 0.002 * (count > 1), 100)
+        print(
+            f"{accuracy}, {count} seeds, {images} images: median {enough:,} images would decide; "
+            f"with them equivalent {same['equivalent']:.2f}, different {apart['different']:.2f}"
+        )
+
+
+def models() -> None:
+    """Print the coverage of the interval of the best of several equal models."""
+    generator = np.random.default_rng(4)
+    for images, accuracy in product((359, 10_000), (0.75, 0.975)):
+        right = generator.binomial(images, accuracy, (5000, 20)).max(axis=1)
+        for count in (1, 20):
+            bounds = {n: wilson(n, images, count) for n in np.unique(right).tolist()}
+            covered = [low <= accuracy <= high for low, high in map(bounds.__getitem__, right)]
+            print(f"{accuracy}, {images:,} images, interval for {count}: {np.mean(covered):.3f}")
+
+
+def chance() -> None:
+    """Print how often the interval of the chance to score higher excludes one half in vain."""
+    generator = np.random.default_rng(5)
+    for count in (3, 5, 10):
+        found = []
+        for first, second in generator.normal(size=(2000, 2, count)):
+            low, high = probability_better(first, second)[1]
+            found.append(not low <= 0.5 <= high)
+        print(f"{count} seeds: {np.mean(found):.3f}")
+
+
+def main() -> None:
+    """Run the simulations that are named, or all."""
+    parts = {each.__name__: each for each in (families, seeds, scores, planned, models, chance)}
+    for name in sys.argv[1:] or parts:
+        print(f"\n{name}")
+        parts[name]()
+
+
+if __name__ == "__main__":
+    main()

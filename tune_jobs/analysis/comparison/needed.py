@@ -1,0 +1,81 @@
+"""Sentences on what would decide: how many seeds or test images, for models and their families."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tune_jobs.analysis.comparison.comparison import Comparison, Pair
+from tune_jobs.analysis.comparison.equivalence import (
+    ASSUMED_DEVIATION,
+    MOST_SEEDS,
+    Word,
+)
+from tune_jobs.analysis.formatting import listed, rounded_up
+
+MOST_NAMED = 3
+"""Models that a sentence names individually."""
+
+
+def with_word(pairs: Sequence[Pair], word: Word) -> list[Pair]:
+    """Return the pairs with one verdict."""
+    return [pair for pair in pairs if pair.word == word]
+
+
+def named(texts: list[str], others: int = 0) -> str:
+    """List the first texts, and the number of the others."""
+    if not others:
+        texts, others = texts[:MOST_NAMED], max(0, len(texts) - MOST_NAMED)
+    return listed([*texts, f"{others} more"] if others else texts)
+
+
+def scope(comparison: Comparison) -> str:
+    """Say that trained models were compared, and what would settle the model families."""
+    if not comparison.trained_only:
+        return ""
+    if len(comparison.trained_only) < len(comparison.rivals):
+        names = named([pair.second.name for pair in comparison.trained_only])
+        return f", compared with {names} as trained models only"
+    count_ = len(comparison.contestants)
+    return f"; these are {count_} trained models, and {_settles(comparison)}"
+
+
+def one_training(comparison: Comparison) -> str:
+    """Explain what one training of each model family can say."""
+    trained = comparison.trained_only
+    if not trained or len(trained) < len(comparison.rivals):
+        return ""
+    return (
+        "One training of each model family was compared, so this is about these trained models, "
+        f"which other random seeds may order differently. {_settles(comparison)}, if seeds move "
+        "the accuracy of a family by a standard deviation of "
+        f"{100 * ASSUMED_DEVIATION:.1f} percentage points."
+    )
+
+
+def _settles(comparison: Comparison) -> str:
+    """Say how many seeds, or test images, would settle the model families."""
+    needed = [pair.decision.needed_for_families for pair in comparison.trained_only]
+    seeds, images, with_seeds = (
+        None if None in each else max(n for n in each if n is not None)
+        for each in zip(*needed, strict=True)
+    )
+    if seeds is not None:
+        return f"--seeds {seeds} would settle which model family is better"
+    if images is not None:
+        return (
+            f"--seeds {with_seeds} with about {rounded_up(images):,} test images would settle "
+            "which model family is better"
+        )
+    return f"--seeds {MOST_SEEDS} would not settle which model family is better"
+
+
+def would_decide(pair: Pair) -> str:
+    """Name the number of seeds or of test images that would decide, as part of a sentence."""
+    needed, ways = pair.decision.needed, []
+    if needed.seeds is not None:
+        ways.append(f"{needed.seeds} seeds")
+    if needed.images is not None:
+        images = f"about {rounded_up(needed.images):,} test images"
+        more = needed.with_seeds != pair.decision.estimate.seeds
+        ways.append(f"{needed.with_seeds} seeds with {images}" if more else images)
+    return " or ".join(ways) or f"more than {MOST_SEEDS} seeds and more test images"
