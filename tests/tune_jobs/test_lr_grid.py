@@ -330,8 +330,10 @@ def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
 # SIGTERM becomes SIGINT on the way, so this is Ctrl-C too.
 @pytest.mark.faults
 def test_an_interrupted_run_prints_the_command_that_resumes_it(
-    tmp_path, command, local_ray, expected
+    tmp_path, command, local_ray, expected, monkeypatch
 ):
+    # Otherwise Ray replaces 127.0.0.1, at which this cluster listens, by an interface's address.
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     cluster = ray.get_runtime_context().gcs_address
     job = start_grid(tmp_path, "--epochs", 10, "--address", cluster)
     run = tmp_path / "grid"

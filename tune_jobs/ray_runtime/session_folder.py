@@ -10,11 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from trainables.errors import InputError
 
 PARENTS = ("/tmp", "/var/tmp")
 """Folders for temporary files that are tried after those of the environment."""
 TOKEN_FILE = "token"  # noqa: S105  a name
+LOCK_FILE = ".lock"
+"""File that a job locks as long as it runs; the system releases it even if the job is killed."""
+PREFIX = "bakeoff-"
 RAY_FOLDER = "ray"
 """Folder in it that Ray makes writable for everyone, which the folder around it prevents."""
 LONGEST = 35
@@ -32,19 +37,29 @@ def session_folder() -> Iterator[Path]:
         InputError: no folder for temporary files can be used.
     """
     folder = _make_folder()
+    clear_abandoned(folder.parent)
     try:
-        token = folder / TOKEN_FILE
-        token.touch(mode=0o600)
-        token.write_text(secrets.token_hex(32))
-        yield folder
+        with FileLock(folder / LOCK_FILE):
+            token = folder / TOKEN_FILE
+            token.touch(mode=0o600)
+            token.write_text(secrets.token_hex(32))
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_abandoned(parent: Path) -> None:
+    """Delete the folders of jobs that were killed: those with a token, which nobody has locked."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        if (folder / TOKEN_FILE).exists():
+            with contextlib.suppress(OSError, Timeout), FileLock(folder / LOCK_FILE, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_logs(folder: Path) -> Path:
     """Keep the logs of a Ray that did not start, and return the folder that they are in."""
     logs = next(folder.glob(f"{RAY_FOLDER}/session_2*/logs"), folder)
-    kept = folder.with_name(f"{folder.name}-failed")
+    kept = folder.with_name(f"failed-{folder.name}")
     return kept / logs.relative_to(folder) if logs.is_dir() and folder.rename(kept) else kept
 
 
@@ -54,7 +69,7 @@ def _make_folder() -> Path:
     refused = []
     for parent in dict.fromkeys(filter(None, asked)):
         try:
-            made = Path(tempfile.mkdtemp(prefix="bakeoff-", dir=parent))
+            made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         except OSError as error:
             refused.append(f"{parent} cannot be written ({error.strerror})")
             continue

@@ -9,7 +9,12 @@ import pytest
 
 from trainables.errors import InputError
 from tune_jobs.ray_runtime import session_folder as module
-from tune_jobs.ray_runtime.session_folder import RAY_FOLDER, keep_logs, session_folder
+from tune_jobs.ray_runtime.session_folder import (
+    RAY_FOLDER,
+    TOKEN_FILE,
+    keep_logs,
+    session_folder,
+)
 
 Usage = namedtuple("Usage", "free")
 
@@ -56,3 +61,13 @@ def test_the_logs_of_a_ray_that_did_not_start_are_kept(short):
         (logs / "raylet.out").write_text("why")
         kept = keep_logs(folder)
     assert (kept / "raylet.out").read_text() == "why"
+
+
+def test_the_folder_of_a_killed_job_is_deleted_and_that_of_a_running_one_is_not(short):
+    killed = short / "bakeoff-killed"
+    killed.mkdir()
+    (killed / TOKEN_FILE).touch()
+    with session_folder() as running:
+        assert not killed.exists()
+        with session_folder():
+            assert (running / TOKEN_FILE).exists()
