@@ -214,6 +214,11 @@ def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(local_ray, tmp
     assert RunFolder.at(tmp_path / "lr-grid").read_json("run.json") == {"status": "finished"}
 
 
+def test_the_first_ctrl_c_after_a_training_counts(finished):
+    # Ray Tune's handler would only note it, as if trials were still to be ended.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_resuming_a_finished_run_changes_no_result(finished, command):
     trials, epochs = load_trials(finished), load_epochs(finished)
     assert command("--name", "grid", "--storage-path", finished.parent, "--resume") == 0

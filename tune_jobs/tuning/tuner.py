@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -124,11 +125,23 @@ def tune_trials(
             verbose=0,
         ),
     )
-    # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     is_local = run.options.run.address is None
-    with progress.live, actors_in_idle_workers() if is_local else contextlib.nullcontext():
+    idle = actors_in_idle_workers() if is_local else contextlib.nullcontext()
+    with progress.live, idle, restored_signals():
+        # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         tuner.fit()
+
+
+@contextlib.contextmanager
+def restored_signals() -> Iterator[None]:
+    """Restore the handlers of Ctrl-C and SIGTERM: Ray Tune leaves its own, which ends nothing."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ray_config(
