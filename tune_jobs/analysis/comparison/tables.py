@@ -14,7 +14,7 @@ from trainables.data import Ints
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
-from tune_jobs.analysis.comparison.equivalence import AGAINST
+from tune_jobs.analysis.comparison.equivalence import AGAINST, Needed
 from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.results import (
     COMPARISON_FILE,
@@ -110,6 +110,8 @@ def _versus(pair: Pair) -> dict[str, Any]:
     """Return the columns versus_chosen/*: a winner compared with the chosen one."""
     decision, estimate = pair.decision, pair.decision.estimate
     low, high = estimate.interval
+    undecided = decision.word == "undecided"
+    needed = decision.needed if undecided else Needed(None, None, None)
     values = {
         "verdict": AGAINST[decision.word],
         "basis": estimate.basis,
@@ -120,9 +122,9 @@ def _versus(pair: Pair) -> dict[str, Any]:
         "equivalence_p": decision.adjusted_equivalence_p,
         "margin": decision.margin,
         "regret": estimate.regret,
-        "seeds_needed": decision.needed.seeds,
-        "images_needed": decision.needed.images,
-        "images_needed_with_seeds": decision.needed.with_seeds,
+        "seeds_needed": needed.seeds,
+        "images_needed": needed.images,
+        "images_needed_with_seeds": needed.with_seeds,
         "mcnemar_p": pair.paired.p,
     }
     return {f"versus_chosen/{name}": value for name, value in values.items()}
