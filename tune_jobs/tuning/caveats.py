@@ -117,6 +117,9 @@ def _named(trials: list[str]) -> str:
 
 
 def wilson(right: int, images: int) -> Interval:
-    """Return Wilson's 95% interval of an accuracy."""
+    """Return Wilson's 95% interval of an accuracy.
+
+    By scipy, which every job has imported; the comparison's is by statsmodels.
+    """
     found = binomtest(right, images).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
