@@ -62,5 +62,5 @@ def test_what_would_differ_is_not_exported(kind, tiny_data, tmp_path, monkeypatc
 def test_a_missing_package_is_named(tiny_data, tmp_path, monkeypatch):
     write_model(tmp_path, TrialConfig(lr=1e-3), tiny_data)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"bakeoff\[export\]"):
+    with pytest.raises(InputError, match=r"pip install onnx onnxruntime onnxscript"):
         export(load_model(tmp_path), "onnx")

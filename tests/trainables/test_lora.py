@@ -143,5 +143,5 @@ def test_a_network_with_nothing_to_adapt_is_refused():
 
 def test_without_peft_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"bakeoff\[lora\]"):
+    with pytest.raises(InputError, match=r"pip install peft"):
         layers_to_adapt(nets.tiny(), "tiny", "9", 8)
