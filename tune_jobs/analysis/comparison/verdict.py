@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison import caveats
+from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import Word
 from tune_jobs.analysis.comparison.needed import (
@@ -178,14 +179,15 @@ def _with_numbers(pairs: list[Pair], reverse: bool = False) -> str:
 
 def _calibration(comparison: Comparison) -> str:
     chosen = comparison.chosen
-    before, after = (
-        found.confidence - chosen.winner.accuracy
-        for found in (chosen.as_trained, chosen.calibrated)
-    )
+
+    def gap(found: Reliability) -> str:
+        difference = 100 * (found.confidence - chosen.winner.accuracy)
+        return f"{abs(difference):.2f} percentage points {'below' if difference < 0 else 'above'}"
+
     return (
-        f"The probability that it gives its answers is {points(before)} percentage points from its "
-        f"accuracy on average, and {points(after)} at a temperature of {chosen.temperature:.2f}, "
-        "which was fitted on the validation images and which predict.py uses."
+        f"Its probabilities are on average {gap(chosen.as_trained)} its accuracy, and "
+        f"{gap(chosen.calibrated)} it at the temperature of {chosen.temperature:.2f} that was "
+        "fitted on the validation images and that predictions use."
     )
 
 
