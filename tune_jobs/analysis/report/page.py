@@ -25,6 +25,8 @@ RESOLUTION = 150
 """Resolution of the PNG files in dots per inch."""
 LEAST_PIXELS = 60
 """Minimum screen pixels per inch of a figure; on narrower screens the figure scrolls."""
+MOST_PIXELS, WIDEST = 110, 640
+"""Maximum screen pixels per inch of a figure, and of its width."""
 
 
 def environment() -> Environment:
@@ -88,15 +90,16 @@ def inline(text: str, width: float) -> Markup:
 
     Args:
         text: content of the file.
-        width: width of the figure in inches, which sets its minimum width on the page.
+        width: width of the figure in inches, which sets the limits of its width on the page.
     """
     drawing = re.sub(
         r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL
     )
     # Ids must be unique within the page: drop those that nothing refers to, e.g. of groups.
     referenced = set(re.findall(r"#([\w.-]+)", drawing))
-    least = f'<svg style="min-width: {LEAST_PIXELS * width:.0f}px"'
+    least, most = LEAST_PIXELS * width, min(WIDEST, MOST_PIXELS * width)
+    sized = f'<svg style="min-width: {least:.0f}px; max-width: {most:.0f}px"'
     drawing = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in referenced else "", drawing)
     for colour, of_page in ((INK, "currentColor"), (PAPER, "var(--paper)")):
         drawing = re.sub(rf"(fill|stroke): {colour}", rf"\1: {of_page}", drawing)
-    return Markup(drawing.replace("<svg", least, 1))  # noqa: S704  matplotlib escapes its texts
+    return Markup(drawing.replace("<svg", sized, 1))  # noqa: S704  matplotlib escapes its texts

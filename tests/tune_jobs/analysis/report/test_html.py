@@ -135,7 +135,7 @@ def test_no_name_is_markup(written):
 def test_drawings_take_the_colours_of_the_page():
     drawing = inline('<?xml?><svg><g style="fill: #ffffff; stroke: #000000"/></svg>', 5)
     group = '<g style="fill: var(--paper); stroke: currentColor"/>'
-    assert str(drawing) == f'<svg style="min-width: 300px">{group}</svg>'
+    assert str(drawing) == f'<svg style="min-width: 300px; max-width: 550px">{group}</svg>'
 
 
 def test_the_first_screen_says_which_how_good_and_at_what_cost(comparison):
