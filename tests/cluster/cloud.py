@@ -43,7 +43,7 @@ class Cloud(Hosts):
 
     def up(self):
         """Set up an account as docs/clusters.md describes, and `ray up` in it."""
-        # Each instance has an address of its own, also those that replace one that was lost or idle.
+        # Each instance has an address of its own, also one that replaces a lost or idle one.
         self("network", 4 * MOST["max_workers"])
         self.stack.enter_context(moto.mock_aws())
         listening = inside(f"{self.folder.name}-cli", lambda: socket.create_server(("", 5000)))

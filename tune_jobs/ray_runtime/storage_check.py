@@ -24,6 +24,8 @@ MOUNTS = Path("/proc/mounts")
 """Mounted file systems, on Linux."""
 ANSWER_S = 60
 """Seconds to wait for the answer of a node."""
+GONE = ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError
+"""Errors of a task on a node that has left the cluster, as idle nodes do at any moment."""
 
 
 def check_storage(storage: RunFolder) -> None:
@@ -45,7 +47,9 @@ def check_storage(storage: RunFolder) -> None:
     storage.write(name, content.encode())
     try:
         unable = sorted(
-            host for node, host in nodes.items() if reads(node, storage.uri, name) != content
+            host
+            for node, host in nodes.items()
+            if reads(node, storage.uri, name) not in (content, None)
         )
     finally:
         storage.fs.delete_file(f"{storage.path}/{name}")
@@ -77,8 +81,8 @@ def check_source(name: str, images: Encoded) -> None:
             f"{remedy}"
         )
     expected = _hash_of_first(images)
-    answers = sorted((host, _answer(node, images)) for node, host in nodes.items())
-    unable = [f"{host} ({said})" for host, said in answers if said != expected]
+    answers = [(host, _answer(node, _hash_of_first, images)) for node, host in nodes.items()]
+    unable = sorted(f"{host} ({said})" for host, said in answers if said not in (expected, None))
     if unable:
         raise InputError(
             f"{name}: {images.origin(0)} cannot be read, or is another image, on node "
@@ -86,9 +90,12 @@ def check_source(name: str, images: Encoded) -> None:
         )
 
 
-def _answer(node: str, images: Encoded) -> str:
+def _answer(node: str, function: Callable[..., str], *arguments: Any) -> str | None:
+    """Return what a function returns on a node, or its error; None if the node has left."""
     try:
-        return str(on_node(node, _hash_of_first, images))
+        return str(on_node(node, function, *arguments))
+    except GONE:
+        return None
     except (ray.exceptions.RayError, TimeoutError) as error:
         return first_line(error)
 
@@ -102,23 +109,25 @@ def _hash_of_first(images: Encoded) -> str:
     return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def reads(node: str, uri: str, name: str) -> str:
-    """Return the content of a file in the storage as a node reads it, or the error message."""
-    try:
-        return str(on_node(node, _read, uri, name))
-    except (ray.exceptions.RayError, TimeoutError) as error:
-        return str(error)
+def reads(node: str, uri: str, name: str) -> str | None:
+    """Return the content of a file in the storage as a node reads it, or the error message.
+
+    None if the node has left the cluster.
+    """
+    return _answer(node, _read, uri, name)
 
 
 def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Run a function on the node with this id and return its result.
+
+    If the worker dies, it is run once more: where it died with its node, Ray then says so.
 
     Raises:
         RayError: the function raised an exception, or the node was lost.
         TimeoutError: the node did not answer in time.
     """
     here = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(function).options(num_cpus=0, scheduling_strategy=here, max_retries=0)
+    task = ray.remote(function).options(num_cpus=0, scheduling_strategy=here, max_retries=1)
     return ray.get(task.remote(*arguments), timeout=ANSWER_S)
 
 

@@ -76,6 +76,14 @@ def test_images_that_a_node_cannot_read_are_refused_by_name(cluster, tmp_path):
         check_source(str(tmp_path), HereOnly([file], here))
 
 
+@pytest.mark.cluster
+def test_a_node_that_leaves_meanwhile_is_not_blamed(cluster, tmp_path):
+    idle = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    cluster.remove_node(idle)
+    assert storage_check.reads(idle.node_id, str(tmp_path), "file") is None
+
+
 def test_images_of_the_head_are_refused_where_nodes_are_yet_to_start(tmp_path, monkeypatch):
     file = tmp_path / "1.png"
     file.write_bytes(b"content")
