@@ -122,6 +122,17 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def first_of(names: Sequence[str], most: int) -> str:
+    """Join the first of many names for a sentence, with the number of the others: a, b and 4 more.
+
+    Args:
+        names: names, in order.
+        most: largest number of names.
+    """
+    more = len(names) - most
+    return listed([*names[:most], f"{more} more"] if more > 0 else names)
+
+
 def counted(number: int, word: str) -> str:
     """Format a number with its noun: 1 trial, 5 trials."""
     return f"{number:,} {word}" + "s" * (number != 1)

@@ -6,7 +6,13 @@ from scipy.stats import binomtest
 
 from trainables.config import TrialConfig
 from trainables.target import ACCURACY
-from tune_jobs.analysis.formatting import Interval, class_counts, listed, percent, percent_interval
+from tune_jobs.analysis.formatting import (
+    Interval,
+    class_counts,
+    first_of,
+    percent,
+    percent_interval,
+)
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup
 from tune_jobs.tuning.next_commands import resume_command
@@ -81,8 +87,8 @@ def chance(run: Run) -> str:
         return ""
     answer = run.data.classes[counts.index(most)]
     return (
-        f"{_named(low)} {'is' if len(low) == 1 else 'are'} not better than always answering "
-        f"{answer!r} ({percent(most / images)})"
+        f"{first_of(low, NAMED)} {'is' if len(low) == 1 else 'are'} not better than always "
+        f"answering {answer!r} ({percent(most / images)})"
     )
 
 
@@ -105,15 +111,9 @@ def ties(run: Run, best: TrialRow) -> str:
     if not tied:
         return ""
     return (
-        f"{images:,} validation images do not tell {_named(tied)} from {best['trial']}, whose "
-        f"accuracy has the 95% interval {percent_interval(interval)}"
+        f"{images:,} validation images do not tell {first_of(tied, NAMED)} from {best['trial']}, "
+        f"whose accuracy has the 95% interval {percent_interval(interval)}"
     )
-
-
-def _named(trials: list[str]) -> str:
-    """Join the names of trials, of many the first ones and the number of the others."""
-    more = len(trials) - NAMED
-    return listed([*trials[:NAMED], f"{more} more"] if more > 0 else trials)
 
 
 def wilson(right: int, images: int) -> Interval:

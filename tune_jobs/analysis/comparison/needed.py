@@ -10,7 +10,7 @@ from tune_jobs.analysis.comparison.equivalence import (
     MOST_SEEDS,
     Word,
 )
-from tune_jobs.analysis.formatting import listed, rounded_up
+from tune_jobs.analysis.formatting import first_of, listed, rounded_up
 
 MOST_NAMED = 3
 """Models that a sentence names individually."""
@@ -23,9 +23,7 @@ def with_word(pairs: Sequence[Pair], word: Word) -> list[Pair]:
 
 def named(texts: list[str], others: int = 0) -> str:
     """List the first texts, and the number of the others."""
-    if not others:
-        texts, others = texts[:MOST_NAMED], max(0, len(texts) - MOST_NAMED)
-    return listed([*texts, f"{others} more"] if others else texts)
+    return listed([*texts, f"{others} more"]) if others else first_of(texts, MOST_NAMED)
 
 
 def scope(comparison: Comparison) -> str:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import special
 
 from trainables.arrays import Ints
 from trainables.image_rows import ImageRows
@@ -89,11 +90,15 @@ class Scored:
         return correct
 
     @cached_property
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """Logarithm of the softmax probability of each class, N×C, float64."""
+        logged: NDArray[np.float64] = special.log_softmax(self.logits.astype(np.float64), axis=1)
+        return logged
+
+    @cached_property
     def confidence(self) -> NDArray[np.float64]:
         """Softmax probability of the predicted class, N, float64, in 0..1."""
-        shifted = self.logits.astype(np.float64)
-        shifted -= shifted.max(axis=1, keepdims=True)
-        confidence: NDArray[np.float64] = 1 / np.exp(shifted).sum(axis=1)
+        confidence: NDArray[np.float64] = np.exp(self.log_probabilities.max(axis=1))
         return confidence
 
     @property
@@ -130,6 +135,4 @@ class Scored:
     @cached_property
     def log_loss_interval(self) -> Interval:
         """95% confidence interval of the log-loss, a mean over images (Student's t)."""
-        shifted = self.logits - self.logits.max(axis=1, keepdims=True).astype(np.float64)
-        own = shifted[np.arange(len(self.labels)), self.labels]
-        return mean_interval(np.log(np.exp(shifted).sum(axis=1)) - own)
+        return mean_interval(-self.log_probabilities[np.arange(len(self.labels)), self.labels])

@@ -6,7 +6,7 @@ from typing import Any
 
 from tune_jobs.analysis.comparison.caveats import models_scored
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.formatting import listed, moment
+from tune_jobs.analysis.formatting import first_of, listed, moment
 from tune_jobs.analysis.report.blocks import Fold, Section, Table, Text
 
 MOST_NAMED = 8
@@ -15,11 +15,7 @@ MOST_NAMED = 8
 
 def _named(trials: list[str]) -> str:
     """Return the first names of a list in parentheses, or nothing for an empty list."""
-    if not trials:
-        return ""
-    more = len(trials) - MOST_NAMED
-    names = trials if more <= 0 else [*trials[:MOST_NAMED], f"{more} more"]
-    return f" ({listed(names)})"
+    return f" ({first_of(trials, MOST_NAMED)})" if trials else ""
 
 
 def _left_out(dataset: dict[str, Any]) -> list[str]:
