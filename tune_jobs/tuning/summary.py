@@ -13,6 +13,7 @@ from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
 from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.ray_runtime.lost_head import end_without_head
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
@@ -234,12 +235,17 @@ def trial_table(
 
 @contextlib.contextmanager
 def resumable(run: Run) -> Iterator[None]:
-    """Print the command that resumes a run where an error or a second Ctrl-C ends it."""
-    try:
-        yield
-    except BaseException:
+    """Print the command that resumes a run which an error, a second Ctrl-C or a dead Ray ends."""
+
+    def say() -> None:
         with contextlib.suppress(OSError, InputError):  # the folder may be gone
             if run.folder.has(RUN_FILE):
                 text = f"\nInterrupted. To resume:\n  {resume_command(run)}"
                 run.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        with end_without_head(say, is_local=run.options.run.address is None):
+            yield
+    except BaseException:
+        say()
         raise

@@ -1,0 +1,61 @@
+"""End a job whose Ray has died, with a message."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from ray.exceptions import RayError
+from ray.experimental.internal_kv import internal_kv_get_gcs_client
+
+EVERY_S = 3.0
+"""Seconds between questions, and longest time in seconds that an answer is waited for."""
+LOCAL_S, CLUSTER_S = 10.0, 50.0
+"""Seconds without an answer after which Ray's head process counts as dead. That of a cluster may be
+started again, which Ray itself waits for during a minute."""
+INTERRUPTED = 130
+"""Exit code of a job that was interrupted."""
+
+
+@contextlib.contextmanager
+def end_without_head(say: Callable[[], None], *, is_local: bool) -> Iterator[None]:
+    """End this process when Ray's head process (GCS) has died.
+
+    What ends a group of processes, such as a batch system, ends a local Ray too, and Ray then ends
+    this process a minute later, in silence. No exception can reach the main thread meanwhile, as it
+    waits inside Ray.
+
+    Args:
+        say: prints what to do; called before the process ends.
+        is_local: whether the job has started this Ray.
+    """
+    ended, limit = threading.Event(), LOCAL_S if is_local else CLUSTER_S
+
+    def watch() -> None:
+        answered = time.monotonic()
+        while not ended.wait(EVERY_S):
+            if head_answers():
+                answered = time.monotonic()
+            elif time.monotonic() - answered > limit:
+                say()
+                os._exit(INTERRUPTED)
+
+    watcher = threading.Thread(target=watch, name="lost-head", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def head_answers() -> bool:
+    """Return whether Ray's head process answers."""
+    try:
+        internal_kv_get_gcs_client().internal_kv_exists(b"bakeoff", b"bakeoff", EVERY_S)
+    except RayError:
+        return False
+    return True
