@@ -35,6 +35,8 @@ SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
 FORMAT = 1
 """Version of the format of run.json and the two tables; readers refuse newer formats."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
+"""What pyarrow and pandas raise on the content of a damaged parquet file."""
 RECORD_TYPES: dict[str, type] = {
     "format": int, "job": str, "status": str, "started": str, "options": dict, "dataset": dict,
     "split": dict, "resumed": list,
@@ -238,9 +240,10 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        content = self.read(name)
         try:
-            return pd.read_parquet(io.BytesIO(self.read(name)))
-        except pa.ArrowException as error:
+            return pd.read_parquet(io.BytesIO(content))
+        except DAMAGE as error:
             raise self._damaged(name, error) from error
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
@@ -249,9 +252,10 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        content = self.read(name)
         try:
-            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
-        except pa.ArrowException as error:
+            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
+        except DAMAGE as error:
             raise self._damaged(name, error) from error
         return rows
 
