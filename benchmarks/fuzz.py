@@ -231,8 +231,10 @@ def check(
 
     try:
         feed()
-    except Exception:
-        print(f"{name}: FAULT\n{traceback.format_exc()[-3000:]}", flush=True)
+    except Exception as error:
+        inputs = "\n".join(getattr(error, "__notes__", []))
+        error.__notes__ = []
+        print(f"{name}: FAULT\n{traceback.format_exc()}{inputs[:2000]}", flush=True)
         return False
     print(f"{name}: {examples:,} inputs, each read or refused", flush=True)
     return True

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
-from trainables.storage import open_folder
+from trainables.storage import PARQUET_DAMAGE, open_folder
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -35,8 +35,6 @@ SPACE_FILE = "space.yaml"
 STUDY_FILE = "optuna.db"
 FORMAT = 1
 """Version of the format of run.json and the two tables; readers refuse newer formats."""
-DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
-"""What pyarrow and pandas raise on the content of a damaged parquet file."""
 RECORD_TYPES: dict[str, type] = {
     "format": int, "job": str, "status": str, "started": str, "options": dict, "dataset": dict,
     "split": dict, "resumed": list,
@@ -243,7 +241,7 @@ class RunFolder:
         content = self.read(name)
         try:
             return pd.read_parquet(io.BytesIO(content))
-        except DAMAGE as error:
+        except PARQUET_DAMAGE as error:
             raise self._damaged(name, error) from error
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
@@ -255,7 +253,7 @@ class RunFolder:
         content = self.read(name)
         try:
             rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
-        except DAMAGE as error:
+        except PARQUET_DAMAGE as error:
             raise self._damaged(name, error) from error
         return rows
 
