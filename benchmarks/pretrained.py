@@ -226,14 +226,14 @@ def subset(data: str, images: int | None, folder: str) -> str:
 
 
 def fine_tuned(runs: str, name: str, *arguments: Any) -> list[dict[str, Any]]:
-    """Fine-tune, and return the rows of the trials."""
+    """Fine-tune, and return the rows of the trials, without those of averaged weights."""
     seconds = job(runs, "finetune.py", *arguments, "--name", name)
     trials = load_trials(f"{runs}/{name}")
     print(f"{name}: {seconds:.0f} s", flush=True)
     rows: list[Any] = trials.to_dict("records")
     for row in rows:
         print(f"  {row['trial']}: {row['best/val_accuracy']:.2%}, {row['seconds']:.0f} s")
-    return [row for row in rows if row["members"] is None]
+    return [row for row in rows if not isinstance(row["members"], str)]
 
 
 def recipes(data: str, models: list[str], rounds: int, size: int, epochs: int) -> None:

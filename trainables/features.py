@@ -32,6 +32,7 @@ from trainables.models.weights import Weights, fingerprint, load_weights
 from trainables.precision import Autocast, ResolvedPrecision
 from trainables.prediction import predict
 from trainables.preparation import input_statistics, preparation
+from trainables.progress import Advance, ignore
 
 UNUSED_DAYS = 30
 """Days without use after which cached features are deleted."""
@@ -57,6 +58,7 @@ def cached_features(
     weights: Weights,
     device: torch.device,
     precision: ResolvedPrecision,
+    advance: Advance = ignore,
 ) -> Features:
     """Load the features of a trial from the cache, or compute and cache them.
 
@@ -68,6 +70,7 @@ def cached_features(
         weights: Weights of the backbone.
         device: Device to compute on.
         precision: Precision to compute in.
+        advance: Callback, called after each batch of training and validation images.
 
     Raises:
         InputError: The network cannot be built, its head is not linear, or features are not finite.
@@ -75,7 +78,7 @@ def cached_features(
 
     def compute() -> dict[str, npt.NDArray[Any]]:
         start = time.perf_counter()
-        arrays = compute_features(config, data, weights, device, precision)
+        arrays = compute_features(config, data, weights, device, precision, advance)
         return {**arrays, "seconds": np.array(time.perf_counter() - start)}
 
     key = content_key(config, data, weights, device, precision)
@@ -158,6 +161,7 @@ def compute_features(
     weights: Weights,
     device: torch.device,
     precision: ResolvedPrecision,
+    advance: Advance = ignore,
 ) -> dict[str, npt.NDArray[Any]]:
     """Compute the features of both splits.
 
@@ -175,7 +179,7 @@ def compute_features(
     prepare, autocast = preparation(config, data, device), Autocast(precision, device)
     images = {"train": data.train_images, "val": data.val_images}
     features = {
-        split: predict(model, on_device(rows, device), prepare, autocast).cpu().numpy()
+        split: predict(model, on_device(rows, device), prepare, autocast, advance).cpu().numpy()
         for split, rows in images.items()
     }
     for split, values in features.items():

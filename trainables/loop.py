@@ -30,6 +30,7 @@ from trainables.patience import is_trained
 from trainables.precision import Autocast, deterministic_convolutions, resolve_precision
 from trainables.prediction import predict
 from trainables.probe import fit_probe
+from trainables.progress import Advance, ignore
 from trainables.random_state import random_state, set_random_state
 from trainables.step import Step, criterion
 from trainables.target import TARGETS
@@ -50,6 +51,7 @@ def fit(
     device: torch.device | None = None,
     resume: TrainingState | None = None,
     weights: Weights | None = None,
+    advance: Advance = ignore,
 ) -> list[dict[str, float]]:
     """Train one model, and report its metrics and state after every epoch.
 
@@ -67,6 +69,7 @@ def fit(
             after its last epoch. On the same type of device the results are bit-identical to those
             of an uninterrupted training, if all kernels are deterministic (convolutions are).
         weights: Initial weights; required unless `config.weights` is `none`.
+        advance: Callback, called after each batch of training and validation images.
 
     Returns:
         Metrics of every epoch, including those before `resume`.
@@ -78,7 +81,9 @@ def fit(
     device = device or torch.device("cpu")
     if config.mode == "probe":
         assert weights is not None  # TrialConfig rejects mode probe without weights
-        return fit_probe(config, data, report, device=device, resume=resume, weights=weights)
+        return fit_probe(
+            config, data, report, device=device, resume=resume, weights=weights, advance=advance
+        )
     reset_peak_memory(device)
     torch.manual_seed(config.seed)
     order_rng = torch.Generator().manual_seed(config.seed)
@@ -140,9 +145,9 @@ def fit(
         learning_rate = float(optimizer.param_groups[0]["lr"])
         set_training(model, config, task.head, epoch)
         train_loss, train_accuracy = train_one_epoch(
-            step, task.train, train_labels, order_rng, epoch, augmentation, mixing
+            step, task.train, train_labels, order_rng, epoch, augmentation, mixing, advance
         )
-        logits = predict(evaluated, task.val, task.prepare, autocast)
+        logits = predict(evaluated, task.val, task.prepare, autocast, advance)
         scores = metrics.classification_scores(logits, val_labels)
         val_loss = float(criterion(config.loss, logits, val_labels))
         if not math.isfinite(val_loss):  # the last step of the epoch may have diverged
@@ -184,6 +189,7 @@ def train_one_epoch(
     epoch: int,
     augmentation: augment.Augmentation,
     mixing: Mixing | None,
+    advance: Advance,
 ) -> tuple[float, float]:
     """Train for one epoch, in random order.
 
@@ -195,6 +201,7 @@ def train_one_epoch(
         epoch: Number of the epoch, from 1, for messages.
         augmentation: Function that gathers and augments a batch.
         mixing: Function that mixes the images and labels of a batch; None does not.
+        advance: Callback, called with the number of images of each batch.
 
     Returns:
         Mean training loss and accuracy, each measured before the step that used the sample.
@@ -213,6 +220,7 @@ def train_one_epoch(
             batch, target = mixing(batch, target)
         losses[i], correct = step(batch, target)
         total_correct += correct
+        advance(len(batches[i]))
         # Reading a loss synchronises with a GPU, so losses are checked in blocks.
         if (i + 1) % FINITE_CHECK_STEPS == 0 or i + 1 == len(batches):
             raise_if_not_finite(losses[: i + 1], epoch)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from trainables.device_images import Inputs, Resident
 from trainables.memory import is_out_of_memory
 from trainables.precision import Autocast
+from trainables.progress import Advance, ignore
 
 EVAL_BATCH = {"cpu": 128, "cuda": 2000}
 """Batch size of inference by device type, for images of 32×32 pixels. On a CPU, larger batches do
@@ -25,6 +26,7 @@ def predict(
     images: Inputs | Tensor,
     prepare: Callable[[Tensor], Tensor],
     autocast: Autocast,
+    advance: Advance = ignore,
 ) -> Tensor:
     """Compute logits in batches, with the model in evaluation mode.
 
@@ -35,6 +37,7 @@ def predict(
         images: Images, N×H×W×3, uint8, or features, N×F, float32, for the device of the model.
         prepare: Function that turns a batch of `images` into the input of the model.
         autocast: Factory of autocast contexts.
+        advance: Callback, called with the number of images of each batch.
 
     Returns:
         Logits, N×C, float32, on the device of the model.
@@ -56,6 +59,7 @@ def predict(
                 with autocast():
                     logits.append(model(prepared).float())
                 done += len(subset)
+                advance(len(subset))
         except RuntimeError as error:  # noqa: PERF203  once for each batch size that fails
             if not is_out_of_memory(error) or batch == 1:
                 raise

@@ -29,6 +29,7 @@ from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.models import build_for
 from trainables.models.weights import Weights, fingerprint
 from trainables.precision import ResolvedPrecision, resolve_precision, tf32_disabled
+from trainables.progress import Advance, ignore
 from trainables.resampling import resampled_splits
 from trainables.target import TARGETS
 
@@ -45,6 +46,7 @@ class Probe:
         weights: Weights of the backbone.
         device: Device to compute on.
         precision: Precision that the features are computed in. Heads are fitted in fp32.
+        advance: Callback, called after each batch of images of which features are computed.
 
     Raises:
         InputError: The network cannot be built, its head is not linear, or features are not finite.
@@ -57,9 +59,10 @@ class Probe:
         weights: Weights,
         device: torch.device,
         precision: ResolvedPrecision,
+        advance: Advance = ignore,
     ):
         self.config, self.data, self.device = config, data, device
-        self.features = cached_features(config, data, weights, device, precision)
+        self.features = cached_features(config, data, weights, device, precision, advance)
         self.weights = fingerprint(weights)
         train = to_device(self.features.train, device)
         std, self.mean = torch.std_mean(train, dim=0, correction=0)
@@ -206,6 +209,7 @@ def fit_probe(
     resume: TrainingState | None = None,
     weights: Weights,
     splits: int = 0,
+    advance: Advance = ignore,
 ) -> list[dict[str, float]]:
     """Fit the head of a trial, and report its metrics and state once, as those of one epoch.
 
@@ -218,7 +222,7 @@ def fit_probe(
     reset_peak_memory(device)
     start = time.perf_counter()
     precision = resume["precision"] if resume else resolve_precision(config.precision, device)
-    probe = Probe(config, data, weights, device, precision)
+    probe = Probe(config, data, weights, device, precision, advance)
     penalty, head, scores = probe.best(config.penalty)
     seconds = time.perf_counter() - start
     images = len(data.train_labels) + len(data.val_labels)

@@ -203,7 +203,7 @@ def _read(folder: str, name: str) -> bytes:
             content: bytes = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{folder} holds no {name} ({error}): give the folder best of a run, or the folder "
-            "model of a comparison"
+            f"{folder} holds no {name} ({error}): give the folder of a run or of a comparison that "
+            "has a model"
         ) from error
     return content

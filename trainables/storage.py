@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow.fs
 
 GOOGLE_ANSWERS_S = 10
 """Time limit in seconds of requests to Google's object store, unless the URI has one."""
+
+PARQUET_DAMAGE = (
+    pyarrow.ArrowException, OSError, UnicodeError, KeyError, TypeError, OverflowError,
+    json.JSONDecodeError,
+)  # fmt: skip
+"""What pyarrow and pandas raise on the content of a damaged parquet file."""
 
 
 def open_folder(uri: str | Path, *, patient: bool = False) -> tuple[pyarrow.fs.FileSystem, str]:

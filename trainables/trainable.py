@@ -6,6 +6,8 @@ import faulthandler
 import json
 import tempfile
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from trainables.loop import fit
 from trainables.models import build_for
 from trainables.models.weights import Weights, read_weights
 from trainables.probe import fit_probe
+from trainables.progress import EpochProgress
 from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
 from trainables.trust import EVERY, trust
@@ -29,7 +32,11 @@ STDERR = 2
 
 
 def train_trial(
-    ray_config: dict[str, Any], *, images: TrialImages, weights: dict[str, Weights]
+    ray_config: dict[str, Any],
+    *,
+    images: TrialImages,
+    weights: dict[str, Weights],
+    send_progress: Callable[[str, int, int, int], None],
 ) -> None:
     """Train one trial, and report every epoch to Ray Tune.
 
@@ -49,6 +56,7 @@ def train_trial(
         images: Training and validation images, which are read from the cache of the node.
         weights: Initial weights by model name, in memory shared with the other trials of the node.
             Those of other models are read on the node.
+        send_progress: Receives the name of the trial and the arguments of `EpochProgress.send`.
     """
     trial = ray_config["trial"]
     trust([EVERY])  # the driver has built the network
@@ -58,8 +66,11 @@ def train_trial(
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     }
 
+    epochs = EpochProgress(partial(send_progress, trial["name"]))
+
     def report(metrics: dict[str, float], state: TrainingState) -> None:
         end_process_after(None)  # the driver may be slow, and pauses trials
+        epochs.start(int(metrics["epoch"]) + 1)
         with tempfile.TemporaryDirectory() as folder:
             digest = save_checkpoint(Path(folder), state)
             tune.report(
@@ -79,10 +90,12 @@ def train_trial(
     try:
         config = TrialConfig.from_dict(json.loads(trial["config"]))
         data = images.training_data(config)
+        epochs.images = len(data.train_labels) + len(data.val_labels)
         if trial["latency"]:
             size = config.network_size(data.image_size)
             facts["latency_ms"] = latency_ms(build_for(config, data).to(device), size, device)
         resume = state_to_resume(trial["resume"])
+        epochs.start(1 + len(resume["history"]) if resume else 1)
         limit = trial["latency_limit"]
         if limit is not None and resume is None and facts["latency_ms"] > limit:
             error = f"latency_ms {facts['latency_ms']:.3g} is above {limit:g}: not trained"
@@ -99,10 +112,13 @@ def train_trial(
             assert start is not None  # mode probe has weights
             fit_probe(
                 config, data, report, device=device, resume=resume, weights=start,
-                splits=trial["splits"],
+                splits=trial["splits"], advance=epochs.advance,
             )  # fmt: skip
         else:
-            fit(config, data, report, device=device, resume=resume, weights=start)
+            fit(
+                config, data, report, device=device, resume=resume, weights=start,
+                advance=epochs.advance,
+            )  # fmt: skip
     except DivergedError as error:
         tune.report({**facts, "status": TrialStatus.DIVERGED.value, "error": str(error)})
     except Exception as error:

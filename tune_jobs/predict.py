@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trainables.arrays import Images
     from trainables.saved_model import Classifier
+    from tune_jobs.run_folder.folder import RunFolder
 
 BLOCK = 256
 """Number of images that are decoded and classified at once."""
@@ -32,8 +33,8 @@ class PredictOptions:
 
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Image files and folders of images to classify."""
-    model: str = "comparison/model"
-    """Folder or URI of the model: model/ of a comparison, or best/ of a run."""
+    model: str = "comparison"
+    """Folder or URI of a comparison, a run, or a model in one (model/, best/)."""
     output: str | None = None
     """File for the table of predictions, .parquet or .csv. None prints the table."""
     export: Literal["onnx", "torchscript"] | None = None
@@ -63,15 +64,16 @@ def predict() -> int:
 
     console = open_console()
     files = image_files(options.images)
-    classifier = load_model(options.model)
+    model = model_folder(RunFolder.at(options.model))
+    classifier = load_model(model.uri)
     if options.export:
         from trainables.export import SUFFIXES, TOLERANCE, export
 
-        target, file = RunFolder.at(options.model), f"model{SUFFIXES[options.export]}"
-        target.write(file, export(classifier, options.export))
+        file = f"model{SUFFIXES[options.export]}"
+        model.write(file, export(classifier, options.export))
         size = classifier.view.size
         console.print(
-            f"Exported {target.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
+            f"Exported {model.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
             f"logits N×{len(classifier.classes)}, equal to those of the model within {TOLERANCE:g}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
@@ -85,6 +87,17 @@ def predict() -> int:
     else:
         frame.to_parquet(options.output, index=False)
     return int(frame["error"].notna().all())
+
+
+def model_folder(folder: RunFolder) -> RunFolder:
+    """Return the folder of the model of a comparison or run, or the folder itself."""
+    from trainables.saved_model import MODEL_FILE
+    from tune_jobs.run_folder.folder import BEST_FOLDER, MODEL_FOLDER
+
+    for name in (MODEL_FOLDER, BEST_FOLDER):
+        if folder.child(name).has(MODEL_FILE):
+            return folder.child(name)
+    return folder
 
 
 def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:

@@ -317,7 +317,7 @@ def test_a_killed_driver_leaves_a_run_that_reads_and_resumes_exactly(
     run = tmp_path / "grid"
     wait_for_epochs(run, 3, job)
     os.killpg(job.pid, signal.SIGKILL)
-    job.wait()
+    assert f"--name grid --resume --storage-path {tmp_path}" in job.communicate()[0]
     trials, epochs = load_trials(run), load_epochs(run)
     assert set(trials["status"]) <= {"running", "pending", "finished"}
     assert 3 <= len(epochs) < 2 * LONG

@@ -61,6 +61,15 @@ def test_probabilities_are_those_of_the_temperature_of_a_comparison(images, mode
     assert found["probability"] == pytest.approx(float((logits / 4).softmax(1).max()), rel=1e-5)
 
 
+@pytest.mark.parametrize("below", ["best", "model"], ids=["run", "comparison"])
+def test_the_folder_of_a_run_or_a_comparison_has_the_model(below, images, model, tmp_path):
+    (tmp_path / "whole").mkdir()
+    model.rename(tmp_path / "whole" / below)
+    output = tmp_path / "table.csv"
+    assert run(images / "0.png", "--model", tmp_path / "whole", "--output", output) == 0
+    assert pd.read_csv(output)["predicted"].notna().all()
+
+
 def test_files_are_classified_on_the_terminal(images, model, capfd):
     assert run(images / "0.png", images / "2.png", "--model", model) == 0
     printed = capfd.readouterr().out

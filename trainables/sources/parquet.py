@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from trainables.errors import InputError, first_line
 from trainables.sources.stores import Disk, Reader
+from trainables.storage import PARQUET_DAMAGE
 
 BATCH_BYTES = 2**22
 """Approximate size in bytes of the batches that images are read in."""
@@ -34,8 +35,10 @@ def open_parquet(reader: Reader, name: str) -> pq.ParquetFile:
     try:
         # A file of Arrow's own on a disk, because Python's would be read through objects of Python.
         file = pa.OSFile(reader.path(name)) if isinstance(reader, Disk) else reader.open(name)
-        return pq.ParquetFile(file, buffer_size=READ_BUFFER, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+        opened = pq.ParquetFile(file, buffer_size=READ_BUFFER, pre_buffer=False)
+        _ = opened.schema_arrow.names  # which may be no UTF-8
+        return opened
+    except PARQUET_DAMAGE as error:
         raise InputError(
             f"{reader.path(name)} cannot be read as parquet ({first_line(error)}): it may be "
             "truncated; copy it again"
@@ -214,7 +217,7 @@ class ParquetImages:
         try:
             with self._lock:
                 content: bytes | None = self._find(file, group, inside - first)
-        except (pa.ArrowException, InputError) as error:
+        except (*PARQUET_DAMAGE, InputError) as error:
             raise OSError(f"{self.origin(row)}: {first_line(error)}") from error
         if content is None:
             raise OSError(f"{self.origin(row)} has no image: add it or remove the row")

@@ -27,6 +27,7 @@ from trainables.sources.parquet import (
     rows_without_bytes,
 )
 from trainables.sources.trees import Tree, version_of
+from trainables.storage import PARQUET_DAMAGE
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -124,13 +125,14 @@ def list_parquet(tree: Tree, names: Sequence[str], options: SourceOptions) -> Li
             label = _column(path, schema, options.label_column, LABEL_COLUMNS, "label")
             parts = np.full(file.metadata.num_rows, code, dtype=np.int8)
             values = file.read(columns=[label])[label]
+            values.validate(full=True)  # texts may be no UTF-8
             columns.append(LabelColumn(path, parts, values, class_names(schema, label)))
             if options.group_column is not None:
                 group = _column(path, schema, options.group_column, (), "group")
                 groups += file.read(columns=[group])[group].to_pylist()
             own_paths = image_paths(file, image)
             elsewhere |= _files_beside(tree, file, name, image, own_paths, len(paths))
-        except (pa.ArrowException, OSError) as error:
+        except PARQUET_DAMAGE as error:
             raise InputError(
                 f"{path} cannot be read as parquet ({error}): it may be truncated; copy it again"
             ) from error

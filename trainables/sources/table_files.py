@@ -13,6 +13,7 @@ from trainables.errors import InputError, first_line
 from trainables.sources.names import suffix_of
 from trainables.sources.parquet import class_names, open_parquet
 from trainables.sources.stores import Reader
+from trainables.storage import PARQUET_DAMAGE
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 """Suffixes of tables besides .parquet."""
@@ -107,7 +108,8 @@ def _read_parquet(reader: Reader, name: str) -> Table:
     plain = [field.name for field in schema if not pa.types.is_nested(field.type)]
     try:
         table = file.read(columns=plain)
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # texts may be no UTF-8
+    except PARQUET_DAMAGE as error:
         raise InputError(
             f"{path} cannot be read as parquet ({first_line(error)}): it may be truncated; "
             "copy it again"

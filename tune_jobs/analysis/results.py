@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from trainables.errors import InputError
 from trainables.status import TrialStatus
+from trainables.storage import PARQUET_DAMAGE
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import (
     EPOCHS_FILE,
@@ -192,7 +193,7 @@ def _load_table(path: str | Path, name: str) -> pd.DataFrame:
         raise InputError(f"{path} holds no {name}: give the folder that a comparison wrote")
     try:
         table = pq.read_table(io.BytesIO(folder.read(name)))
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_DAMAGE as error:
         raise InputError(f"{path}/{name} is damaged ({error}): compare the runs again") from error
     version = (table.schema.metadata or {}).get(FORMAT_KEY, b"none").decode()
     if version != str(COMPARISON_FORMAT):

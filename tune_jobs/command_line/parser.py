@@ -177,9 +177,11 @@ def named_models(command: CommandLine[Options]) -> list[str]:
 def _first_look(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options on which the defaults of the other options depend."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe", default="standard")
-    parser.add_argument("--name")
-    parser.add_argument("--storage-path", default=RunOptions().storage_path)
+    # The full parser reports an option without its value.
+    parser.add_argument("--recipe", nargs="?", default="standard", const="standard")
+    parser.add_argument("--name", nargs="?")
+    storage = RunOptions().storage_path
+    parser.add_argument("--storage-path", nargs="?", default=storage, const=storage)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--extend", nargs="?", const="")
     # Unknown arguments are not lost: tyro parses the whole line next and reports them.

@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
-from trainables.storage import open_folder
+from trainables.storage import PARQUET_DAMAGE, open_folder
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 TRACEBACK_FILE = "traceback.txt"
 BEST_FOLDER = "best"
+MODEL_FOLDER = "model"
 WEIGHTS_FOLDER = "weights"
 CURVES_FILE = "curves.png"
 SHORTLIST_FILE = "shortlist.parquet"
@@ -237,9 +238,10 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        content = self.read(name)
         try:
-            return pd.read_parquet(io.BytesIO(self.read(name)))
-        except pa.ArrowException as error:
+            return pd.read_parquet(io.BytesIO(content))
+        except PARQUET_DAMAGE as error:
             raise self._damaged(name, error) from error
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
@@ -248,9 +250,10 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        content = self.read(name)
         try:
-            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.read(name))).to_pylist()
-        except pa.ArrowException as error:
+            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
+        except PARQUET_DAMAGE as error:
             raise self._damaged(name, error) from error
         return rows
 

@@ -31,7 +31,7 @@ from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.invocation import typed_path, words_that_start
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console, plain_table, print_table
-from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
@@ -39,7 +39,6 @@ from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 from tune_jobs.tuning.data import RunData, load_data_of_run
 
-MODEL_FOLDER = "model"
 CARD_FILE = "README.md"
 COLUMNS = ("training", "parameters", "latency", "vs. chosen")
 """Columns of the table that a narrow terminal goes without, the first of them first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +16,16 @@ from rich.table import Column
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
 from tune_jobs.analysis.formatting import duration
+from tune_jobs.ray_runtime.epoch_progress import forget_progress, read_progress
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.recorder import Recorder
+from tune_jobs.tuning.time_left import TimeLeft
 
 LOG_EVERY_S = 60.0
 """Seconds between progress lines where bars cannot be drawn."""
+LOOK_EVERY_S = 1.0
+"""Seconds between looks at how far trials are within their epochs."""
 EPOCHS_WIDTH, NOTE_WIDTH, BAR_WIDTH = 15, 32, 12
 """Characters of a line of the display: for "20/20 epochs", for loss and score, and for a bar.
 A narrow terminal goes without the bars first, then without the loss."""
@@ -46,7 +51,8 @@ class TerminalProgress(DriverCallback):
     """
 
     def __init__(self, recorder: Recorder, console: Console, slots: Callable[[], int], trials: int):
-        self.recorder, self.console, self.slots, self.trials = recorder, console, slots, trials
+        self.recorder, self.console = recorder, console
+        self.time_left = TimeLeft(recorder, slots, trials)
         self.width = max(map(len, ("trial-000", *recorder.rows)))
         room = console.width - self.width - EPOCHS_WIDTH
         self.short = room < NOTE_WIDTH
@@ -56,7 +62,7 @@ class TerminalProgress(DriverCallback):
         self.live = Progress(
             TextColumn("{task.description}", table_column=whole),
             *bars,
-            TextColumn("{task.completed:.0f}/{task.total:.0f} epochs"),
+            TextColumn("{task.fields[epochs]}/{task.total:.0f} epochs"),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
@@ -65,9 +71,8 @@ class TerminalProgress(DriverCallback):
             disable=not console.is_terminal or console.is_dumb_terminal,
         )
         self.bars: dict[str, TaskID] = {}
-        self.seconds: list[float] = []
-        self.next_line = time.monotonic()
-        self.total = self.live.add_task("all".ljust(self.width), total=None, note="")
+        self.next_line = self.next_look = time.monotonic()
+        self.total = self.live.add_task("all".ljust(self.width), total=None, epochs=0, note="")
         self._estimate()
 
     def on_trial_start(
@@ -80,6 +85,7 @@ class TerminalProgress(DriverCallback):
                 name.ljust(self.width),
                 total=self.recorder.configs[name].epochs,
                 completed=len(self.recorder.epochs[name]),
+                epochs=len(self.recorder.epochs[name]),
                 note="",
             )
             self.live.refresh()
@@ -95,8 +101,9 @@ class TerminalProgress(DriverCallback):
         score = target.show(result[target.column])
         loss = "" if self.short else f"loss {result['val_loss']:.3f}  "
         note = f"{loss}{target.label} {score}"
-        self.live.update(self.bars[name], completed=result["epoch"], note=note)
-        self.seconds.append(result["seconds"])
+        epoch = result["epoch"]
+        self.live.update(self.bars[name], completed=epoch, epochs=epoch, note=note)
+        self.time_left.add_epoch(name, result["seconds"])
         self._estimate()
 
     def on_trial_complete(
@@ -113,9 +120,22 @@ class TerminalProgress(DriverCallback):
     on_trial_error = on_trial_complete
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Print a line to a log file now and then, even while no epoch ends."""
-        if self.live.disable:
-            self._estimate()
+        """Show how far trials are within their epochs, and in a log file a line now and then."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + LOOK_EVERY_S
+        self.time_left.add_progress(read_progress(list(self.bars)))
+        for name, progress in self.time_left.within.items():
+            completed = progress.epoch - 1 + self.time_left.fraction(name)
+            self.live.update(self.bars[name], completed=completed)
+            if progress.epoch == 1:
+                note = f"{progress.images:,} of {progress.of:,} images"
+                self.live.update(self.bars[name], note=note)
+        self._estimate()
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Delete what the workers have sent."""
+        forget_progress()
 
     def _target(self, trial: str) -> Target:
         return TARGETS[self.recorder.configs[trial].metric]
@@ -123,27 +143,20 @@ class TerminalProgress(DriverCallback):
     def _estimate(self) -> None:
         if self.live.disable and time.monotonic() < self.next_line:  # the rest looks at every trial
             return
-        rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
-        open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
-        ended = [name for name in rows if name not in open_ and epochs[name]]
-        planned = sum(configs[name].epochs for name in ended)
-        # Schedulers stop trials early: open trials are expected to train as far as ended ones.
-        fraction = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
-        unseen = max(0, self.trials - len(rows))  # refused trials have rows as well
-        typical = max((config.epochs for config in configs.values()), default=0)
-        left = fraction * unseen * typical + sum(
-            max(0.0, fraction * configs[name].epochs - len(epochs[name])) for name in open_
-        )
-        done = sum(map(len, epochs.values()))
+        estimate = self.time_left.estimate()
+        done, total = estimate.done, estimate.done + estimate.left
         note = f"{len(self.bars)} running" if self.bars else "starting workers"
-        if self.seconds:
-            recent = self.seconds[-20:]
-            lanes = max(1, min(self.slots(), len(open_) + unseen))
-            note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
-        self.live.update(self.total, completed=done, total=done + left, note=note, refresh=True)
+        if estimate.seconds is not None:
+            left = estimate.seconds
+            note = f"about {duration(left)} left" if left >= 1 else "about to end"
+        self.live.update(
+            self.total, completed=done, total=total, epochs=math.floor(done), note=note,
+            refresh=True,
+        )  # fmt: skip
         if self.live.disable:
             self.next_line = time.monotonic() + LOG_EVERY_S
-            line = f"{done} of {done + left:.0f} epochs  {note}"
+            shown = f"{done:.1f}" if done % 1 else f"{done:.0f}"
+            line = f"{shown} of {total:.0f} epochs  {note}"
             self.console.print(line, highlight=False, markup=False)
 
 

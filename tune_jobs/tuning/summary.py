@@ -13,6 +13,7 @@ from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
 from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup, merit
@@ -234,12 +235,13 @@ def trial_table(
 
 @contextlib.contextmanager
 def resumable(run: Run) -> Iterator[None]:
-    """Print the command that resumes a run where an error or a second Ctrl-C ends it."""
+    """Print the command that resumes a run where anything ends it: an error, Ctrl-C, or a kill."""
+    text = f"\nInterrupted. To resume:\n  {resume_command(run)}"
     try:
-        yield
+        with last_words(text), end_without_head(is_local=run.options.run.address is None):
+            yield
     except BaseException:
         with contextlib.suppress(OSError, InputError):  # the folder may be gone
             if run.folder.has(RUN_FILE):
-                text = f"\nInterrupted. To resume:\n  {resume_command(run)}"
                 run.console.print(text, markup=False, highlight=False, soft_wrap=True)
         raise

@@ -19,6 +19,7 @@ from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from trainables.trial_images import TrialImages
 from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
+from tune_jobs.ray_runtime.epoch_progress import send_progress
 from tune_jobs.ray_runtime.ray_internals import actors_in_idle_workers
 from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.node_failures import NodeFailures
@@ -102,7 +103,9 @@ def tune_trials(
     progress = TerminalProgress(recorder, run.console, slots, len(recorder.rows) + proposals)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(train_trial, images=run.data, weights=run.weights),
+            tune.with_parameters(
+                train_trial, images=run.data, weights=run.weights, send_progress=send_progress
+            ),
             {"cpu": resources.cpus, "gpu": resources.gpus},
         ),
         param_space=settings.param_space,

@@ -22,6 +22,13 @@ def test_a_recipe_is_a_preset_of_the_training_options(name):
     assert parsed("--recipe", name).training == RECIPES[name]
 
 
+@pytest.mark.parametrize("name", ["--recipe", "--name", "--storage-path", "--batch-size"])
+def test_an_option_without_its_value_is_one_message(name, capfd):
+    with pytest.raises(InputError, match=name):
+        parsed("--epochs", "3", name)
+    assert "usage" not in capfd.readouterr().err
+
+
 def test_every_field_of_a_recipe_can_be_overridden():
     options = parsed("--recipe", "report", "--epochs", "3", "--split", "0.5", "0.3", "0.2")
     assert options.training.epochs == 3

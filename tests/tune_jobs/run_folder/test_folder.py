@@ -1,5 +1,8 @@
+import io
+
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from trainables.errors import InputError
@@ -63,8 +66,18 @@ def test_what_is_no_record_of_a_run_is_refused(content, tmp_path):
         RunFolder.at(tmp_path).read_record()
 
 
-def test_a_table_that_is_none_is_refused(tmp_path):
-    (tmp_path / "trials.parquet").write_bytes(b"PAR1 and no more")
+def damaged_page():
+    """A table whose first page is damaged, and its schema is not."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"trial": ["a", "b"]}), buffer)
+    content = bytearray(buffer.getvalue())
+    content[4:8] = b"\0" * 4
+    return bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"PAR1 and no more", damaged_page()], ids=["none", "page"])
+def test_a_damaged_table_is_refused(content, tmp_path):
+    (tmp_path / "trials.parquet").write_bytes(content)
     for read in (RunFolder.at(tmp_path).read_frame, RunFolder.at(tmp_path).read_rows):
         with pytest.raises(InputError, match=r"trials\.parquet is damaged"):
             read("trials.parquet")

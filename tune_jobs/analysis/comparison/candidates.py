@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import is_registered
 from trainables.status import TrialStatus
+from trainables.storage import PARQUET_DAMAGE
 from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.constraints import may_be_chosen
@@ -181,7 +181,7 @@ def load_run_folder(path: str) -> LoadedRun:
     record = load_run(path)
     try:
         trials, epochs = load_trials(path), load_epochs(path)
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_DAMAGE as error:
         raise InputError(
             f"the tables of {path} cannot be read ({error}): restore them from a backup, or leave "
             "the run out"

@@ -9,6 +9,7 @@ from tune_jobs.analysis.comparison.verdict import verdict
 from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
+from tune_jobs.analysis.report.onnx_usage import onnx_usage
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
 
 HOW: dict[Resize, str] = {
@@ -27,6 +28,7 @@ def model_card(comparison: Comparison) -> str:
     # In runs of earlier versions, all images had one size.
     view = config.view or View(winner.candidate.network_size, "squash")
     size = winner.candidate.network_size
+    background = record.get("options", {}).get("data", {}).get("background", "white")
     facts = [
         ("network", config.model),
         ("initial weights", "random" if config.weights == "none" else config.weights),
@@ -62,6 +64,8 @@ def model_card(comparison: Comparison) -> str:
         "## Usage",
         "```\nbakeoff predict IMAGES --model FOLDER_OF_THIS_FILE\n"
         "bakeoff predict --model FOLDER_OF_THIS_FILE --export onnx\n```",
+        "The exported file needs neither this package nor torch:",
+        f"```python\n{onnx_usage(view, background, chosen.temperature)}```",
         "## Errors and limitations",
         "The accuracy holds for images like those of the test set; nothing is known about others. "
         "The model predicts one of its classes for any image, whatever it shows.",
