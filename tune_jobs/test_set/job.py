@@ -73,7 +73,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
     options = command.options
     console = open_console()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    runs = load_runs(options.runs, options.partial)
+    runs = load_runs(options.runs, options.partial, words_that_start("compare"))
     folder = output_folder(options.output)
     best_of_family = winners(runs)
     images = images_of_runs(runs, options.data, console)
