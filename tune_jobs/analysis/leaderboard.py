@@ -76,7 +76,7 @@ def leaderboard(
     ]
     rows += [{"run": name, "status": DAMAGED, "error": text} for name, text in damaged.items()]
     frame = pd.DataFrame(rows, columns=list(RunRow.__annotations__))
-    frame = frame.astype({name: "Int64" for name in ("group", "trials", "epochs")})
+    frame = frame.astype(dict.fromkeys(("group", "trials", "epochs"), "Int64"))
     worse = [
         -TARGETS[row["metric"]].merit(row["score"]) if "metric" in row else 0.0 for row in rows
     ]

@@ -36,7 +36,7 @@ def test_a_data_set_is_called_by_its_name():
             "photos (100 images, --split-seed 0)",
             "photos (100 images, --split 0.6 0.2 0.2 --split-seed 0)"]),
         ({"images": "b"}, [
-            f"photos (100 images, --split-seed 0, fingerprints {images} and s)" for images in "ab"]),
+            f"photos (100 images, --split-seed 0, fingerprints {each} and s)" for each in "ab"]),
     ],
 )  # fmt: skip
 def test_data_sets_of_one_name_are_told_apart_by_as_little_as_it_takes(other, labels):
