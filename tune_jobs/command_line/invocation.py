@@ -28,6 +28,7 @@ JOBS = {
     "shortlist": Job("shortlist", "Which of twenty pretrained networks are worth fine-tuning?"),
     "finetune": Job("finetune", "Which pretrained network is best, at which learning rate?"),
     "compare": Job("compare", "Which model should we use, and how certain is that?"),
+    "run": Job("run_file", "What comes out of the jobs and the comparison in this file?"),
     "runs": Job("runs", "Which runs are there, of which images, and which of each are best?"),
     "predict": Job("predict", "Which class does the chosen model predict?"),
     "cluster": Job("cluster", "Is this cluster configuration right, and do its nodes agree?"),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound=JobOptions)
 Prepare: TypeAlias = "Callable[[CommandLine[Options]], PreparedJob]"
 """Checks the options of a job."""
+PRINTING = frozenset({"plan", "space_print", "write_config"})
+"""Options that ask for a text or a file in place of training."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,11 @@ def start_quietly(prepare: Prepare[Options], command: CommandLine[Options]) -> F
     """
     from tune_jobs.command_line.terminal import QuietConsole
 
-    run = command.options.run
-    prepared = prepare(command)
-    if prepared.text is not None or run.plan or run.write_config is not None:
-        raise InputError(
-            "plan, space_print and write_config print or write what they are asked for, and train "
-            "nothing: give them on the command line"
-        )
+    for name, value in flatten(command.options).items():
+        if name in PRINTING and value:
+            raise InputError(f"{name} trains nothing: give it on the command line")
+    with command.located():
+        prepared = prepare(command)
     with loaded(prepared) as found:
         from tune_jobs.tuning.job import train
 

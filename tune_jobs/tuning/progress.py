@@ -123,28 +123,40 @@ class TerminalProgress(DriverCallback):
     def _estimate(self) -> None:
         if self.live.disable and time.monotonic() < self.next_line:  # the rest looks at every trial
             return
-        rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
-        open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
-        ended = [name for name in rows if name not in open_ and epochs[name]]
-        planned = sum(configs[name].epochs for name in ended)
-        # Schedulers stop trials early: open trials are expected to train as far as ended ones.
-        fraction = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
-        unseen = max(0, self.trials - len(rows))  # refused trials have rows as well
-        typical = max((config.epochs for config in configs.values()), default=0)
-        left = fraction * unseen * typical + sum(
-            max(0.0, fraction * configs[name].epochs - len(epochs[name])) for name in open_
-        )
-        done = sum(map(len, epochs.values()))
+        done, left = epochs_of_run(self.recorder, self.trials)
         note = f"{len(self.bars)} running" if self.bars else "starting workers"
         if self.seconds:
             recent = self.seconds[-20:]
-            lanes = max(1, min(self.slots(), len(open_) + unseen))
+            rows = self.recorder.rows
+            open_ = sum(TrialStatus(row["status"]).is_open for row in rows.values())
+            lanes = max(1, min(self.slots(), open_ + max(0, self.trials - len(rows))))
             note = f"about {duration(left / lanes * sum(recent) / len(recent))} left"
         self.live.update(self.total, completed=done, total=done + left, note=note, refresh=True)
         if self.live.disable:
             self.next_line = time.monotonic() + LOG_EVERY_S
             line = f"{done} of {done + left:.0f} epochs  {note}"
             self.console.print(line, highlight=False, markup=False)
+
+
+def epochs_of_run(recorder: Recorder, trials: int) -> tuple[int, float]:
+    """Return the number of epochs that were trained, and about how many are left.
+
+    Args:
+        recorder: tables of the run.
+        trials: number of trials of the run, those not proposed yet included.
+    """
+    rows, configs, epochs = recorder.rows, recorder.configs, recorder.epochs
+    open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
+    ended = [name for name in rows if name not in open_ and epochs[name]]
+    planned = sum(configs[name].epochs for name in ended)
+    # Schedulers stop trials early: open trials are expected to train as far as ended ones.
+    fraction = sum(len(epochs[name]) for name in ended) / planned if planned else 1.0
+    unseen = max(0, trials - len(rows))  # refused trials have rows as well
+    typical = max((config.epochs for config in configs.values()), default=0)
+    left = fraction * unseen * typical + sum(
+        max(0.0, fraction * configs[name].epochs - len(epochs[name])) for name in open_
+    )
+    return sum(map(len, epochs.values())), left
 
 
 def describe(row: TrialRow, width: int, target: Target) -> str:

@@ -1,0 +1,178 @@
+"""The Python API: import bakeoff."""
+
+import inspect
+import os
+import signal
+import sys
+import threading
+
+import pytest
+import ray
+
+import bakeoff
+from bakeoff.run import MOST_ROWS
+from tests.tune_jobs.conftest import command_line, on_each_result
+from tests.tune_jobs.runs import edit_record, edit_trials
+from tune_jobs.analysis.repetition import repetition
+from tune_jobs.analysis.results import load_run
+from tune_jobs.lr_grid import lr_grid
+
+SMALL = {"lr": [1e-3, 3e-3], "epochs": 3, "smoke_test": True}
+"""Options of a small run on the digits; --smoke-test shortens it to two epochs."""
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def grid(local_ray, storage):
+    """A run that was started inside the Ray of the caller."""
+    before = [signal.getsignal(each) for each in HANDLED], list(sys.argv)
+    run = bakeoff.lr_grid(**SMALL, storage_path=storage)
+    assert ([signal.getsignal(each) for each in HANDLED], sys.argv) == before
+    assert ray.is_initialized()
+    return run
+
+
+def test_a_job_returns_its_run(grid, storage):
+    assert os.fspath(grid) == str(storage / "lr-grid")
+    assert grid.trials["trial"].tolist() == ["lr=0.001", "lr=0.003"]
+    assert len(grid.epochs) == 4
+    assert grid.best["best/val_accuracy"] == grid.trials["best/val_accuracy"].max()
+    assert grid.summary["status"] == "finished"
+    command = f"bakeoff lr-grid --lr 0.001 0.003 --epochs=3 --smoke-test --storage-path={storage}"
+    assert grid.record["command"] == command  # which does the same
+    assert bakeoff.load_runs(storage)["run"].tolist() == ["lr-grid"]
+    with pytest.raises(bakeoff.InputError, match="no objectives"):
+        _ = grid.front
+
+
+def test_a_notebook_shows_a_run_as_a_table_with_curves(grid, capfd):
+    page = grid._repr_html_()
+    assert "digits: 2 trials, finished, best validation accuracy" in page
+    assert page.count("<tr") == 3
+    assert 'src="data:image/png;base64,' in page
+    assert repr(grid).startswith(f"Run({str(grid.path)!r}): 2 trials, finished, best validation")
+    assert len(grid.curves().axes) == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_is_repeated_to_the_bit_from_a_thread_too(grid, storage, capfd):
+    again = []
+    options = {"from_run": grid, "storage_path": storage, "name": "again"}
+    thread = threading.Thread(target=lambda: again.append(bakeoff.lr_grid(**options)))
+    thread.start()
+    thread.join()
+    assert again[0].differences == []
+    assert load_run(again[0].path)["options"]["training"] == grid.record["options"]["training"]
+    assert again[0].record["given"] == sorted(
+        {*grid.record["given"], "from_run", "storage_path", "name"}
+    )
+    assert "% |" not in capfd.readouterr().err  # a file gets no bar
+    text = repetition(grid.path, again[0].path).text
+    assert text.startswith(f"The same as {grid.path} to the bit: the weights and the tables of 2")
+
+
+def test_a_repetition_that_differs_says_where_and_what_is_different(grid, runs, tmp_path):
+    edit_record(runs / "lr-grid", versions={"torch": "1.0"})
+    found = repetition(runs / "lr-grid", grid.path)
+    assert set(found.different) == {"lr=0.001", "lr=0.003", "lr=0.0003"}
+    assert "config/" in found.different["lr=0.001"]
+    assert found.different["lr=0.0003"] == "only in the first run"
+    assert any("torch (1.0 and now " in each for each in found.around)
+
+    edit_trials(runs / "lr-grid", lambda row: row | {"weights_sha256": "f00d"})
+    before = runs / "finetune"
+    edit_trials(before, lambda row: row)  # the same
+    assert repetition(before, before).different == {}
+
+
+def test_runs_are_compared(grid, tmp_path, capfd):
+    comparison = bakeoff.compare(grid, output=tmp_path / "out")
+    assert comparison.models["model"].tolist() == ["custom CNN"]
+    assert comparison.chosen["run"] == grid.path
+    assert len(comparison.predictions) == comparison.chosen["images"]
+    assert comparison.answer[0] in repr(comparison)
+    page = comparison._repr_html_()
+    assert "custom CNN" in page
+    assert "report.html</a>" in page
+    assert (tmp_path / "out" / "report.html").exists()
+    assert capfd.readouterr().out == ""
+
+
+def test_an_interrupted_run_is_complete_and_can_be_resumed(grid, storage, monkeypatch):
+    done = []
+
+    def interrupt(trial, result):
+        if result.get("epoch") == 1 and not done:
+            done.append(trial)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    on_each_result(monkeypatch, interrupt)
+    named = {"storage_path": storage, "name": "later"}
+    with pytest.raises(KeyboardInterrupt, match=r"name='later', resume=True"):
+        bakeoff.lr_grid(**SMALL, **named)
+    assert bakeoff.Run(storage / "later").summary["status"] == "interrupted"
+    run = bakeoff.lr_grid(**named, resume=True)
+    assert run.trials["weights_sha256"].tolist() == grid.trials["weights_sha256"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": [1]}, "no option learning_rate: did you mean lr?"),
+        ({"lr": [0]}, "learning rate 0"),
+        ({"epochs": "many"}, "--epochs many"),
+        ({"data": "/nowhere"}, "/nowhere"),
+        ({"plan": True}, "plan trains nothing: give it on the command line"),
+        ({"from_run": "/nowhere"}, "--from-run /nowhere is not a run folder"),
+        ({"from_run": "{grid}", "epochs": 5}, "--epochs 5 differs from the run's 2.*repeated with"),
+        ({"from_run": "{grid}", "name": "a", "resume": True}, "--from-run starts a new run"),
+    ],
+)
+def test_what_is_wrong_is_one_error(options, message, grid, tmp_path):
+    given = {n: v.format(grid=grid.path) if isinstance(v, str) else v for n, v in options.items()}
+    with pytest.raises(bakeoff.InputError, match=message):
+        bakeoff.lr_grid(**{"storage_path": tmp_path / "runs", **given})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_repeated_by_its_own_job_alone(grid):
+    with pytest.raises(bakeoff.InputError, match="is a run of lr-grid, and finetune repeats only"):
+        bakeoff.finetune(from_run=grid)
+    with pytest.raises(bakeoff.InputError, match="repeats no run"):
+        _ = grid.differences
+
+
+def test_the_command_line_says_whether_a_run_was_repeated(grid, tmp_path, capfd):
+    code = command_line(lr_grid)("--from-run", grid.path, "--storage-path", tmp_path / "runs")
+    assert code == 0
+    assert f"\nThe same as {grid.path} to the bit" in capfd.readouterr().out
+
+
+def test_the_signature_of_a_function_names_every_option():
+    options = inspect.signature(bakeoff.finetune).parameters
+    assert options["models"].default[0] == "resnet18"
+    assert {"from_", "lr", "batch_size", "storage_path"} <= set(options)
+    assert not {"plan", "space_print", "write_config"} & set(options)
+    assert list(inspect.signature(bakeoff.compare).parameters)[:2] == ["runs", "seeds"]
+    assert set(bakeoff.__all__) <= {*dir(bakeoff), *(n for n in bakeoff.__all__ if "load_" in n)}
+
+
+def test_of_many_trials_a_notebook_shows_the_best(runs):
+    rows = []
+    edit_trials(runs / "lr-grid", lambda row: rows.append(row) or row)
+    many = [
+        {**rows[0], "trial": f"t{i}<b>", "best/val_accuracy": i / 100} for i in range(MOST_ROWS + 5)
+    ]
+    from tune_jobs.run_folder.folder import RunFolder
+    from tune_jobs.run_folder.schema import TRIAL_SCHEMA
+
+    RunFolder.at(runs / "lr-grid").write_rows("trials.parquet", many, TRIAL_SCHEMA)
+    page = bakeoff.Run(runs / "lr-grid")._repr_html_()
+    assert "… the best 20 of 25 trials" in page
+    assert "t24&lt;b&gt;" in page
+    assert "t4&lt;" not in page

@@ -1,0 +1,71 @@
+"""Progress for a caller in Python: one bar, in a notebook or a terminal."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+from trainables.target import TARGETS
+from tune_jobs.run_folder.schema import has_scores
+from tune_jobs.tuning.callbacks import DriverCallback
+from tune_jobs.tuning.progress import epochs_of_run
+from tune_jobs.tuning.recorder import Recorder
+
+
+class BarProgress(DriverCallback):
+    """Callback that shows the epochs of all trials as one bar, with the best score so far.
+
+    It reads the rows of the recorder, so it comes after the recorder in the list of callbacks.
+
+    Args:
+        recorder: tables of the run.
+        trials: number of trials of the run, those not proposed yet included.
+    """
+
+    def __init__(self, recorder: Recorder, trials: int):
+        self.recorder, self.trials = recorder, trials
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets the bar is text, as it should be
+            from tqdm.auto import tqdm
+        # A file gets no bar; the output of a notebook is no terminal either, and gets one.
+        self.live = tqdm(
+            unit="epoch", desc="training", disable=None if not in_notebook() else False
+        )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Update the bar."""
+        self._update()
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Update the bar."""
+        self._update()
+
+    on_trial_error = on_trial_complete
+
+    def _update(self) -> None:
+        if self.live.disable:
+            return
+        done, left = epochs_of_run(self.recorder, self.trials)
+        rows = [row for row in self.recorder.rows.values() if has_scores(row)]
+        self.live.total, self.live.n = round(done + left), done
+        if rows:
+            target = TARGETS[next(iter(self.recorder.configs.values())).metric]
+            best = max(rows, key=lambda row: target.merit(row[target.best]))  # type: ignore[literal-required]
+            score = target.show(best[target.best])  # type: ignore[literal-required]
+            self.live.set_postfix_str(
+                f"best {target.label} {score} ({best['trial']})", refresh=False
+            )
+        self.live.refresh()
+
+
+def in_notebook() -> bool:
+    """Return whether the caller is a cell of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return shell is not None and getattr(shell(), "kernel", None) is not None
