@@ -28,13 +28,8 @@ from tune_jobs.tuning.before_ray import PreparedJob, start
 if TYPE_CHECKING:
     from tune_jobs.run_folder.folder import RunFolder
 
-TRAINING = {
-    "lr-grid": "GridOptions",
-    "search": "SearchOptions",
-    "shortlist": "ShortlistOptions",
-    "finetune": "FinetuneOptions",
-}
-"""Jobs that a file may have, and the names of their options in their modules."""
+TRAINING = [name for name, job in JOBS.items() if job.options]
+"""Jobs that a file may have."""
 JOBS_KEY, COMPARE_KEY = "jobs", "compare"
 
 
@@ -152,7 +147,7 @@ def job_of_entries(path: str, own: Entry | None, name: str | None, shared: list[
         text = f"{given}: give one of {', '.join(TRAINING)}, e.g. job: lr-grid"
         raise at_line(path, line if job is None else job.line, text)
     module = importlib.import_module(f"tune_jobs.{JOBS[job.value].module}")
-    cls = getattr(module, TRAINING[job.value])
+    cls = getattr(module, JOBS[job.value].options)
     if own is not None:
         known, given = options_of(cls), {each.name.replace("-", "_") for each in entries}
         entries = [
@@ -227,7 +222,8 @@ def comparison_of(
     command = parse_plain(CompareOptions, "compare", None, arguments, program=program, file=file)
     with command.located():
         check_options(command.options)
-    return command
+    # The report has the whole comparison, as it could be typed.
+    return replace(command, words=(*program, *arguments, *file.arguments))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,22 @@ import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import ray
 
 import bakeoff
 from bakeoff.run import MOST_ROWS
-from tests.tune_jobs.conftest import command_line, on_each_result
-from tests.tune_jobs.runs import edit_record, edit_trials
+from tests.tune_jobs.conftest import on_each_result
+from tests.tune_jobs.runs import edit_trials, write_tables
 from tune_jobs.analysis.repetition import repetition
 from tune_jobs.analysis.results import load_run
-from tune_jobs.lr_grid import lr_grid
+from tune_jobs.command_line.options import RunOptions
+from tune_jobs.command_line.terminal import open_console
+from tune_jobs.lr_grid import GridOptions
+from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.tuning.job import FinishedRun, print_repetition
 
 SMALL = {"lr": [1e-3, 3e-3], "epochs": 3, "smoke_test": True}
 """Options of a small run on the digits; --smoke-test shortens it to two epochs."""
@@ -76,18 +81,27 @@ def test_a_run_is_repeated_to_the_bit_from_a_thread_too(grid, storage, capfd):
     assert text.startswith(f"The same as {grid.path} to the bit: the weights and the tables of 2")
 
 
-def test_a_repetition_that_differs_says_where_and_what_is_different(grid, runs, tmp_path):
-    edit_record(runs / "lr-grid", versions={"torch": "1.0"})
-    found = repetition(runs / "lr-grid", grid.path)
-    assert set(found.different) == {"lr=0.001", "lr=0.003", "lr=0.0003"}
-    assert "config/" in found.different["lr=0.001"]
-    assert found.different["lr=0.0003"] == "only in the first run"
-    assert any("torch (1.0 and now " in each for each in found.around)
-
-    edit_trials(runs / "lr-grid", lambda row: row | {"weights_sha256": "f00d"})
-    before = runs / "finetune"
-    edit_trials(before, lambda row: row)  # the same
-    assert repetition(before, before).different == {}
+def test_a_repetition_that_differs_says_where_and_what_is_different(tmp_path):
+    versions = {"versions": {"torch": "1.0", "ray": "2"}}
+    scores = {"a": [0.1, 0.2], "b": [0.3, 0.4], "c": [0.5], "d": [0.6]}
+    first = write_tables(tmp_path / "first", scores, **versions)
+    again = write_tables(tmp_path / "again", scores | {"b": [0.3, 0.45]}, versions={"torch": "2.0"})
+    edit_trials(again, lambda row: row | {
+        "a": {"seconds": 9.0}, "c": {"weights_sha256": "f00d"}, "d": {"config/lr": 0.5}, "b": {},
+    }[row["trial"]])  # fmt: skip
+    found = repetition(first, again)
+    assert found.different == {
+        "b": "from epoch 2 on, val_accuracy 0.4 and now 0.45",
+        "c": "weights_sha256 c and now f00d",
+        "d": "config/lr 0.0001 and now 0.5",
+    }
+    assert found.around == ["torch (1.0 and now 2.0)", "ray (2 and now None)"]
+    assert found.text.startswith(f"Not the same as {first}: 3 of 4 trials (b, c and d)\n  b: from")
+    assert repetition(first, first).different == {}
+    del scores["d"]
+    fewer = write_tables(tmp_path / "fewer", scores, **versions)
+    assert repetition(first, fewer).different == {"d": "only in the first run"}
+    assert "nothing that run.json records differs" in repetition(first, fewer).text
 
 
 def test_runs_are_compared(grid, tmp_path, capfd):
@@ -103,7 +117,7 @@ def test_runs_are_compared(grid, tmp_path, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_an_interrupted_run_is_complete_and_can_be_resumed(grid, storage, monkeypatch):
+def test_an_interrupted_run_is_complete(grid, storage, monkeypatch):
     done = []
 
     def interrupt(trial, result):
@@ -112,12 +126,9 @@ def test_an_interrupted_run_is_complete_and_can_be_resumed(grid, storage, monkey
             os.kill(os.getpid(), signal.SIGINT)
 
     on_each_result(monkeypatch, interrupt)
-    named = {"storage_path": storage, "name": "later"}
     with pytest.raises(KeyboardInterrupt, match=r"name='later', resume=True"):
-        bakeoff.lr_grid(**SMALL, **named)
+        bakeoff.lr_grid(**SMALL, storage_path=storage, name="later")
     assert bakeoff.Run(storage / "later").summary["status"] == "interrupted"
-    run = bakeoff.lr_grid(**named, resume=True)
-    assert run.trials["weights_sha256"].tolist() == grid.trials["weights_sha256"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_an_interrupted_run_is_complete_and_can_be_resumed(grid, storage, monkey
         ({"data": "/nowhere"}, "/nowhere"),
         ({"plan": True}, "plan trains nothing: give it on the command line"),
         ({"from_run": "/nowhere"}, "--from-run /nowhere is not a run folder"),
-        ({"from_run": "{grid}", "epochs": 5}, "--epochs 5 differs from the run's 2.*repeated with"),
+        ({"from_run": "{grid}", "seed": 5}, "--seed 5 differs from the run's 0.*repeated with"),
         ({"from_run": "{grid}", "name": "a", "resume": True}, "--from-run starts a new run"),
     ],
 )
@@ -147,10 +158,20 @@ def test_a_run_is_repeated_by_its_own_job_alone(grid):
         _ = grid.differences
 
 
-def test_the_command_line_says_whether_a_run_was_repeated(grid, tmp_path, capfd):
-    code = command_line(lr_grid)("--from-run", grid.path, "--storage-path", tmp_path / "runs")
-    assert code == 0
-    assert f"\nThe same as {grid.path} to the bit" in capfd.readouterr().out
+def test_the_terminal_says_whether_a_run_was_repeated(tmp_path, capfd):
+    first = write_tables(tmp_path / "first", {"a": [0.1]})
+    run = SimpleNamespace(
+        folder=RunFolder.at(first), options=GridOptions(run=RunOptions(from_run=str(first)))
+    )
+    finished = FinishedRun(run, {"status": "finished"}, None)
+    print_repetition(finished, open_console())
+    (first / "trials.parquet").write_text("damaged")
+    print_repetition(finished, open_console())
+    same, lost = capfd.readouterr().out.split("\n\n")
+    assert same.strip().startswith(
+        f"The same as {first} to the bit: the weights and the tables of 1"
+    )
+    assert "cannot be read any more" in lost
 
 
 def test_the_signature_of_a_function_names_every_option():
@@ -162,17 +183,9 @@ def test_the_signature_of_a_function_names_every_option():
     assert set(bakeoff.__all__) <= {*dir(bakeoff), *(n for n in bakeoff.__all__ if "load_" in n)}
 
 
-def test_of_many_trials_a_notebook_shows_the_best(runs):
-    rows = []
-    edit_trials(runs / "lr-grid", lambda row: rows.append(row) or row)
-    many = [
-        {**rows[0], "trial": f"t{i}<b>", "best/val_accuracy": i / 100} for i in range(MOST_ROWS + 5)
-    ]
-    from tune_jobs.run_folder.folder import RunFolder
-    from tune_jobs.run_folder.schema import TRIAL_SCHEMA
-
-    RunFolder.at(runs / "lr-grid").write_rows("trials.parquet", many, TRIAL_SCHEMA)
-    page = bakeoff.Run(runs / "lr-grid")._repr_html_()
+def test_of_many_trials_a_notebook_shows_the_best(tmp_path):
+    scores = {f"t{i}<b>": [i / 100] for i in range(MOST_ROWS + 5)}
+    page = bakeoff.Run(write_tables(tmp_path / "run", scores))._repr_html_()
     assert "… the best 20 of 25 trials" in page
     assert "t24&lt;b&gt;" in page
     assert "t4&lt;" not in page

@@ -1,11 +1,14 @@
 """Several jobs and a comparison in one file: bakeoff run."""
 
+import dataclasses
+
 import pytest
 
 import bakeoff
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_record, openings
-from tune_jobs.run_file import read_run_file, run_file
+from tests.tune_jobs.runs import edit_record, write_tables
+from tune_jobs.run_file import parsed, read_run_file, run_file
+from tune_jobs.test_set import job
 
 run = command_line(run_file)
 
@@ -24,67 +27,76 @@ def file(tmp_path, monkeypatch):
 
 TEXT = """\
 smoke_test: true           # for every job
-epochs: 3
+min_per_class: 5
 jobs:
   cnn:
     job: lr-grid
+    epochs: 3
     lr: [1e-3, 3e-3]
   tiny:
     job: finetune
-    models: [tests.nets:tiny]
-    weights: [none]
-    lr: [1e-2]
-    image-size: [12]
+    models: [resnet18]
+    mode: probe
 compare:
   output: answer
 """
 
 
-def test_a_file_trains_its_jobs_and_compares_their_runs(local_ray, file, tmp_path, capfd):
+def test_a_file_trains_its_jobs_and_compares_their_runs(
+    local_ray, file, tmp_path, capfd, monkeypatch
+):
+    compared = []
+    monkeypatch.setattr(job, "run", lambda command: compared.append(command) or 0)
     path = file(TEXT)
-    assert run(path, "--trust", "tests.nets") == 0
+    write_tables(tmp_path / "runs" / "tiny", {"a": [0.5]}, job="finetune")
+    options = dataclasses.asdict(command_of("tiny", path).options)
+    edit_record(tmp_path / "runs" / "tiny", options=options)
+    assert run(path) == 0
     printed = capfd.readouterr().out
-    assert "cnn (lr-grid), 1 of 2:" in printed
-    assert "tiny (finetune), 2 of 2:" in printed
-    models = bakeoff.load_comparison(tmp_path / "answer")
-    assert set(models["model"]) == {"custom CNN", "custom tests.nets:tiny"}
-    found = bakeoff.load_runs("runs").set_index("run")
-    assert found["models"].to_dict() == {"cnn": "cnn", "tiny": "tests.nets:tiny"}
-    assert bakeoff.Run("runs/cnn").record["given"] == ["epochs", "lr", "name", "smoke_test"]
+    assert "cnn (lr-grid), 1 of 2:\n" in printed
+    assert "tiny (finetune), 2 of 2: has finished\n" in printed
+    trained = bakeoff.Run("runs/cnn")
+    assert trained.trials["config/lr"].tolist() == [1e-3, 3e-3]
+    assert trained.record["given"] == ["epochs", "lr", "min_per_class", "smoke_test"]
+    assert compared[0].options.runs == ("runs/cnn", "runs/tiny")
+    assert compared[0].options.output == "answer"
+
     # What has been done is not done again: each comparison opens the test set.
+    write_tables(tmp_path / "answer", {})
+    (tmp_path / "answer" / "comparison.parquet").touch()
     assert run(path) == 0
     printed = capfd.readouterr().out
     assert "cnn (lr-grid), 1 of 2: has finished" in printed
     assert "answer has the comparison; " in printed
-    assert "compare.py runs/cnn runs/tiny" in printed
-    assert len(openings(tmp_path / "runs")) == 1
+    assert "compare runs/cnn runs/tiny --output=answer makes another\n" in printed
+    assert len(compared) == 1
     # A run is not trained with other options than it has.
     file(TEXT.replace("3e-3", "4e-3"))
     assert run(path) == 2
     message = capfd.readouterr().err
-    assert message.startswith("error: run.yaml line 6: --lr (0.001, 0.004) differs from the run's")
+    assert message.startswith("error: run.yaml line 7: --lr (0.001, 0.004) differs from the run's")
 
 
-def test_a_run_that_was_interrupted_is_resumed(local_ray, runs, file, tmp_path):
-    text = "jobs:\n  lr-grid:\n    job: lr-grid\n    storage-path: runs\n    image-size: [8]\n"
-    edit_record(runs / "lr-grid", status="interrupted")
-    (job,), compared = read_run_file(file(text))
-    from tune_jobs.run_file import parsed
+def command_of(name, path):
+    """Return the command line of a job of a file, as if its run were not there."""
+    found = next(each for each in read_run_file(path)[0] if each.name == name)
+    return parsed(dataclasses.replace(found, name=f"{name}-new"), ("bakeoff", "run", path))
 
+
+def test_a_run_that_was_interrupted_is_resumed(file, tmp_path):
+    write_tables(tmp_path / "runs" / "lr-grid", {"lr=0.1": [0.5]}, status="interrupted")
+    text = "storage-path: runs\njobs:\n  lr-grid:\n    job: lr-grid\n    epochs: 20\n"
+    (only,), compared = read_run_file(file(text))
     assert compared is None
-    options = parsed(job, ("bakeoff", "run", "run.yaml")).options
+    options = parsed(only, ("bakeoff", "run", "run.yaml")).options
     assert options.run.resume
     assert options.run.name == "lr-grid"
 
 
 def test_a_file_of_one_job_is_that_job(file):
-    (job,), compared = read_run_file(file("job: search\ntrials: 5\n"))
-    assert (job.job, job.name, job.file.arguments, compared) == (
-        "search",
-        None,
-        ["--trials=5"],
-        None,
-    )
+    (only,), compared = read_run_file(file("job: search\ntrials: 5\n"))
+    assert (only.job, only.name, compared) == ("search", None, None)
+    assert only.file.arguments == ["--trials=5"]
 
 
 @pytest.mark.parametrize(

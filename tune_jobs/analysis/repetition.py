@@ -93,11 +93,15 @@ def _difference(name: str, trials: list[pd.DataFrame], epochs: list[pd.DataFrame
     here = [name in frame.index for frame in trials]
     if not all(here):
         return "only in the first run" if here[0] else "only in this run"
-    rows = [frame.loc[name] for frame in trials]
+    rows: list[Any] = [frame.loc[name] for frame in trials]
     settings = [row[[c for c in row.index if c.startswith("config/")]] for row in rows]
     if text := _changes(*settings):
         return text
-    curves = [frame.loc[[name]].droplevel(0) for frame in epochs if name in frame.index.levels[0]]
+    curves: list[Any] = [
+        frame.loc[[name]].droplevel(0)
+        for frame in epochs
+        if name in frame.index.get_level_values("trial")
+    ]
     if len(curves) == len(epochs):
         for epoch in curves[0].index.intersection(curves[1].index):
             if text := _changes(curves[0].loc[epoch], curves[1].loc[epoch]):

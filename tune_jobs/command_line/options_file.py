@@ -134,7 +134,7 @@ def options_yaml(job: str, values: Mapping[str, Any], given: Iterable[str]) -> s
         value = list(value) if isinstance(value, tuple) else value
         entry = {name.strip("_").replace("_", "-"): value}
         text = yaml.safe_dump(entry, default_flow_style=True, width=math.inf, allow_unicode=True)
-        return text.strip()[1:-1]
+        return str(text).strip()[1:-1]
 
     chosen = {name.strip("_") for name in given}
     names = [name for name in values if name.strip("_") not in LINE_ONLY]

@@ -71,7 +71,7 @@ def stored_options(cls: type[Options], first: argparse.Namespace) -> Options:
             f"{name!r} in {first.storage_path} is a run of {record['job']}, and {cls.job} resumes "
             "only its own runs: resume it with the job that started it, or give another --name"
         )
-    return _options_of_record(cls, record, folder)
+    return options_of_record(cls, record, folder)
 
 
 def repeated_options(cls: type[Options], path: str) -> tuple[Options, frozenset[str]]:
@@ -95,7 +95,7 @@ def repeated_options(cls: type[Options], path: str) -> tuple[Options, frozenset[
             f"--from-run {path} is a run of {record['job']}, and {cls.job} repeats only its own "
             "runs: give it to that job"
         )
-    stored = _options_of_record(cls, record, folder)
+    stored = options_of_record(cls, record, folder)
     kept = {name: getattr(stored.run, name) for name in REPEATED}
     changes: dict[str, Any] = {"run": RunOptions(**kept, from_run=path)}
     if hasattr(stored, "optuna_storage"):  # each run has a study of its own
@@ -106,7 +106,17 @@ def repeated_options(cls: type[Options], path: str) -> tuple[Options, frozenset[
     return dataclasses.replace(stored, **changes), frozenset(map(str, given))
 
 
-def _options_of_record(cls: type[Options], record: dict[str, Any], folder: RunFolder) -> Options:
+def options_of_record(cls: type[Options], record: dict[str, Any], folder: RunFolder) -> Options:
+    """Return the options of a run.
+
+    Args:
+        cls: options class of its job.
+        record: its run.json.
+        folder: its folder, for messages.
+
+    Raises:
+        InputError: run.json is of another version.
+    """
     from tune_jobs.run_folder.folder import RUN_FILE
 
     try:

@@ -49,14 +49,13 @@ def options_of(cls: Any) -> dict[str, Option]:
     """
     found: dict[str, Option] = {}
     plain, annotated = get_type_hints(cls), get_type_hints(cls, include_extras=True)
-    default = cls()
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(plain[field.name]):
             found |= options_of(plain[field.name])
             continue
         markers = getattr(annotated[field.name], "__metadata__", ())
-        name, value = field.name.strip("_"), getattr(default, field.name)
-        found[name] = Option(name, plain[field.name], value, tyro.conf.Positional in markers)
+        name, positional = field.name.strip("_"), tyro.conf.Positional in markers
+        found[name] = Option(name, plain[field.name], field.default, positional)
     return found
 
 

@@ -98,7 +98,10 @@ def print_repetition(finished: FinishedRun, console: Console) -> None:
     first = finished.run.options.run.from_run
     if first is None or finished.record["status"] == "interrupted":
         return
-    text = repetition(first, finished.run.folder.uri).text
+    try:
+        text = repetition(first, finished.run.folder.uri).text
+    except (InputError, OSError) as error:  # the run itself is complete
+        text = f"{first} cannot be read any more, to say whether this run is the same: {error}"
     console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -6,11 +6,20 @@ import shutil
 import pytest
 
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_record
+from tests.tune_jobs.runs import edit_record, write_tables
 from trainables.errors import InputError
 from tune_jobs.analysis.datasets import dataset_labels, together
 from tune_jobs.analysis.results import load_runs, load_trials
 from tune_jobs.runs import runs as list_runs
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A storage folder with two runs on the same images."""
+    storage = tmp_path / "runs"
+    write_tables(storage / "finetune", {"a": [0.5]}, job="finetune")
+    write_tables(storage / "lr-grid", {"lr=0.1": [0.4, 0.6], "lr=0.01": [0.5, 0.8, 0.7]})
+    return storage
 
 
 def record(name="photos", images="a", split="s", metric="accuracy", **more):
@@ -60,12 +69,20 @@ def test_every_run_of_a_folder_has_a_row(runs):
     frame = load_runs(runs).set_index("run")
     assert list(frame.index) == ["lr-grid", "finetune"]  # the best of a group first
     row, trials = frame.loc["lr-grid"], load_trials(runs / "lr-grid")
-    assert row["score"] == trials["best/val_accuracy"].max()
+    assert (row["score"], row["best"]) == (0.8, "lr=0.01")
     assert (row["dataset"], row["models"], row["metric"]) == ("digits", "cnn", "accuracy")
-    assert (row["trials"], row["epochs"]) == (3, 12)
+    assert (row["trials"], row["epochs"]) == (2, 5)
     assert row["seconds"] == pytest.approx(trials["seconds"].sum())
-    assert frame["group"].tolist() == [1, 1]  # the same images in two sizes
+    assert frame["group"].tolist() == [1, 1]
     assert load_runs(runs / "lr-grid")["run"].tolist() == ["lr-grid"]
+
+
+def test_runs_in_which_nothing_has_a_score_yet_have_a_row(runs, capfd):
+    write_tables(runs / "later", {"lr=0.1": []}, status="running", ended=None)
+    row = load_runs(runs).set_index("run").loc["later"]
+    assert (row["status"], row["trials"], row.isna()["best"]) == ("running", 0, True)
+    assert command_line(list_runs)(runs) == 0
+    assert "later" in capfd.readouterr().out
 
 
 def table_cut(run):
