@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.run import picture
+from tune_jobs.command_line.invocation import typed_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class Comparison(os.PathLike[str]):
     @property
     def report(self) -> str:
         """Path or URI of the page."""
-        return self._folder.child("report.html").uri
+        return str(self._folder.child("report.html").uri)
 
     @cached_property
     def answer(self) -> tuple[str, str]:
@@ -69,7 +70,7 @@ class Comparison(os.PathLike[str]):
         return RunFolder.at(self.path)
 
     def __repr__(self) -> str:
-        return f"Comparison({self.path!r}): {self.answer[0]}"
+        return f"Comparison({typed_path(self.path)!r}): {self.answer[0]}"
 
     def _repr_html_(self) -> str:
         """Return the comparison as a notebook shows it: the verdict, the models, and a figure."""
@@ -77,22 +78,21 @@ class Comparison(os.PathLike[str]):
 
         title, verdict = map(html.escape, self.answer)
         winners = self.models[self.models["role"] == "winner"]
-        table = winners[["model", "trial"]].assign(
-            **{
-                "test accuracy (95% CI)": [
-                    with_interval(row["accuracy"], (row["accuracy/low"], row["accuracy/high"]))
-                    for row in winners.to_dict("records")
-                ],
-                "validation accuracy": winners["validation_accuracy"].map(percent),
-                "parameters": winners["parameters"].map(count),
-                "latency": winners["latency_p50_ms"].map(milliseconds),
-                "chosen": ["✓" if chosen else "" for chosen in winners["chosen"]],
-            }
-        )
+        columns: dict[str, Any] = {
+            "test accuracy (95% CI)": [
+                with_interval(row["accuracy"], (row["accuracy/low"], row["accuracy/high"]))
+                for row in winners.to_dict("records")
+            ],
+            "validation accuracy": winners["validation_accuracy"].map(percent),
+            "parameters": winners["parameters"].map(count),
+            "latency": winners["latency_p50_ms"].map(milliseconds),
+            "chosen": ["✓" if chosen else "" for chosen in winners["chosen"]],
+        }
+        table = winners[["model", "trial"]].assign(**columns)
         folder, page = self._folder, self.report
         drawn = picture(folder.read(FIGURE), "test accuracy") if folder.has(FIGURE) else ""
-        page = html.escape(page if "://" in page else os.path.relpath(page))
+        page = html.escape(typed_path(page))
         return (
-            f"<p><b>{title}</b></p><p>{verdict}</p>{table.to_html(index=False)}{drawn}"
+            f"<p><b>{title}</b></p><p>{verdict}</p>{table.to_html(index=False, border=0)}{drawn}"
             f'<p>The whole report: <a href="{page}">{page}</a></p>'
         )

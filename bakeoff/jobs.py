@@ -17,7 +17,9 @@ from tune_jobs import shortlist as shortlist_job
 from tune_jobs.command_line.invocation import PROGRAM
 from tune_jobs.command_line.parser import parse, parse_plain
 from tune_jobs.command_line.values import options_of, words_of
+from tune_jobs.ranking.options import ShortlistOptions
 from tune_jobs.ray_runtime.environment import configure_ray
+from tune_jobs.search.finetune_options import FinetuneOptions
 from tune_jobs.test_set.options import CompareOptions, check_options
 from tune_jobs.tuning.before_ray import PRINTING, Prepare, start_quietly
 
@@ -70,16 +72,16 @@ def search(**options: Any) -> Run:
     return _train(search_job.SearchOptions, "search", search_job.prepare, options)
 
 
-@_takes(finetune_job.FinetuneOptions)
+@_takes(FinetuneOptions)
 def finetune(**options: Any) -> Run:
     """Fine-tune pretrained networks over a grid or a search; as `lr_grid`, with other options."""
-    return _train(finetune_job.FinetuneOptions, "finetune", finetune_job.prepare, options)
+    return _train(FinetuneOptions, "finetune", finetune_job.prepare, options)
 
 
-@_takes(shortlist_job.ShortlistOptions)
+@_takes(ShortlistOptions)
 def shortlist(**options: Any) -> Run:
     """Rank pretrained networks by their features; as `lr_grid`, with other options."""
-    return _train(shortlist_job.ShortlistOptions, "shortlist", shortlist_job.prepare, options)
+    return _train(ShortlistOptions, "shortlist", shortlist_job.prepare, options)
 
 
 @_takes(CompareOptions)

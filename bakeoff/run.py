@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import InputError
+from tune_jobs.command_line.invocation import typed_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,7 @@ class Run(os.PathLike[str]):
     def __repr__(self) -> str:
         row = self.summary
         trials = f"{len(self.trials)} trials, {row['status']}"
-        return f"Run({self.path!r}): {trials}{self._best_text()}"
+        return f"Run({typed_path(self.path)!r}): {trials}{self._best_text()}"
 
     def _best_text(self) -> str:
         from trainables.target import TARGETS
@@ -135,22 +136,19 @@ class Run(os.PathLike[str]):
         target, row = TARGETS[self.summary["metric"]], self.summary
         text = f"{row['dataset']}: {len(self.trials)} trials, {row['status']}{self._best_text()}"
         shown, best = self._best_trials(), row["best"]
-        table = shown[["trial", "status", "epochs"]].assign(
-            **{
-                f"validation {target.label}": shown[target.best].map(_or_dash(target.show)),
-                "at epoch": shown["best/epoch"].map(_or_dash("{:.0f}".format)),
-                "validation loss": shown["best/val_loss"].map(_or_dash("{:.4f}".format)),
-                "time": shown["seconds"].map(_or_dash(duration)),
-                "best": ["✓" if name == best else "" for name in shown["trial"]],
-            }
-        )
+        columns: dict[str, Any] = {
+            f"validation {target.label}": shown[target.best].map(_or_dash(target.show)),
+            "at epoch": shown["best/epoch"].map(_or_dash("{:.0f}".format)),
+            "validation loss": shown["best/val_loss"].map(_or_dash("{:.4f}".format)),
+            "time": shown["seconds"].map(_or_dash(duration)),
+            "best": ["✓" if name == best else "" for name in shown["trial"]],
+        }
+        table = shown[["trial", "status", "epochs"]].assign(**columns)
         more = len(self.trials) - len(shown)
         note = f"<p>… the best {len(shown)} of {len(self.trials)} trials</p>" if more else ""
-        name = html.escape(self.path)
-        return (
-            f"<p><b>{name}</b><br>{html.escape(text)}</p>{table.to_html(index=False)}{note}"
-            f"{self._picture()}"
-        )
+        name = html.escape(typed_path(self.path))
+        head = f"<p><b>{name}</b><br>{html.escape(text)}</p>"
+        return f"{head}{table.to_html(index=False, border=0)}{note}{self._picture()}"
 
     def _picture(self) -> str:
         """Return the first figure that the job has written, else the curves, as HTML."""

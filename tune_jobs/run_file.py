@@ -149,10 +149,10 @@ def job_of_entries(path: str, own: Entry | None, name: str | None, shared: list[
     module = importlib.import_module(f"tune_jobs.{JOBS[job.value].module}")
     cls = getattr(module, JOBS[job.value].options)
     if own is not None:
-        known, given = options_of(cls), {each.name.replace("-", "_") for each in entries}
+        known, own_names = options_of(cls), {each.name.replace("-", "_") for each in entries}
         entries = [
             *(e for e in shared if (key := e.name.strip("_").replace("-", "_")) in known
-              and key not in given),
+              and key not in own_names),
             *entries,
         ]  # fmt: skip
         try:

@@ -48,8 +48,8 @@ def watch() -> int:
     page()  # raises InputError if there is no run
     if options.serve:
         with server(page, options.port) as running:
-            host, port = running.server_address[:2]
-            print(f"Serving http://{host}:{port}/ until Ctrl-C", flush=True)  # noqa: T201
+            port = running.server_address[1]
+            print(f"Serving http://{LOOPBACK}:{port}/ until Ctrl-C", flush=True)  # noqa: T201
             running.serve_forever()
     write(Path(options.output), page)
     print(f"Written to {options.output}", flush=True)  # noqa: T201

@@ -77,7 +77,7 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
         .get_template(PAGE_TEMPLATE)
         .render(
             headline=headline(folder.name, record, rows),
-            verdict=best_sentence(ranked, target),
+            verdict=best_sentence(ranked, target, record["status"]),
             when=moment(datetime.now(timezone.utc).isoformat()),
             dataset=record["dataset"].get("name", ""),
             version=version("bakeoff"),
@@ -106,12 +106,12 @@ def headline(name: str, record: Mapping[str, Any], rows: list[dict[str, Any]]) -
     return f"{name} has {record['status']}: {ended} have ended"
 
 
-def best_sentence(ranked: list[dict[str, Any]], target: Target) -> str:
-    """Return the best trial so far."""
+def best_sentence(ranked: list[dict[str, Any]], target: Target, status: str) -> str:
+    """Return the best trial, of a run that has not finished so far."""
     if not ranked:
         return "No trial has a score yet."
-    best = ranked[0]
-    return f"Best so far: {best['trial']} with validation {target.label} {_score(best, target)}."
+    best, head = ranked[0], "Best" if status == "finished" else "Best so far"
+    return f"{head}: {best['trial']} with validation {target.label} {_score(best, target)}."
 
 
 def cards(
@@ -134,7 +134,11 @@ def cards(
         note += f", resumed {counted(len(resumed), 'time')}, pauses included"
     shown = [
         ("wall time", duration(wall_s), note),
-        ("epochs", f"{done:,} of {planned:,}", f"in {counted(len(rows), 'trial')} known so far"),
+        (
+            "epochs",
+            f"{done:,} of {planned:,}",
+            f"of the {counted(len(rows), 'trial')} in the table",
+        ),
         ("training time", duration(sum(row["seconds"] for row in rows)), "of all trials together"),
     ]
     if planned_s is not None:
