@@ -8,7 +8,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.run import picture
+from bakeoff.run import figures_in, picture
 from tune_jobs.command_line.invocation import typed_path
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class Comparison(os.PathLike[str]):
     def report(self) -> str:
         """Path or URI of the page."""
         return str(self._folder.child("report.html").uri)
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """Path or URI of each figure of the report, by its name."""
+        return figures_in(self._folder.child("figures"))
 
     @cached_property
     def answer(self) -> tuple[str, str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from tune_jobs.run_folder.folder import RunFolder
+
 MOST_ROWS = 20
 """Largest number of trials that a notebook shows; of more it shows the best."""
 PICTURES = ("figures/history.png", "shortlist.png", "curves.png")
@@ -97,6 +99,14 @@ class Run(os.PathLike[str]):
             raise InputError(f"{self.path} repeats no run: give from_run to repeat one")
         return repetition(first, self.path).lines
 
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """Path or URI of each figure that the job has written, by its name."""
+        from tune_jobs.run_folder.folder import FIGURES_FOLDER, RunFolder
+
+        folder = RunFolder.at(self.path)
+        return figures_in(folder) | figures_in(folder.child(FIGURES_FOLDER))
+
     def curves(self) -> Figure:
         """Draw the training and validation loss of each trial, of many those of the best."""
         from tune_jobs.analysis.curves import curves_info, plot_curves
@@ -161,6 +171,12 @@ class Run(os.PathLike[str]):
         if self.epochs.empty:
             return ""
         return picture(png(self.curves()), "losses")
+
+
+def figures_in(folder: RunFolder) -> dict[str, str]:
+    """Return the PNG files in a folder, by name without suffix."""
+    found = sorted(name for name in folder.names() if name.endswith(".png"))
+    return {name.removesuffix(".png"): folder.child(name).uri for name in found}
 
 
 def _or_dash(show: Any) -> Any:

@@ -62,6 +62,7 @@ def test_a_notebook_shows_a_run_as_a_table_with_curves(grid, capfd):
     assert 'src="data:image/png;base64,' in page
     assert repr(grid).startswith(f"Run({str(grid.path)!r}): 2 trials, finished, best validation")
     assert len(grid.curves().axes) == 2
+    assert grid.figures == {"curves": f"{grid.path}/curves.png"}
     assert capfd.readouterr() == ("", "")
 
 
@@ -110,6 +111,7 @@ def test_runs_are_compared(grid, tmp_path, capfd):
     assert comparison.chosen["run"] == grid.path
     assert len(comparison.predictions) == comparison.chosen["images"]
     assert comparison.answer[0] in repr(comparison)
+    assert "accuracy" in comparison.figures
     page = comparison._repr_html_()
     assert "custom CNN" in page
     assert "report.html</a>" in page

@@ -137,7 +137,7 @@ def cards(
         (
             "epochs",
             f"{done:,} of {planned:,}",
-            f"of the {counted(len(rows), 'trial')} in the table",
+            f"of {counted(len(rows), 'trial')} known by now",
         ),
         ("training time", duration(sum(row["seconds"] for row in rows)), "of all trials together"),
     ]

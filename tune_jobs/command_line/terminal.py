@@ -32,7 +32,7 @@ class QuietConsole(SafeConsole):
     """Console of a caller in Python, who gets a progress bar and the results themselves."""
 
     def __init__(self) -> None:
-        super().__init__(quiet=True)
+        super().__init__(quiet=True, force_jupyter=False)  # which shows empty output instead
 
 
 def open_console() -> Console:
