@@ -32,6 +32,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
         for output in cell.get("outputs", [])
         if "text/html" in output.get("data", {})
     ]
+    assert "" not in pages
     assert 'src="data:image/png;base64,' in pages[0]  # the run, with its curves
     assert any("report.html</a>" in page for page in pages)
     texts = [

@@ -79,7 +79,8 @@ def run_file() -> int:
             print(f"{title}: has finished")  # noqa: T201
             continue
         if len(jobs) > 1:
-            print(f"{title}:")  # noqa: T201
+            blank = "\n" if number > 1 else ""
+            print(f"{blank}{title}:")  # noqa: T201
         trained = True
         if code := start(each.prepare, parsed(each, words)):
             return code

@@ -134,6 +134,7 @@ def tune_trials(
             callbacks=[recorder, *settings.callbacks, progress, NodeFailures(), *trackers],
             stop=settings.stop,
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # silent, too; the one for notebooks is not
         ),
     )
     is_local = run.options.run.address is None
