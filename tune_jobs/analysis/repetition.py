@@ -63,7 +63,7 @@ class Repetition:
             f"The same as {self.first} to the bit: the weights and the tables of "
             f"{counted(self.trials, 'trial')}, but for times and memory"
         )
-        return text + (f" (although {listed(self.around)})" if self.around else "")
+        return text + (f". Different all the same: {listed(self.around)}" if self.around else "")
 
 
 def repetition(first: str | Path, again: str | Path) -> Repetition:
