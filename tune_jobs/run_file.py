@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -37,7 +37,7 @@ JOBS_KEY, COMPARE_KEY = "jobs", "compare"
 class RunFileOptions:
     """Options of the job."""
 
-    file: tyro.conf.Positional[str]
+    file: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE")]] = ""
     """YAML file: either the options of one job, as --write-config writes them, or
     jobs, a mapping of run names to a job and its options, after options for all
     of them; with compare, the options of a comparison of the runs."""
@@ -66,6 +66,8 @@ def run_file() -> int:
     """Run the job, and return its exit code."""
     command = parse_plain(RunFileOptions, "run_file", description=__doc__)
     path = command.options.file
+    if not path:
+        raise InputError(f"no file is given: name one, e.g. {PROGRAM} run run.yaml")
     jobs, compared = read_run_file(path)
     words = (*words_that_start("run_file"), path)
     # Every job is checked before the first is started.

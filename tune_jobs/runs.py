@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -27,7 +27,9 @@ NAMED = 3
 class RunsOptions:
     """Options of the job."""
 
-    folder: tyro.conf.Positional[str] = RunOptions().storage_path
+    folder: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[FOLDER]")]] = (
+        RunOptions().storage_path
+    )
     """Folder or URI (s3://…, gs://…) that holds run folders."""
 
 

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from trainables.config import check_range
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
-from tune_jobs.command_line.invocation import JOBS
+from tune_jobs.command_line.invocation import JOBS, PROGRAM
 from tune_jobs.command_line.parser import parse_plain
 
+MARK, MARK_WITHIN = "<!-- bakeoff watch -->", 2000
+"""Comment that pages of this job contain, and number of bytes within which it stands."""
 LOOPBACK = "127.0.0.1"
 """Address that --serve listens at, which other machines cannot reach."""
 
@@ -27,10 +30,11 @@ LOOPBACK = "127.0.0.1"
 class WatchOptions:
     """Options of the job."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="RUN")]] = ""
     """Folder or URI (s3://…, gs://…) of the run."""
     output: str = "watch.html"
-    """File for the page; an earlier page is overwritten."""
+    """File for the page. Nothing but an earlier page of this job is
+    overwritten."""
     every: int = 5
     """Seconds between two versions of the page while the run is training."""
     serve: bool = False
@@ -42,6 +46,8 @@ class WatchOptions:
 def watch() -> int:
     """Run the job, and return its exit code."""
     options = parse_plain(WatchOptions, "watch", description=__doc__).options
+    if not options.run:
+        raise InputError(f"no run is given: name a run folder, e.g. {PROGRAM} watch runs/lr-grid")
     check_range("--every", options.every, 1, 86_400)
     check_range("--port", options.port, 0, 65_536)
     page = functools.partial(page_of, options.run, options.every)
@@ -51,11 +57,16 @@ def watch() -> int:
             port = running.server_address[1]
             print(f"Serving http://{LOOPBACK}:{port}/ until Ctrl-C", flush=True)  # noqa: T201
             running.serve_forever()
-    write(Path(options.output), page)
+    file = Path(options.output)
+    if file.exists() and not (file.is_file() and MARK.encode() in file.read_bytes()[:MARK_WITHIN]):
+        raise InputError(
+            f"--output {file} exists and is no page of this job: give another name, or move it away"
+        )
+    write(file, page)
     print(f"Written to {options.output}", flush=True)  # noqa: T201
     while is_running(options.run):
         time.sleep(options.every)
-        write(Path(options.output), page)
+        write(file, page)
     return 0
 
 
@@ -64,7 +75,8 @@ def page_of(run: str, every: int) -> str:
     # matplotlib takes time to import, and bad options are reported without it.
     from tune_jobs.analysis.run_page import run_page
 
-    return run_page(run, planned_seconds(run), every)
+    text = run_page(run, planned_seconds(run), every)
+    return text.replace("<head>", f"<head>\n{MARK}", 1)
 
 
 def is_running(run: str) -> bool:

@@ -93,6 +93,13 @@ def test_a_run_that_was_interrupted_is_resumed(file, tmp_path):
     assert options.run.name == "lr-grid"
 
 
+def test_a_file_must_be_given(capfd):
+    assert run() == 2
+    assert (
+        capfd.readouterr().err == "error: no file is given: name one, e.g. bakeoff run run.yaml\n"
+    )
+
+
 def test_a_file_of_one_job_is_that_job(file):
     (only,), compared = read_run_file(file("job: search\ntrials: 5\n"))
     assert (only.job, only.name, compared) == ("search", None, None)

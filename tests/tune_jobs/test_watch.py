@@ -48,6 +48,7 @@ def test_a_finished_run_is_one_page(runs, tmp_path, capfd):
     assert 'http-equiv="refresh"' not in text
     assert 'src="http' not in text
     assert capfd.readouterr().out == f"Written to {page}\n"
+    assert command_line(watch)(runs / "lr-grid", "--output", page) == 0  # over the page itself
 
 
 def test_a_run_that_is_training_is_read_again(runs):
@@ -117,6 +118,8 @@ def test_the_page_is_served_on_this_machine_alone(runs, capfd):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ([], ["no run is given", "watch runs/lr-grid"]),
+        (["{run}", "--output", "{run}/run.json"], ["run.json exists and is no page of this job"]),
         (["/nowhere"], ["/nowhere is not a run folder"]),
         (["{run}", "--every", 0], ["--every is 0"]),
         (["{run}", "--port", 70000], ["--port is 70000"]),
