@@ -11,6 +11,7 @@ import pytest
 from tune_jobs.command_line.invocation import JOBS
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("bakeoff", "trainables", "tune_jobs")
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "cluster.yaml",
          "constraints.txt")  # fmt: skip
 """What the packages need to be built."""
@@ -20,7 +21,7 @@ FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "c
 def installed(tmp_path_factory):
     """The folder into which the package was installed from a copy of its sources."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    for package in ("trainables", "tune_jobs"):
+    for package in PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, source / package, ignore=ignored)
     for name in FILES:
@@ -48,7 +49,7 @@ def bakeoff(installed, tmp_path):
 
 
 def test_the_package_has_every_module_and_file(installed):
-    for package in ("trainables", "tune_jobs"):
+    for package in PACKAGES:
         for file in (ROOT / package).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 copy = installed / file.relative_to(ROOT)

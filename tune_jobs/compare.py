@@ -10,7 +10,8 @@ from tune_jobs.test_set.options import CompareOptions, check_options
 def compare() -> int:
     """Run the job, and return its exit code."""
     command = parse_plain(CompareOptions, "compare", description=__doc__)
-    check_options(command.options)
+    with command.located():
+        check_options(command.options)
     # Torch takes seconds to import, and bad options are reported without it.
     from tune_jobs.test_set.job import run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from trainables.config import (
     TrialConfig,
@@ -18,20 +19,27 @@ from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.probe_options import refuse_training_options
 from tune_jobs.command_line.trial_names import number_labels
 from tune_jobs.ranking.chosen import chosen_networks
-from tune_jobs.ray_runtime.early_start import ray_while_importing
 from tune_jobs.search.finetune_options import FinetuneOptions
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import finetune_space
 from tune_jobs.search_space.published import published_settings
-from tune_jobs.tuning.before_ray import find_before_ray
+from tune_jobs.search_space.space_file import space_yaml
+from tune_jobs.tuning.before_ray import PreparedJob, start
+
+if TYPE_CHECKING:
+    from tune_jobs.tuning.found_images import FoundImages
+    from tune_jobs.tuning.strategy import Strategy
 
 GRID_OPTIONS = {"seed", "scheduler", "recipe", "training", "data", "run", "from_", "force"}
 """Options of a search that a grid has too."""
 
 
-def finetune() -> int:
-    """Run the job, and return its exit code."""
-    command = parse(FinetuneOptions, description=__doc__)
+def prepare(command: CommandLine[FinetuneOptions]) -> PreparedJob:
+    """Check the options, and return the job.
+
+    Raises:
+        InputError: an option, the shortlist or the search space is invalid.
+    """
     check_finetune(command)
     command = apply_extend(command)
     options = command.options
@@ -43,13 +51,14 @@ def finetune() -> int:
     }
     if options.search == "grid":
         trials = grid(options, configs)
-        found = find_before_ray(options)
-        with ray_while_importing(options.run.address, preload=options.run.fills_machine):
+
+        def grid_strategy(images: FoundImages) -> Strategy:
             from tune_jobs.tuning.grid import Grid
-            from tune_jobs.tuning.job import run
             from tune_jobs.tuning.sizes import sizes_of_grid
 
-            return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
+            return Grid(sizes_of_grid(trials, images))
+
+        return PreparedJob(command, grid_strategy)
     # The settings of the recipe, which the search begins with, are those of training steps.
     mode = next((mode for mode in options.mode if mode != "probe"), "probe")
     bases = {
@@ -58,26 +67,22 @@ def finetune() -> int:
     }
     base = bases[options.models[0]]
     space = search_space(command, base, finetune_space(options.models, options.mode))
-    if options.space_print:
-        from tune_jobs.search_space.space_file import space_yaml
 
-        print(space_yaml(space), end="")  # noqa: T201  the requested output
-        return 0
-    found = find_before_ray(options)
-    with ray_while_importing(
-        options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
-    ):
+    def search_strategy(images: FoundImages) -> Strategy:
         from tune_jobs.search.optuna_strategy import OptunaStrategy
-        from tune_jobs.tuning.job import run
 
         # The first network, mode and learning rate are no better guesses than any other.
         undecided = "model", "mode", "lr"
         first = published_settings(space, bases, options.trials)
-        return run(
-            command,
-            lambda images: OptunaStrategy(options, space, bases, images, undecided, first),
-            found,
-        )
+        return OptunaStrategy(options, space, bases, images, undecided, first)
+
+    text = space_yaml(space) if options.space_print else None
+    return PreparedJob(command, search_strategy, ("tune_jobs.search.optuna_strategy",), text)
+
+
+def finetune() -> int:
+    """Run the job, and return its exit code."""
+    return start(prepare, parse(FinetuneOptions, description=__doc__))
 
 
 def weights_of(options: FinetuneOptions) -> dict[str, str]:

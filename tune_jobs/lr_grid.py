@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from trainables.config import TrialConfig, check_lr, check_positive
 from trainables.errors import InputError
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.options import JobOptions
-from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.trial_names import number_labels
-from tune_jobs.ray_runtime.early_start import ray_while_importing
-from tune_jobs.tuning.before_ray import find_before_ray
+from tune_jobs.tuning.before_ray import PreparedJob, start
+
+if TYPE_CHECKING:
+    from tune_jobs.tuning.found_images import FoundImages
+    from tune_jobs.tuning.strategy import Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +63,22 @@ def grid(options: GridOptions) -> dict[str, TrialConfig]:
     }
 
 
-def lr_grid() -> int:
-    """Run the job: parse options, make the trials, and train them. Return the exit code."""
-    command = parse(GridOptions, description=__doc__)
+def prepare(command: CommandLine[GridOptions]) -> PreparedJob:
+    """Check the options, and return the job; errors are those of `grid`."""
     trials = grid(command.options)
-    found = find_before_ray(command.options)
-    with ray_while_importing(
-        command.options.run.address, preload=command.options.run.fills_machine
-    ):
+
+    def strategy(images: FoundImages) -> Strategy:
         from tune_jobs.tuning.grid import Grid
-        from tune_jobs.tuning.job import run
         from tune_jobs.tuning.sizes import sizes_of_grid
 
-        return run(command, lambda images: Grid(sizes_of_grid(trials, images)), found)
+        return Grid(sizes_of_grid(trials, images))
+
+    return PreparedJob(command, strategy)
+
+
+def lr_grid() -> int:
+    """Run the job, and return its exit code."""
+    return start(prepare, parse(GridOptions, description=__doc__))
 
 
 if __name__ == "__main__":

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainables.config import TrialConfig
 from tune_jobs.command_line.entry_point import main
-from tune_jobs.command_line.parser import parse
-from tune_jobs.ray_runtime.early_start import ray_while_importing
+from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.search.options import StudyOptions, apply_extend, check_options, search_space
 from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space_file import space_yaml
-from tune_jobs.tuning.before_ray import find_before_ray
+from tune_jobs.tuning.before_ray import PreparedJob, start
+
+if TYPE_CHECKING:
+    from tune_jobs.tuning.found_images import FoundImages
+    from tune_jobs.tuning.strategy import Strategy
 
 DEFAULT_LR = 1e-3
 """Learning rate of the first trial."""
@@ -27,9 +31,13 @@ class SearchOptions(StudyOptions):
     Its initial weights are random; the job finetune uses pretrained ones."""
 
 
-def optuna_search() -> int:
-    """Run the job, and return its exit code."""
-    command = apply_extend(parse(SearchOptions, description=__doc__))
+def prepare(command: CommandLine[SearchOptions]) -> PreparedJob:
+    """Check the options, and return the job.
+
+    Raises:
+        InputError: an option or the search space is invalid.
+    """
+    command = apply_extend(command)
     options = command.options
     check_options(options)
     base = TrialConfig(
@@ -39,18 +47,19 @@ def optuna_search() -> int:
         model=options.model,
     )
     space = search_space(command, base, default_space(options.model))
-    if options.space_print:
-        print(space_yaml(space), end="")  # noqa: T201  the requested output
-        return 0
-    found = find_before_ray(options)
-    with ray_while_importing(
-        options.run.address, "tune_jobs.search.optuna_strategy", preload=options.run.fills_machine
-    ):
-        from tune_jobs.search.optuna_strategy import OptunaStrategy
-        from tune_jobs.tuning.job import run
 
-        bases = {base.model: base}
-        return run(command, lambda images: OptunaStrategy(options, space, bases, images), found)
+    def strategy(images: FoundImages) -> Strategy:
+        from tune_jobs.search.optuna_strategy import OptunaStrategy
+
+        return OptunaStrategy(options, space, {base.model: base}, images)
+
+    text = space_yaml(space) if options.space_print else None
+    return PreparedJob(command, strategy, ("tune_jobs.search.optuna_strategy",), text)
+
+
+def optuna_search() -> int:
+    """Run the job, and return its exit code."""
+    return start(prepare, parse(SearchOptions, description=__doc__))
 
 
 if __name__ == "__main__":

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tune_jobs.command_line.entry_point import main
-from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.ranking.options import ShortlistOptions, check_shortlist
-from tune_jobs.ray_runtime.early_start import ray_while_importing
-from tune_jobs.tuning.before_ray import find_before_ray
+from tune_jobs.tuning.before_ray import PreparedJob, start
+
+if TYPE_CHECKING:
+    from tune_jobs.tuning.found_images import FoundImages
+    from tune_jobs.tuning.strategy import Strategy
+
+
+def prepare(command: CommandLine[ShortlistOptions]) -> PreparedJob:
+    """Check the options, and return the job; errors are those of `check_shortlist`."""
+    check_shortlist(command)
+
+    def strategy(images: FoundImages) -> Strategy:
+        from tune_jobs.ranking.shortlist import Shortlist
+
+        return Shortlist(command.options, images)
+
+    return PreparedJob(command, strategy)
 
 
 def shortlist() -> int:
     """Run the job, and return its exit code."""
-    command = parse(ShortlistOptions, description=__doc__)
-    check_shortlist(command)
-    options = command.options
-    found = find_before_ray(options)
-    with ray_while_importing(options.run.address, preload=options.run.fills_machine):
-        from tune_jobs.ranking.shortlist import Shortlist
-        from tune_jobs.tuning.job import run
-
-        return run(command, lambda images: Shortlist(options, images), found)
+    return start(prepare, parse(ShortlistOptions, description=__doc__))
 
 
 if __name__ == "__main__":

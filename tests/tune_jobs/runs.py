@@ -12,10 +12,12 @@ from rich.console import Console
 from trainables.checkpoint import save_checkpoint
 from trainables.config import TrialConfig
 from trainables.loop import fit
+from trainables.metrics import EPOCH_METRICS
 from trainables.models.weights import read_weights
 from trainables.target import TARGETS
 from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.lr_grid import GridOptions
 from tune_jobs.ray_runtime import capacity
 from tune_jobs.run_folder.checkpoints import write_initial_weights
 from tune_jobs.run_folder.folder import EPOCHS_FILE, RUN_FILE, TRIALS_FILE, RunFolder
@@ -95,6 +97,52 @@ def write_run(
         patch.setattr(capacity, "node_types", lambda: ([], 0))
         record = run_json.describe_run(typed(options), data, weights)
     folder.write_json(RUN_FILE, record | {"status": "finished", "ended": record["started"]})
+    return path
+
+
+def write_tables(path: Path, trials: dict[str, list[float]], **record) -> Path:
+    """Write the tables of a grid whose trials have these accuracies, by epoch, without training.
+
+    Args:
+        path: folder of the run.
+        trials: validation accuracy after each epoch, by name of the trial.
+        record: entries of run.json.
+    """
+    folder, rows, epochs = RunFolder.at(path), [], []
+    folder.make()
+    for number, (name, scores) in enumerate(trials.items()):
+        own = [
+            {
+                "trial": name,
+                "epoch": i,
+                **dict.fromkeys(EPOCH_METRICS, 1 / i),
+                "val_accuracy": score,
+            }
+            for i, score in enumerate(scores, 1)
+        ]
+        config = TrialConfig(lr=10.0 ** -(number + 1), epochs=max(1, len(scores)), image_size=8)
+        rows.append(
+            {
+                "trial": name, "status": "finished", **config_columns(config),
+                **summary_columns(own, TARGETS[config.metric]), "parameters": 100, "device": "cpu",
+                "checkpoint": f"{name}/checkpoint_000000", "weights_sha256": name,
+            }
+        )  # fmt: skip
+        epochs += own
+    folder.write_rows(TRIALS_FILE, rows, TRIAL_SCHEMA)
+    folder.write_rows(EPOCHS_FILE, epochs, EPOCH_SCHEMA)
+    options = GridOptions(run=RunOptions(name=path.name, storage_path=str(path.parent)))
+    folder.write_json(
+        RUN_FILE,
+        {
+            "format": 1, "job": "lr-grid", "command": "bakeoff lr-grid", "status": "finished",
+            "started": "2026-11-27T05:00:00+00:00", "ended": "2026-11-27T05:10:00+00:00",
+            "resumed": [], "options": dataclasses.asdict(options),
+            "dataset": {"name": "digits", "source_fingerprint": "a", "images": 1797},
+            "split": {"fingerprint": "s", "seed": 0, "shares": None},
+            **record,
+        },
+    )  # fmt: skip
     return path
 
 

@@ -310,8 +310,11 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (drop_backbone, BOTH, ["tests.nets:tiny", "altered after", "train the trials again"]),
         (other_version, BOTH, ["no column checkpoint", "another version"]),
         (damaged_table, BOTH, ["trials.parquet is damaged"]),
-        (other_images, BOTH, ["f00d", "the same images"]),
-        (other_split, BOTH, ["a split with fingerprint", "--split-seed"]),
+        (other_images, BOTH, ["differ in images", "the same images",
+                              "compare.py {runs}/lr-grid (digits (1,797 images,",
+                              "compare.py {runs}/finetune (digits"]),
+        (other_split, BOTH, ["differ in split", "same --split and --split-seed",
+                             "{runs}/finetune (digits (1,797 images, --split-seed 1))"]),
         (changed_split, ["{runs}/lr-grid"], ["f00d", "--data"]),
     ],
 )  # fmt: skip
@@ -323,7 +326,7 @@ def test_what_cannot_be_compared_is_refused_and_the_test_set_stays_sealed(
     if "--output" not in given:
         given += ["--output", str(tmp_path / "out")]
     assert run(*given) == 2
-    assert_one_message(words)
+    assert_one_message([word.format(runs=runs) for word in words])
     assert openings(runs) == []
     assert not (tmp_path / "out").exists()
 
@@ -338,7 +341,7 @@ def test_runs_of_an_earlier_version_compare_by_their_images(runs, tmp_path, asse
     record["options"]["data"]["split_seed"] = 1
     edit_record(runs / "finetune", **record)
     assert run(*given) == 2
-    assert_one_message(["a split with fingerprint", "--split-seed"])
+    assert_one_message(["lr-grid and finetune differ in their split", "--split-seed"])
     assert len(openings(runs)) == 1
 
 

@@ -13,11 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import bakeoff
 from tests.amazon_storage import amazon_bucket
 from tests.processes import free_port, wait_until
 from tests.tune_jobs.conftest import command_line
+from tests.tune_jobs.runs import write_tables
 from trainables.errors import InputError
-from tune_jobs.analysis.results import load_epochs, load_run, load_trials
+from tune_jobs.analysis.results import load_epochs, load_run, load_runs, load_trials
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import RunFolder
@@ -102,6 +104,17 @@ def test_a_slash_at_the_end_is_none_in_the_middle(uri):
     assert folder.uri == uri
     folder.child("b-run").make()
     assert RunFolder.at(folder.child("b-run").uri).names() == []
+
+
+def test_the_runs_of_a_store_are_listed(uri, tmp_path):
+    local = write_tables(tmp_path / "listed", {"lr=0.1": [0.5]})
+    there = RunFolder.at(uri).child("listed")
+    there.make()
+    for file in local.iterdir():
+        there.write(file.name, file.read_bytes())
+    row = load_runs(uri).set_index("run").loc["listed"]
+    assert (row["score"], row["dataset"]) == (0.5, "digits")
+    assert bakeoff.Run(there.uri).trials["trial"].tolist() == ["lr=0.1"]
 
 
 class Denies(BaseHTTPRequestHandler):

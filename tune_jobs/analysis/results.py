@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.errors import InputError
+from trainables.errors import InputError, first_line
 from trainables.status import TrialStatus
 from trainables.storage import PARQUET_DAMAGE
+from tune_jobs.analysis.leaderboard import leaderboard
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import (
     EPOCHS_FILE,
@@ -52,6 +53,40 @@ def load_run(path: str | Path) -> dict[str, Any]:
     if not folder.has(RUN_FILE):
         raise InputError(f"{path} is not a run folder, it has no {RUN_FILE}: check the path")
     return folder.read_record()
+
+
+def load_runs(path: str | Path = "runs") -> pd.DataFrame:
+    """Load one row per run below a folder, the runs that one comparison may have together.
+
+    A run that cannot be read keeps its row: its status is damaged, and `error` has the reason.
+
+    Args:
+        path: folder that holds run folders, or a run folder, local or s3://… or gs://….
+
+    Returns:
+        The columns are those of `tune_jobs.analysis.leaderboard.RunRow`.
+
+    Raises:
+        InputError: there is no run at or below that path or URI.
+    """
+    storage = RunFolder.at(path)
+    records, trials, damaged = {}, {}, {}
+    for name in [None] if storage.has(RUN_FILE) else sorted(storage.names()):
+        folder = storage if name is None else storage.child(name)
+        if folder.name.startswith(".") or not any(map(folder.has, (RUN_FILE, TRIALS_FILE))):
+            continue
+        try:
+            record, frame = load_run(folder.uri), load_trials(folder.uri)
+        except (InputError, OSError, pa.ArrowException, KeyError, ValueError) as error:
+            damaged[folder.name] = first_line(error)
+        else:
+            records[folder.name] = record
+            trials[folder.name] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    if not records and not damaged:
+        raise InputError(
+            f"{path} holds no run: give the folder in which run folders are, e.g. runs"
+        )
+    return leaderboard(records, trials, damaged)  # type: ignore[arg-type]  # names are texts
 
 
 def load_trials(path: str | Path) -> pd.DataFrame:

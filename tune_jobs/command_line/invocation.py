@@ -19,15 +19,28 @@ class Job(NamedTuple):
     """Name of its module or package below tune_jobs."""
     question: str
     """What it answers."""
+    options: str = ""
+    """Name of the class of its options in its module, if it trains; "" if not."""
 
 
 JOBS = {
     "check-data": Job("check_data", "What is in these images, and what makes a comparison wrong?"),
-    "lr-grid": Job("lr_grid", "Which learning rate trains the custom CNN best?"),
-    "search": Job("optuna_search", "Which training settings and architecture are best?"),
-    "shortlist": Job("shortlist", "Which of twenty pretrained networks are worth fine-tuning?"),
-    "finetune": Job("finetune", "Which pretrained network is best, at which learning rate?"),
+    "lr-grid": Job("lr_grid", "Which learning rate trains the custom CNN best?", "GridOptions"),
+    "search": Job(
+        "optuna_search", "Which training settings and architecture are best?", "SearchOptions"
+    ),
+    "shortlist": Job(
+        "shortlist",
+        "Which of twenty pretrained networks are worth fine-tuning?",
+        "ShortlistOptions",
+    ),
+    "finetune": Job(
+        "finetune", "Which pretrained network is best, at which learning rate?", "FinetuneOptions"
+    ),
     "compare": Job("compare", "Which model should we use, and how certain is that?"),
+    "run": Job("run_file", "What comes out of the jobs and the comparison in this file?"),
+    "runs": Job("runs", "Which runs are there, of which images, and which of each are best?"),
+    "watch": Job("watch", "How far is this run, and how do its trials compare?"),
     "predict": Job("predict", "Which class does the chosen model predict?"),
     "cluster": Job("cluster", "Is this cluster configuration right, and do its nodes agree?"),
 }

@@ -126,18 +126,27 @@ def _not_an_option(unknown: list[str], names: list[str], program: str) -> str:
         images = f"give images with --data {shlex.quote(word)}"
         return f"{word!r} belongs to no option: {images if 'data' in names else _help(program)}"
     given, equals, value = word.lstrip("-").partition("=")
-    given = given.replace("_", "-").lower()
-    meant = [name for name in OTHER_WORDS.get(given, ()) if name in names][:1]
-    if given in names:
-        meant = [given]
-    found = meant or difflib.get_close_matches(given, names, 1, 0.8)
-    found = found or difflib.get_close_matches(given, names, 3, 0.6)
-    if not found:
-        found = [name for name in names if given in name.split("-")][:3]
+    found = meant_by(given, names)
     if not found:
         return f"there is no option {word}: {_help(program)}"
     options = " or ".join(f"--{name}{equals}{value}" for name in found)
     return f"there is no option {word}: did you mean {options}? {_help(program)}"
+
+
+def meant_by(given: str, names: Sequence[str]) -> list[str]:
+    """Return the options that a name may mean, the likeliest first; none if it is like no other.
+
+    Args:
+        given: the name, with dashes or underscores.
+        names: names of all options, e.g. batch-size.
+    """
+    given = given.replace("_", "-").lower()
+    if given in names:
+        return [given]
+    found = [name for name in OTHER_WORDS.get(given, ()) if name in names][:1]
+    found = found or difflib.get_close_matches(given, names, 1, 0.8)
+    found = found or difflib.get_close_matches(given, names, 3, 0.6)
+    return found or [name for name in names if given in name.split("-")][:3]
 
 
 def _help(program: str) -> str:

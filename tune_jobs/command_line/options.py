@@ -155,6 +155,13 @@ class RunOptions:
     code, though a run of others names them and not this command line."""
     smoke_test: bool = False
     """Train for two epochs on a few images, to check that everything works."""
+    config: str | None = None
+    """YAML file with options by their names; those given here override it."""
+    write_config: str | None = None
+    """Write the options into this YAML file, for --config, and exit."""
+    from_run: str | None = None
+    """Run folder or URI to repeat exactly, with its own options. In the end it
+    says whether the results are the same to the bit, or what differs."""
 
     @property
     def fills_machine(self) -> bool:

@@ -28,6 +28,13 @@ class SafeConsole(Console):
         return super().render_str(printable(text), **options)
 
 
+class QuietConsole(SafeConsole):
+    """Console of a caller in Python, who gets a progress bar and the results themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True, force_jupyter=False)  # which shows empty output instead
+
+
 def open_console() -> Console:
     """Return a console on stdout."""
     if not sys.stdout.isatty():

@@ -22,14 +22,14 @@ def chosen_networks(
         search: value of --search: grid or optuna.
 
     Returns:
-        None if no shortlist is given, or the run is resumed with the networks that it has.
+        None if no shortlist is given, or the run is resumed or repeated with its own networks.
 
     Raises:
         InputError: a folder cannot be used, networks were given too, or the shortlist has fewer
             networks than asked for.
     """
     given, data = command.given_options, command.options.data
-    if command.options.run.resume:
+    if command.options.run.resume or command.options.run.from_run:
         return None
     if not paths:
         if "top" in given:

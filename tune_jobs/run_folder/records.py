@@ -194,6 +194,9 @@ class RunRecord(TypedDict, total=False):
     """Times at which the run was resumed, in UTC, ISO 8601."""
     options: dict[str, Any]
     """Options of the job; groups of options are nested objects."""
+    given: list[str]
+    """Names of the options that were given, on the command line or in a file; runs of earlier
+    versions lack it."""
     dataset: DatasetRecord
     """Dataset of the run."""
     split: SplitRecord

@@ -113,11 +113,15 @@ def search_space(command: CommandLine[StudyOptions], base: TrialConfig, default:
         InputError: the search space is invalid or has no free parameter.
     """
     options = command.options
-    if options.run.resume:
+    if options.run.resume or options.run.from_run:
         from tune_jobs.run_folder.folder import SPACE_FILE, RunFolder
 
-        assert options.run.name is not None  # checked when the options were read
-        folder = RunFolder.at(options.run.storage_path).child(options.run.name)
+        if options.run.resume:
+            assert options.run.name is not None  # checked when the options were read
+            folder = RunFolder.at(options.run.storage_path).child(options.run.name)
+        else:
+            assert options.run.from_run is not None
+            folder = RunFolder.at(options.run.from_run)
         with tempfile.TemporaryDirectory() as local:
             file = Path(local, SPACE_FILE)
             file.write_bytes(folder.read(SPACE_FILE))

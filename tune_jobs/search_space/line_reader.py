@@ -1,8 +1,9 @@
-"""Reader of search spaces in YAML that keeps the line number of every parameter."""
+"""Reader of YAML files that people write, which keeps the line number of every entry."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,18 +22,36 @@ SUFFIXES = (".yaml", ".yml")
 LONGEST = 100_000
 """Largest size of a file in bytes."""
 DEEPEST = 8
-"""Deepest nesting of lists and mappings; a parameter needs 4."""
+"""Deepest nesting of lists and mappings; a parameter of a search space needs 4."""
+
+
+class Kind(NamedTuple):
+    """What a file is, for messages."""
+
+    name: str
+    """What it is called."""
+    entry: str
+    """What each of its entries is."""
+    example: str
+    """An entry."""
+    shorter: str
+    """What to do about a file that is too long."""
+
+
+SPACE = Kind("search space", "parameter", "lr: {low: 0.0001, high: 0.1}", "give fewer choices")
 
 
 class Entry(NamedTuple):
-    """A parameter as written in a file."""
+    """An entry as written in a file."""
 
     name: str
-    """Name of the parameter."""
+    """Name of the entry."""
     line: int
     """Line number of its first line, from 1."""
     value: Any
     """Its value in plain Python types, not validated."""
+    inner: tuple[Entry, ...] = ()
+    """The entries of its value, if that is a mapping."""
 
 
 class _Constructor(RoundTripConstructor):
@@ -47,39 +66,38 @@ def at_line(path: str | Path, line: int, message: object) -> InputError:
     return InputError(f"{path} line {line}: {message}")
 
 
-def read_entries(path: Path) -> list[Entry]:
-    """Read the parameters of a file in order, with their line numbers, without validation.
+def read_entries(path: Path, kind: Kind = SPACE) -> list[Entry]:
+    """Read the entries of a file in order, with their line numbers, without validation.
+
+    Args:
+        path: the file.
+        kind: what it is, for messages.
 
     Raises:
-        InputError: the file does not exist, is not YAML, or has no parameters.
+        InputError: the file does not exist, is not YAML, or has no entries.
     """
+    what = f"{kind.name} {path}"
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            f"search space {path} must be a file with suffix {' or '.join(SUFFIXES)}: rename it"
-        )
+        raise InputError(f"{what} must be a file with suffix {' or '.join(SUFFIXES)}: rename it")
     try:
         if (size := path.stat().st_size) > LONGEST:
             raise InputError(
-                f"search space {path} has {size:,} bytes, and at most {LONGEST:,} are read: give "
-                "fewer choices"
+                f"{what} has {size:,} bytes, and at most {LONGEST:,} are read: {kind.shorter}"
             )
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(
-            f"search space {path} cannot be read ({error.strerror}): check its name"
-        ) from None
+        raise InputError(f"{what} cannot be read ({error.strerror}): check its name") from None
     except UnicodeDecodeError:
-        raise InputError(f"search space {path} must be UTF-8 text: save it as UTF-8") from None
-    entries = _read_yaml(path, text)
+        raise InputError(f"{what} must be UTF-8 text: save it as UTF-8") from None
+    entries = _read_yaml(path, text, kind)
     if not entries:
         raise InputError(
-            f"search space {path} is empty and must have at least one parameter: add one, e.g. "
-            "lr: {low: 0.0001, high: 0.1}"
+            f"{what} is empty and must have at least one {kind.entry}: add one, e.g. {kind.example}"
         )
     return entries
 
 
-def _read_yaml(path: Path, text: str) -> list[Entry]:
+def _read_yaml(path: Path, text: str, kind: Kind) -> list[Entry]:
     yaml = YAML()
     yaml.Constructor = _Constructor
     yaml.version = (1, 1)  # so that `log: yes` is a boolean
@@ -87,7 +105,7 @@ def _read_yaml(path: Path, text: str) -> list[Entry]:
         with warnings.catch_warnings():
             # YAML 1.1 warns of 1e-5, which people mean as a number.
             warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
-            _check_nesting(path, text)
+            _check_events(path, text)
             root = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1
@@ -102,13 +120,19 @@ def _read_yaml(path: Path, text: str) -> list[Entry]:
     if root is None:
         return []
     if not isinstance(root, CommentedMap):
-        rule = "must map names to parameters: write it by name, e.g. lr: {low: 0.0001, high: 0.1}"
+        rule = f"must map names to values: write each {kind.entry} by name, e.g. {kind.example}"
         raise at_line(path, root.lc.line + 1 if hasattr(root, "lc") else 1, rule)
-    return [Entry(str(name), root.lc.key(name)[0] + 1, _plain(root[name])) for name in root]
+    return list(_entries(root))
 
 
-def _check_nesting(path: Path, text: str) -> None:
-    """Raise InputError where the values of a file would have no end, or end in the millions."""
+def _entries(mapping: CommentedMap) -> Iterator[Entry]:
+    for name, value in mapping.items():
+        inner = tuple(_entries(value)) if isinstance(value, CommentedMap) else ()
+        yield Entry(str(name), mapping.lc.key(name)[0] + 1, _plain(value), inner)
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Raise InputError on tags, and where values would have no end or end in the millions."""
     depth = 0
     for event in YAML().parse(text):
         line = event.start_mark.line + 1
@@ -116,6 +140,8 @@ def _check_nesting(path: Path, text: str) -> None:
             raise at_line(
                 path, line, f"not YAML as it is read here: write out what *{event.anchor} refers to"
             )
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise at_line(path, line, f"not YAML as it is read here: leave out the tag {tag}")
         if isinstance(event, CollectionStartEvent | CollectionEndEvent):
             depth += 1 if isinstance(event, CollectionStartEvent) else -1
         if depth > DEEPEST:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from rich.console import Console
@@ -16,7 +15,6 @@ from tune_jobs.analysis.comparison.candidates import (
     Candidate,
     LoadedRun,
     candidates,
-    check_same,
     load_runs,
     winners,
 )
@@ -35,16 +33,13 @@ from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
+from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
-from tune_jobs.tuning.data import RunData, load_data_of_run
 
 CARD_FILE = "README.md"
 COLUMNS = ("training", "parameters", "latency", "vs. chosen")
 """Columns of the table that a narrow terminal goes without, the first of them first."""
-
-RunImages: TypeAlias = dict[str, RunData]
-"""Images of each run, by the URI of its run folder."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +64,27 @@ def run(command: CommandLine[CompareOptions]) -> int:
     Raises:
         InputError: the input is invalid; the test set then stays sealed.
     """
-    options = command.options
     console = open_console()
+    comparison, folder = compare_runs(command, console)
+    print_answer(comparison, folder, console)
+    return 0
+
+
+def compare_runs(
+    command: CommandLine[CompareOptions], console: Console
+) -> tuple[Comparison, RunFolder]:
+    """Compare runs and write the report, tables and model; return the comparison and its folder.
+
+    Args:
+        command: the command line.
+        console: terminal or log file.
+
+    Raises:
+        InputError: the input is invalid; the test set then stays sealed.
+    """
+    options = command.options
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    runs = load_runs(options.runs, options.partial)
+    runs = load_runs(options.runs, options.partial, words_that_start("compare"))
     folder = output_folder(options.output)
     best_of_family = winners(runs)
     images = images_of_runs(runs, options.data, console)
@@ -94,8 +106,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
         # Up to here no model has seen a test image.
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
-    print_answer(comparison, folder, console)
-    return 0
+    return comparison, folder
 
 
 def output_folder(path: str) -> RunFolder:
@@ -117,45 +128,6 @@ def output_folder(path: str) -> RunFolder:
             "give another folder with --output"
         )
     return folder
-
-
-def images_of_runs(runs: list[LoadedRun], source: str | None, console: Console) -> RunImages:
-    """Read the images of each run, once for all runs with the same data options.
-
-    Args:
-        runs: compared runs.
-        source: value of --data, if the images have moved.
-        console: terminal or log file.
-
-    Raises:
-        InputError: the images cannot be read, or the runs differ in their images or split.
-    """
-    images: RunImages = {}
-    read: RunImages = {}
-    for run in runs:
-        options = run.record["options"]
-        key = str((options["data"], options["training"]["split"], options["run"]["smoke_test"]))
-        if key not in read:
-            read[key] = load_data_of_run(run.record, console, source)
-        images[run.folder.uri] = read[key]
-        both = images[runs[0].folder.uri], read[key]
-        check_same(
-            runs[0].name,
-            run.name,
-            [data.dataset.fingerprint for data in both],
-            [data.split.fingerprint for data in both],
-        )
-    for name in images[runs[0].folder.uri].dataset.classes:
-        if any("\udc80" <= letter <= "\udcff" for letter in name):  # undecodable bytes
-            raise InputError(
-                f"class name {name!r} is not UTF-8: rename its folder, and train again"
-            )
-    return images
-
-
-def data_of(candidate: Candidate, images: RunImages) -> RunData:
-    """Return the images of a candidate's run."""
-    return images[candidate.run.folder.uri]
 
 
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:

@@ -48,6 +48,8 @@ class CompareOptions:
     code, though a run names them and not this command line."""
     price_per_hour: float | None = None
     """Price of one node in dollars per hour, for the costs in the report."""
+    config: str | None = None
+    """YAML file with options by their names; those given here override it."""
 
 
 def check_options(options: CompareOptions) -> None:

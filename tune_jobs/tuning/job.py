@@ -23,6 +23,8 @@ from trainables.preparation import check_normalization
 from trainables.sources import describe_ignored
 from trainables.trial_images import TrialImages
 from tune_jobs.analysis.formatting import class_counts
+from tune_jobs.analysis.repetition import differences, repetition
+from tune_jobs.analysis.results import load_run
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console
@@ -87,7 +89,20 @@ def run(
     code = print_summary(finished.run, finished.record, finished.findings)
     if not command.options.run.resume:
         compare_plan(command, console)
+    print_repetition(finished, console)
     return code
+
+
+def print_repetition(finished: FinishedRun, console: Console) -> None:
+    """Print whether a run came out the same as the run that --from-run repeats."""
+    first = finished.run.options.run.from_run
+    if first is None or finished.record["status"] == "interrupted":
+        return
+    try:
+        text = repetition(first, finished.run.folder.uri).text
+    except (InputError, OSError) as error:  # the run itself is complete
+        text = f"{first} cannot be read any more, to say whether this run is the same: {error}"
+    console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def train(
@@ -133,6 +148,10 @@ def train(
         check_storage(folder.parent)
         check_source(options.data.data, images.trials.images.encoded)
         record = describe_run(command, images, weights)
+        if options.run.from_run is not None and not options.run.resume:
+            for text in differences(load_run(options.run.from_run), record):
+                line = f"Different from {options.run.from_run}: {text}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
         strategy.check(folder, record)
         if options.run.plan:
             plan_run(run, strategy.num_trials, examples, resources, images.decoding_s)

@@ -92,15 +92,27 @@ def plan_run(
 def compare_plan(command: CommandLine[JobOptions], console: Console) -> None:
     """Print the planned and the actual wall time if the same run was planned before."""
     options = command.options
-    kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
-    if kept.has(plan_file(options)):
-        plan = Plan(**kept.read_json(plan_file(options)))
+    plan = stored_plan(options, RunFolder.at(options.run.storage_path))
+    if plan is not None:
         planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - command.started
         console.print(
             f"Wall time: planned {duration(planned)}, actual {duration(took)} "
             f"({took / planned - 1:+.0%})",
             highlight=False,
         )
+
+
+def stored_plan(options: JobOptions, storage: RunFolder) -> Plan | None:
+    """Return the plan of the run with these options; None if it was not planned.
+
+    Args:
+        options: options of the job.
+        storage: folder of run folders.
+    """
+    kept = storage.child(PLANS_FOLDER)
+    if not kept.has(plan_file(options)):
+        return None
+    return Plan(**kept.read_json(plan_file(options)))
 
 
 def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:

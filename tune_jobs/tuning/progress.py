@@ -16,7 +16,7 @@ from rich.table import Column
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
 from tune_jobs.analysis.formatting import duration
-from tune_jobs.ray_runtime.epoch_progress import forget_progress, read_progress
+from tune_jobs.ray_runtime.epoch_progress import forget_progress
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.recorder import Recorder
@@ -24,8 +24,6 @@ from tune_jobs.tuning.time_left import TimeLeft
 
 LOG_EVERY_S = 60.0
 """Seconds between progress lines where bars cannot be drawn."""
-LOOK_EVERY_S = 1.0
-"""Seconds between looks at how far trials are within their epochs."""
 EPOCHS_WIDTH, NOTE_WIDTH, BAR_WIDTH = 15, 32, 12
 """Characters of a line of the display: for "20/20 epochs", for loss and score, and for a bar.
 A narrow terminal goes without the bars first, then without the loss."""
@@ -71,7 +69,7 @@ class TerminalProgress(DriverCallback):
             disable=not console.is_terminal or console.is_dumb_terminal,
         )
         self.bars: dict[str, TaskID] = {}
-        self.next_line = self.next_look = time.monotonic()
+        self.next_line = time.monotonic()
         self.total = self.live.add_task("all".ljust(self.width), total=None, epochs=0, note="")
         self._estimate()
 
@@ -121,10 +119,8 @@ class TerminalProgress(DriverCallback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Show how far trials are within their epochs, and in a log file a line now and then."""
-        if time.monotonic() < self.next_look:
+        if not self.time_left.look(list(self.bars)):
             return
-        self.next_look = time.monotonic() + LOOK_EVERY_S
-        self.time_left.add_progress(read_progress(list(self.bars)))
         for name, progress in self.time_left.within.items():
             completed = progress.epoch - 1 + self.time_left.fraction(name)
             self.live.update(self.bars[name], completed=completed)

@@ -44,6 +44,7 @@ def describe_run(
         "ended": None,
         "resumed": [],
         "options": dataclasses.asdict(options),
+        "given": sorted(command.given_options),
         "dataset": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
 from trainables.config import TrialConfig
 from trainables.status import TrialStatus
-from tune_jobs.ray_runtime.epoch_progress import Progress
+from tune_jobs.ray_runtime.epoch_progress import Progress, read_progress
 from tune_jobs.tuning.recorder import Recorder
 
 RECENT = 20
 """Number of epochs of one kind whose mean time is taken."""
+LOOK_EVERY_S = 1.0
+"""Seconds between looks at how far trials are within their epochs."""
 LEAST_FRACTION = 0.02
 """Fraction of an epoch from which its time is estimated, before one has ended."""
 
@@ -49,6 +51,7 @@ class TimeLeft:
         self.all: deque[float] = deque(maxlen=RECENT)
         self.within: dict[str, Progress] = {}
         self.first: dict[str, tuple[float, float]] = {}
+        self.next_look = time.monotonic()
 
     def add_epoch(self, trial: str, seconds: float) -> None:
         """Add the time of an epoch that has ended."""
@@ -59,6 +62,14 @@ class TimeLeft:
             self.all,
         ):
             times.append(seconds)
+
+    def look(self, running: Sequence[str]) -> bool:
+        """Ask how far the running trials are within their epochs; return whether it was time to."""
+        if time.monotonic() < self.next_look:
+            return False
+        self.next_look = time.monotonic() + LOOK_EVERY_S
+        self.add_progress(read_progress(running))
+        return True
 
     def add_progress(self, found: dict[str, Progress]) -> None:
         """Take over how far the running trials are within their epochs."""

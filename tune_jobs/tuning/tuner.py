@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,11 @@ from trainables.costs import count_macs
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from trainables.trial_images import TrialImages
+from tune_jobs.command_line.terminal import QuietConsole
 from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
 from tune_jobs.ray_runtime.epoch_progress import send_progress
 from tune_jobs.ray_runtime.ray_internals import actors_in_idle_workers
+from tune_jobs.tuning.bar import BarProgress
 from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.node_failures import NodeFailures
 from tune_jobs.tuning.progress import TerminalProgress
@@ -28,6 +31,8 @@ from tune_jobs.tuning.strategy import Run, Strategy
 
 WORKER_RETRIES = 3
 """Number of times that a trial's worker process is restarted after it died."""
+HANDLED = ("SIGINT", "SIGTERM", "SIGUSR1")
+"""Signals whose handlers Ray Tune or this module replaces during a run."""
 
 
 def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:
@@ -100,7 +105,13 @@ def tune_trials(
     recorder = run.recorder
     slots = TrialSlots(resources, run.options.run.max_concurrent)
     settings = strategy.tuner_settings(run, unfinished, proposals, slots)
-    progress = TerminalProgress(recorder, run.console, slots, len(recorder.rows) + proposals)
+    trials = len(recorder.rows) + proposals
+    quiet = isinstance(run.console, QuietConsole)
+    progress: BarProgress | TerminalProgress
+    if quiet:
+        progress = BarProgress(recorder, trials)
+    else:
+        progress = TerminalProgress(recorder, run.console, slots, trials)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(
@@ -126,20 +137,26 @@ def tune_trials(
             callbacks=[recorder, *settings.callbacks, progress, NodeFailures(), *trackers],
             stop=settings.stop,
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # silent, too; the one for notebooks is not
         ),
     )
     is_local = run.options.run.address is None
     idle = actors_in_idle_workers() if is_local else contextlib.nullcontext()
     with progress.live, idle, restored_signals():
-        # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
-        signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        if not quiet:  # the signals of a caller in Python are its own
+            # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
+            signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         tuner.fit()
 
 
 @contextlib.contextmanager
 def restored_signals() -> Iterator[None]:
-    """Restore the handlers of Ctrl-C and SIGTERM: Ray Tune leaves its own, which ends nothing."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Restore the handlers of signals: Ray Tune leaves its own for Ctrl-C, which ends nothing."""
+    if threading.current_thread() is not threading.main_thread():  # Ray Tune sets none here
+        yield
+        return
+    numbers = [getattr(signal, name) for name in HANDLED if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:

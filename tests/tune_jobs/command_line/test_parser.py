@@ -153,6 +153,29 @@ def test_a_run_is_resumed_by_its_own_job(search, tmp_path, assert_one_message):
     )
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("training", "epochs", "many"),
+        ("training", "epochs", [3]),
+        ("training", "split", [0.5, "half", 0.2]),
+        ("run", "track", 3),
+        (None, "lr", [1e-3, None]),
+    ],
+)
+def test_a_stored_option_of_another_type_is_one_message(group, name, value, tmp_path):
+    options = dataclasses.asdict(parsed())
+    (options if group is None else options[group])[name] = value
+    record = {
+        "format": 1, "job": "lr-grid", "status": "finished", "started": "", "resumed": [],
+        "dataset": {}, "split": {}, "options": options,
+    }  # fmt: skip
+    (tmp_path / "rates").mkdir()
+    (tmp_path / "rates" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"the options in .*run\.json are not those of a run"):
+        parsed("--name", "rates", "--storage-path", str(tmp_path), "--resume")
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """Unusable datasets that --data may be given by mistake."""

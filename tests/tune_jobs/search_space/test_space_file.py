@@ -203,8 +203,8 @@ RANGE = "{low: 1, high: 2}"
         (2, "lr: 0x" + "f" * 9_000, ["lr cannot be read", "digits"]),
         (2, "lr: {low: 0.1, high: 1.0, step: 1.0e-300}", ["step 1e-300", "1,000,000"]),
         (2, "lr: {low: 0.1, high: 0.2, step: 0.0}", ["step 0.0", "above 0"]),
-        (2, "lr: !!python/object/apply:os.abort []", ["choices"]),
-        (2, "lr: {low: !!python/name:os.abort x, high: 1}", ["finite number"]),
+        (2, "lr: !!python/object/apply:os.abort []", ["leave out the tag", "os.abort"]),
+        (2, "lr: {low: !!python/name:os.abort x, high: 1}", ["leave out the tag"]),
         # syntax
         (2, "lr: {low: 0.1, high: 1]", ["not YAML", "correct it"]),
         (3, "lr:\n\tlow: 1", ["not YAML"]),

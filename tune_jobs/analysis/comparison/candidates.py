@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from trainables.models import is_registered
 from trainables.status import TrialStatus
 from trainables.storage import PARQUET_DAMAGE
 from trainables.target import ACCURACY, TARGETS, Target
+from tune_jobs.analysis.datasets import dataset_labels, differing, metric_of, together
+from tune_jobs.analysis.formatting import listed
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import RunFolder
@@ -24,6 +27,13 @@ from tune_jobs.run_folder.schema import config_of, members_of, merit
 
 NEEDED = ("trial", "status", "checkpoint", ACCURACY.best, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet that a comparison requires."""
+REMEDIES = {
+    "images": "compare runs on the same images",
+    "split": "compare runs with the same --split and --split-seed, so that models are selected and "
+    "scored on the same images",
+    "metric": "compare runs of one --metric",
+}
+"""What to do about runs that differ, by what they differ in."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,7 @@ class LoadedRun:
     @property
     def target(self) -> Target:
         """Metric that epochs and trials of the run were selected by."""
-        training = self.record.get("options", {}).get("training", {})
-        return TARGETS[training.get("metric", ACCURACY.name)]  # 0.1 selected by accuracy
+        return TARGETS[metric_of(self.record)]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -113,12 +122,17 @@ def is_custom(config: TrialConfig) -> bool:
     return is_registered(config.model) or (own and config.weights == "none")
 
 
-def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
+def load_runs(
+    paths: Sequence[str],
+    partial: bool = False,
+    words: Sequence[str] = ("bakeoff", "compare"),
+) -> list[LoadedRun]:
     """Load runs and check that they can be compared.
 
     Args:
         paths: run folders, local or s3://… or gs://….
         partial: accept unfinished runs and compare their finished trials.
+        words: words that start a comparison, for messages.
 
     Raises:
         InputError: no path is given or one is given twice; a path is not a run folder, is damaged,
@@ -139,11 +153,9 @@ def load_runs(paths: Sequence[str], partial: bool = False) -> list[LoadedRun]:
         dataclasses.replace(run, name=run.folder.uri) if names[run.name] > 1 else run
         for run in runs
     ]
+    _check_together(runs, paths, words)
     for run in runs:
         _check_finished(run, partial)
-    for run in runs[1:]:
-        _check_same_images(runs[0], run)
-        _check_same_metric(runs[0], run)
     return runs
 
 
@@ -218,21 +230,33 @@ def _check_finished(run: LoadedRun, partial: bool) -> None:
     )
 
 
-def _check_same_metric(first: LoadedRun, other: LoadedRun) -> None:
-    ours, theirs = first.target, other.target
-    if ours != theirs:
-        raise InputError(
-            f"{first.name} selected its epochs and trials by {ours.label}, and {other.name} by "
-            f"{theirs.label}: compare runs of one metric, training one of the two again with "
-            f"--metric {theirs.name} or --metric {ours.name}"
-        )
+def _check_together(runs: Sequence[LoadedRun], paths: Sequence[str], words: Sequence[str]) -> None:
+    """Raise InputError, with a comparison for each group of runs, if they differ too much for one.
 
-
-def _check_same_images(first: LoadedRun, other: LoadedRun) -> None:
-    """Compare the fingerprints in run.json; runs of earlier versions may lack them."""
-    images = [run.record["dataset"].get("source_fingerprint") for run in (first, other)]
-    splits = [run.record["split"].get("fingerprint") for run in (first, other)]
-    check_same(first.name, other.name, images, splits)
+    Args:
+        runs: runs in the order of `paths`.
+        paths: run folders as they were given.
+        words: words that start a comparison.
+    """
+    records = [run.record for run in runs]
+    groups = together(records)
+    if len(groups) == 1:
+        return
+    differ = {
+        what: remedy
+        for what, remedy in REMEDIES.items()
+        if any(differing(records[a[0]], records[b[0]]) == what for a in groups for b in groups)
+    }
+    labels = dataset_labels(records)
+    lines = []
+    for group in groups:
+        command = shlex.join([*words, *(paths[i] for i in group)])
+        about = [labels[group[0]], f"by {runs[group[0]].target.label}"]
+        lines.append(f"  {command}    ({', '.join(about[: 1 + ('metric' in differ)])})")
+    raise InputError(
+        f"these runs differ in {listed(list(differ))}: {'; '.join(differ.values())}. "
+        "Those that belong together:\n" + "\n".join(lines)
+    )
 
 
 def check_same(
@@ -247,13 +271,6 @@ def check_same(
             None if unknown.
         splits: fingerprint of each run's split; None if unknown.
     """
-    for kind, (ours, theirs), remedy in (
-        ("images", images, "compare runs on the same images"),
-        ("a split", splits, "compare runs with the same --split and --split-seed, so that models "
-                            "are selected and scored on the same images"),
-    ):  # fmt: skip
+    for what, (ours, theirs) in (("images", images), ("split", splits)):
         if None not in (ours, theirs) and ours != theirs:
-            raise InputError(
-                f"{first} uses {kind} with fingerprint {ours}, and {other} uses {kind} with "
-                f"fingerprint {theirs}: {remedy}"
-            )
+            raise InputError(f"{first} and {other} differ in their {what}: {REMEDIES[what]}")

@@ -1,0 +1,134 @@
+"""The jobs as functions of their options."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from bakeoff.comparison import Comparison
+from bakeoff.run import Run
+from tune_jobs import finetune as finetune_job
+from tune_jobs import lr_grid as grid_job
+from tune_jobs import optuna_search as search_job
+from tune_jobs import shortlist as shortlist_job
+from tune_jobs.command_line.invocation import PROGRAM
+from tune_jobs.command_line.parser import parse, parse_plain
+from tune_jobs.command_line.values import options_of, words_of
+from tune_jobs.ranking.options import ShortlistOptions
+from tune_jobs.ray_runtime.environment import configure_ray
+from tune_jobs.search.finetune_options import FinetuneOptions
+from tune_jobs.test_set.options import CompareOptions, check_options
+from tune_jobs.tuning.before_ray import PRINTING, Prepare, start_quietly
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _takes(cls: Any) -> Callable[[Function], Function]:
+    """Give a function the options of a job as its signature, which notebooks show and complete."""
+
+    def sign(function: Function) -> Function:
+        own = inspect.signature(function)
+        kept = [each for each in own.parameters.values() if each.kind is each.VAR_POSITIONAL]
+        named = [
+            inspect.Parameter(
+                f"{name}_" if keyword.iskeyword(name) else name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=option.hint,
+            )
+            for name, option in options_of(cls).items()
+            if name not in PRINTING and not option.positional
+        ]
+        function.__signature__ = own.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
+        return function
+
+    return sign
+
+
+@_takes(grid_job.GridOptions)
+def lr_grid(**options: Any) -> Run:
+    """Train the custom CNN at several learning rates.
+
+    Args:
+        options: options of `bakeoff lr-grid`, e.g. `lr=[1e-3, 1e-2]`, `smoke_test=True`. Training
+            options that are not given have the values of `recipe`.
+
+    Returns:
+        The run, whose folder is complete.
+
+    Raises:
+        InputError: an option or the images cannot be used; nothing was trained.
+        KeyboardInterrupt: the run was interrupted; `resume=True` with its name goes on with it.
+    """
+    return _train(grid_job.GridOptions, "lr-grid", grid_job.prepare, options)
+
+
+@_takes(search_job.SearchOptions)
+def search(**options: Any) -> Run:
+    """Search for the best hyperparameters with Optuna; as `lr_grid`, with other options."""
+    return _train(search_job.SearchOptions, "search", search_job.prepare, options)
+
+
+@_takes(FinetuneOptions)
+def finetune(**options: Any) -> Run:
+    """Fine-tune pretrained networks over a grid or a search; as `lr_grid`, with other options."""
+    return _train(FinetuneOptions, "finetune", finetune_job.prepare, options)
+
+
+@_takes(ShortlistOptions)
+def shortlist(**options: Any) -> Run:
+    """Rank pretrained networks by their features; as `lr_grid`, with other options."""
+    return _train(ShortlistOptions, "shortlist", shortlist_job.prepare, options)
+
+
+@_takes(CompareOptions)
+def compare(*runs: str | os.PathLike[str], **options: Any) -> Comparison:
+    """Compare the best model of each model family on the sealed test set.
+
+    Each call opens the test set, and the ledger records it, as `bakeoff compare` does.
+
+    Args:
+        runs: run folders: paths, URIs, or what the other functions return.
+        options: other options of `bakeoff compare`, e.g. `seeds=3`.
+
+    Returns:
+        The comparison, whose folder is complete.
+
+    Raises:
+        InputError: the runs cannot be compared, or an option cannot be used; the test set then
+            stays sealed.
+    """
+    if runs:
+        options["runs"] = list(runs)
+    program = (PROGRAM, "compare")
+    words = words_of(CompareOptions, options, " ".join(program))
+    arguments = [word for each in words.values() for word in each]
+    command = parse_plain(CompareOptions, "compare", None, arguments, program=program)
+    with command.located():
+        check_options(command.options)
+    configure_ray()  # before Ray is imported
+    from tune_jobs.command_line.terminal import QuietConsole
+    from tune_jobs.test_set.job import compare_runs
+
+    return Comparison(compare_runs(command, QuietConsole())[1].uri)
+
+
+def _train(cls: type[Any], job: str, prepare: Prepare[Any], options: dict[str, Any]) -> Run:
+    """Run a training job, and return its run.
+
+    Args:
+        cls: options class of the job.
+        job: name of the job in the console command.
+        prepare: checks the options of the job.
+        options: options by name.
+    """
+    program = (PROGRAM, job)
+    words = words_of(cls, options, " ".join(program))
+    arguments = [word for each in words.values() for word in each]
+    command = parse(cls, None, arguments, program=program)
+    configure_ray()  # before Ray is imported
+    finished = start_quietly(prepare, command)
+    return Run(finished.run.folder.uri)

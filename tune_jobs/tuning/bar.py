@@ -1,0 +1,91 @@
+"""Progress for a caller in Python: one bar, in a notebook or a terminal."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+from ray.tune.experiment import Trial
+
+from trainables.target import TARGETS
+from tune_jobs.ray_runtime.epoch_progress import forget_progress
+from tune_jobs.run_folder.schema import has_scores
+from tune_jobs.tuning.callbacks import DriverCallback, trial_name
+from tune_jobs.tuning.recorder import Recorder
+from tune_jobs.tuning.time_left import TimeLeft
+
+
+class BarProgress(DriverCallback):
+    """Callback that shows the epochs of all trials as one bar, with the best score so far.
+
+    It reads the rows of the recorder, so it comes after the recorder in the list of callbacks.
+
+    Args:
+        recorder: tables of the run.
+        trials: number of trials of the run, those not proposed yet included.
+    """
+
+    def __init__(self, recorder: Recorder, trials: int):
+        self.recorder = recorder
+        self.time_left = TimeLeft(recorder, lambda: 1, trials)
+        self.running: set[str] = set()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets the bar is text, as it should be
+            from tqdm.auto import tqdm
+        # A file gets no bar; the output of a notebook is no terminal either, and gets one.
+        self.live = tqdm(
+            unit="epoch", desc="training", disable=None if not in_notebook() else False
+        )
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Update the bar."""
+        self._update()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Count the trial among the running ones."""
+        self.running.add(trial_name(trial))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Update the bar."""
+        self.running.discard(trial_name(trial))
+        self._update()
+
+    on_trial_error = on_trial_complete
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Show how far trials are within their epochs."""
+        if not self.live.disable and self.time_left.look([*self.running]):
+            self._update()
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Delete what the workers have sent."""
+        forget_progress()
+
+    def _update(self) -> None:
+        if self.live.disable:
+            return
+        estimate = self.time_left.estimate()
+        rows = [row for row in self.recorder.rows.values() if has_scores(row)]
+        done = round(estimate.done, 1)
+        self.live.total, self.live.n = round(done + estimate.left), done
+        if rows:
+            target = TARGETS[next(iter(self.recorder.configs.values())).metric]
+            best = max(rows, key=lambda row: target.merit(row[target.best]))  # type: ignore[literal-required]
+            score = target.show(best[target.best])  # type: ignore[literal-required]
+            self.live.set_postfix_str(
+                f"best {target.label} {score} ({best['trial']})", refresh=False
+            )
+        self.live.refresh()
+
+
+def in_notebook() -> bool:
+    """Return whether the caller is a cell of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return shell is not None and getattr(shell(), "kernel", None) is not None
