@@ -123,7 +123,7 @@ def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
         (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "does not exist"]),
         (["{images}/9.png"], ["9.png", "check the path"]),
         (["{images}/empty"], ["empty", "no images"]),
-        (["{images}", "--model", "{images}"], ["model.json", "best of a run"]),
+        (["{images}", "--model", "{images}"], ["model.json", "of a run or of a comparison"]),
     ],
 )
 def test_bad_input_is_one_message(arguments, words, images, model, assert_one_message):
