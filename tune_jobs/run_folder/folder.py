@@ -129,10 +129,14 @@ class RunFolder:
             yield Path(copy)
 
     def clear(self, *names: str) -> None:
-        """Delete folders below this one, if they exist."""
+        """Delete files and folders below this one, if they exist."""
         for name in names:
-            if self.has(name):
-                self.fs.delete_dir(f"{self.path}/{name}")
+            path = f"{self.path}/{name}"
+            kind = self.fs.get_file_info(path).type
+            if kind == pyarrow.fs.FileType.Directory:
+                self.fs.delete_dir(path)
+            elif kind == pyarrow.fs.FileType.File:
+                self.fs.delete_file(path)
 
     def make(self) -> None:
         """Create the folder and check that it can be written.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from rich.console import Console
@@ -16,7 +16,6 @@ from tune_jobs.analysis.comparison.candidates import (
     Candidate,
     LoadedRun,
     candidates,
-    check_same,
     load_runs,
     winners,
 )
@@ -34,18 +33,17 @@ from tune_jobs.command_line.terminal import open_console, plain_table, print_tab
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
+from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
+from tune_jobs.test_set.labels import held_out_labels, training_labels
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
-from tune_jobs.tuning.data import RunData, load_data_of_run
 
 MODEL_FOLDER = "model"
 CARD_FILE = "README.md"
 COLUMNS = ("training", "parameters", "latency", "vs. chosen")
 """Columns of the table that a narrow terminal goes without, the first of them first."""
-
-RunImages: TypeAlias = dict[str, RunData]
-"""Images of each run, by the URI of its run folder."""
 
 
 @dataclass(frozen=True)
@@ -120,45 +118,6 @@ def output_folder(path: str) -> RunFolder:
     return folder
 
 
-def images_of_runs(runs: list[LoadedRun], source: str | None, console: Console) -> RunImages:
-    """Read the images of each run, once for all runs with the same data options.
-
-    Args:
-        runs: compared runs.
-        source: value of --data, if the images have moved.
-        console: terminal or log file.
-
-    Raises:
-        InputError: the images cannot be read, or the runs differ in their images or split.
-    """
-    images: RunImages = {}
-    read: RunImages = {}
-    for run in runs:
-        options = run.record["options"]
-        key = str((options["data"], options["training"]["split"], options["run"]["smoke_test"]))
-        if key not in read:
-            read[key] = load_data_of_run(run.record, console, source)
-        images[run.folder.uri] = read[key]
-        both = images[runs[0].folder.uri], read[key]
-        check_same(
-            runs[0].name,
-            run.name,
-            [data.dataset.fingerprint for data in both],
-            [data.split.fingerprint for data in both],
-        )
-    for name in images[runs[0].folder.uri].dataset.classes:
-        if any("\udc80" <= letter <= "\udcff" for letter in name):  # undecodable bytes
-            raise InputError(
-                f"class name {name!r} is not UTF-8: rename its folder, and train again"
-            )
-    return images
-
-
-def data_of(candidate: Candidate, images: RunImages) -> RunData:
-    """Return the images of a candidate's run."""
-    return images[candidate.run.folder.uri]
-
-
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:
     """Return the candidates that are not winners, in the order of runs and trials."""
     won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
@@ -230,13 +189,18 @@ def open_test(
         run_data = data_of(candidate, images)
         seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
         winner = evaluation.score(each.winner, "winner", run_data, models)
+        validation = evaluation.validation_logits(each.winner, run_data)
         contestants.append(
             contestant(
-                winner, seeds, runs, each.winner.classifier, own,
-                evaluation.temperature(each.winner, run_data), price,
+                winner, seeds, runs, each.winner.classifier, own, validation, price,
                 evaluation.training_accuracy(each.winner, run_data),
             )
         )  # fmt: skip
+        if each is contenders[0]:
+            checks = [held_out_labels(contestants[0], each.winner, validation, run_data)]
+    if command.options.robustness:
+        pairs = [(each.winner, data_of(each.winner.candidate, images)) for each in contenders]
+        contestants = with_corrupted(contestants, pairs, console)
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
@@ -253,6 +217,7 @@ def open_test(
         or any(run.record["options"].get("recipe") == "report" for run in runs),
         margin=command.options.margin / 100,
         price_per_hour=price,
+        label_checks=[*checks, *training_labels(runs, images, device)],
     )
 
 
@@ -268,6 +233,7 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
         "run": winner.candidate.run.folder.uri,
         "trial": winner.candidate.trial,
         "temperature": comparison.chosen.temperature,
+        "rejection": [dataclasses.asdict(each) for each in comparison.chosen.rejections],
         "test_accuracy": winner.accuracy,
         "test_accuracy_interval": winner.accuracy_interval,
     }
