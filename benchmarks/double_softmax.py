@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,7 +34,10 @@ from trainables.prediction import predict
 from trainables.task import build_task
 from tune_jobs.analysis.comparison.two_way import difference_of_families
 
-LOSSES = "cross_entropy", "softmax_cross_entropy"
+LOSSES: tuple[Literal["cross_entropy", "softmax_cross_entropy"], ...] = (
+    "cross_entropy",
+    "softmax_cross_entropy",
+)
 EPOCHS = 5, 10, 20
 """Numbers of epochs."""
 

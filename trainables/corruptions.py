@@ -11,8 +11,6 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from trainables.arrays import Images, Ints
 from trainables.image_rows import ImageRows
@@ -79,6 +77,10 @@ def _changed(
     images: Tensor, corruption: Corruption, value: float, size: int, seeds: Ints
 ) -> Tensor:
     """Return corrupted images, B×3×S×S, uint8."""
+    # Takes seconds to import, and most comparisons corrupt nothing.
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as F
+
     if corruption == "noise":
         return _noisy(images, value, seeds)
     if corruption == "blur":
@@ -93,12 +95,14 @@ def _changed(
         return torch.stack([F.pil_to_tensor(file) for file in files])
     if corruption == "brightness":
         # Published as an addition to the lightest channel. The factor adds as much to mid-grey.
-        return F.adjust_brightness(images, 1 + 2 * value)
-    if corruption == "contrast":
-        return F.adjust_contrast(images, value)
-    smaller = max(1, int(size * value))
-    pixelated = F.resize(images, [smaller, smaller], InterpolationMode.BILINEAR, antialias=True)
-    return F.resize(pixelated, [size, size], InterpolationMode.NEAREST_EXACT)
+        changed: Tensor = F.adjust_brightness(images, 1 + 2 * value)
+    elif corruption == "contrast":
+        changed = F.adjust_contrast(images, value)
+    else:
+        smaller = [max(1, int(size * value))] * 2
+        changed = F.resize(images, smaller, InterpolationMode.BILINEAR, antialias=True)
+        changed = F.resize(changed, [size, size], InterpolationMode.NEAREST_EXACT)
+    return changed
 
 
 def _noisy(images: Tensor, deviation: float, seeds: Ints) -> Tensor:

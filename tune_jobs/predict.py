@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from trainables.arrays import Images
-    from trainables.saved_model import Classifier, Rejection
+    from trainables.model_file import Rejection
+    from trainables.saved_model import Classifier
 
 BLOCK = 256
 """Number of images that are decoded and classified at once."""

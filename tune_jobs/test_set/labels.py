@@ -11,6 +11,7 @@ from scipy import special
 from trainables.errors import InputError
 from trainables.features import ARRAYS, array_files, content_key
 from trainables.out_of_fold import FOLDS, out_of_fold
+from trainables.precision import ResolvedPrecision
 from trainables.probe import Probe
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, candidates
 from tune_jobs.analysis.comparison.comparison import Contestant
@@ -36,7 +37,8 @@ def held_out_labels(
     split, view = data.split, model.classifier.view
     rows = np.concatenate([split.validation, split.test])
     logits = np.concatenate([validation.logits, contestant.winner.logits]).astype(np.float64)
-    parts: list[Part] = ["validation"] * len(split.validation) + ["test"] * len(split.test)
+    parts: list[Part] = ["validation" for _ in split.validation]
+    parts += ["test" for _ in split.test]
     return label_check(
         f"calibrated probabilities of {contestant.name}",
         data.dataset.labels[rows],
@@ -98,7 +100,8 @@ def cached_probe(candidate: Candidate, data: RunData, device: torch.device) -> P
         data: images of its run.
         device: device to compute on.
     """
-    config, precision = candidate.config, candidate.row.get("precision")
+    config = candidate.config
+    precision: ResolvedPrecision | None = candidate.row.get("precision")
     if not isinstance(precision, str):
         return None
     try:

@@ -93,9 +93,9 @@ class Thumbnail:
     """Caption below the image."""
 
 
-def thumbnail(image: Images, caption: str = "") -> Thumbnail:
-    """Return an image, H×W×3, uint8, as a thumbnail with a caption, which also describes it."""
-    return Thumbnail(data_uri(Image.fromarray(image)), caption, caption)
+def thumbnail(image: Images, alt: str) -> Thumbnail:
+    """Return an image, H×W×3, uint8, as a thumbnail, with its text for screen readers."""
+    return Thumbnail(data_uri(Image.fromarray(image)), alt)
 
 
 def data_uri(image: Image.Image) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.label_check import DoubtfulLabel, LabelCheck
+from tune_jobs.analysis.formatting import counted
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.report.sections.error_analysis import Mistake, plot_mistakes
 from tune_jobs.analysis.results import DOUBTFUL_LABELS_FILE
 
-MOST_ROWS = 100
+MOST_ROWS = 50
 """Images in the table of a judge."""
 
 
@@ -64,7 +65,8 @@ def section(comparison: Comparison) -> Section | None:
                 f"{judged}. Label → suggested class and its probability.",
             ),
             Fold(
-                f"Files of the first {len(listed):,} images (all are in {DOUBTFUL_LABELS_FILE})",
+                f"Files of the first {counted(len(listed), 'image')} (all are in "
+                f"{DOUBTFUL_LABELS_FILE})",
                 [labels_table(listed)],
             ),
         ]

@@ -66,9 +66,15 @@ def plot_risk(info: RiskInfo) -> Figure:
 
 
 def threshold_table(contestant: Contestant) -> Table:
-    """Return the thresholds of a contestant with coverage and risk on the test images."""
+    """Return the thresholds of a contestant with coverage and risk on the test images.
+
+    Of those at which all images are answered, only the lowest risk is shown.
+    """
     rows = []
+    answers_all = [each.risk for each in contestant.rejections if each.threshold == 0]
     for each in contestant.rejections:
+        if answers_all and each.risk > min(answers_all):
+            continue
         found = contestant.realised(each)
         rows.append(
             (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from trainables.arrays import Images
 from trainables.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupt
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.robustness import (
@@ -35,11 +36,14 @@ from tune_jobs.analysis.report.blocks import (
     Section,
     Table,
     Text,
+    Thumbnail,
     thumbnail,
 )
 from tune_jobs.analysis.style import finish_axes, model_styles
 
 PANELS_PER_ROW = 3
+LEAST_PIXELS = 96
+"""Height and width of the example in pixels, to which smaller images are enlarged."""
 SHOWN_SEVERITIES = 1, 3, 5
 """Severities of the example."""
 
@@ -113,16 +117,26 @@ def plot_severity(info: SeverityInfo) -> Figure:
     return figure
 
 
-def example(test: TestSet) -> Gallery:
-    """Return the first test image with every corruption."""
+def example(test: TestSet) -> list[Gallery]:
+    """Return the first test image as it is, and at three severities of each corruption."""
     image, seed = test.images.read(np.array([0])), test.indices[:1]
-    shown = [thumbnail(image[0], "as it is")]
-    shown += [
-        thumbnail(corrupt(image, corruption, severity, seed)[0], f"{corruption} {severity}")
+    larger = -(-LEAST_PIXELS // image.shape[1])
+
+    def shown(image: Images, about: str) -> Thumbnail:
+        return thumbnail(image[0].repeat(larger, axis=0).repeat(larger, axis=1), about)
+
+    severities = ", ".join(map(str, SHOWN_SEVERITIES))
+    galleries = [Gallery(f"{test.files[0]}, as it is", [shown(image, "the image")])]
+    return galleries + [
+        Gallery(
+            f"{corruption} at severities {severities}",
+            [
+                shown(corrupt(image, corruption, severity, seed), f"{corruption} {severity}")
+                for severity in SHOWN_SEVERITIES
+            ],
+        )
         for corruption in CORRUPTIONS
-        for severity in SHOWN_SEVERITIES
     ]
-    return Gallery(f"{test.files[0]} at severities 1, 3 and 5", shown)
 
 
 def summary_table(
@@ -235,6 +249,6 @@ def section(comparison: Comparison) -> Section | None:
         ),
         summary_table(contestants, corrupted, errors, baseline),
         Fold("By corruption", [corruption_table(contestants, corrupted, errors)]),
-        Fold("What the corruptions look like", [example(comparison.test_set)]),
+        Fold("What the corruptions look like", example(comparison.test_set)),
     ]
     return Section("Robustness", blocks)
