@@ -63,7 +63,7 @@ def robustness(comparison: Comparison) -> str:
 
 
 def labels(comparison: Comparison) -> str:
-    """Return a sentence on the number of labels that may be wrong, if there are any."""
+    """Return a sentence on the number of labels that are doubted, if there are any."""
     found = [
         f"{len(check.doubtful):,} of {check.images:,} {check.subject} images"
         for check in comparison.label_checks
@@ -72,6 +72,6 @@ def labels(comparison: Comparison) -> str:
     if not found:
         return ""
     return (
-        f"The labels of {listed(found)} may be wrong: the page shows the first of them for a "
-        "person to look at."
+        f"Models contradict the labels of {listed(found)} that they have not learnt from; some of "
+        "these labels may be wrong, and the page shows the first of them for a person to look at."
     )

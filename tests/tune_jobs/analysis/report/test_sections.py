@@ -248,7 +248,7 @@ def test_doubtful_labels_are_shown_with_their_files(comparison):
     assert table.rows[1] == (
         "photos/10.jpg", "test", "airplane", "1.0%", "automobile", "98.0%"
     )  # fmt: skip
-    assert "The labels of 2 of 400 validation and test images may be wrong" in verdict(comparison)
+    assert "contradict the labels of 2 of 400 validation and test images" in verdict(comparison)
     assert "training images were not judged" in str(section.blocks)
     assert label_check.section(dataclasses.replace(comparison, label_checks=[])) is None
 

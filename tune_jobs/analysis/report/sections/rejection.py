@@ -159,8 +159,8 @@ def _about_thresholds(chosen: Contestant) -> str:
         "that of its row (Learn then Test, Angelopoulos et al. 2021: exact binomial tests of one "
         "threshold after another, from the highest down, until the first that is not shown to "
         "hold). The validation images also chose the model, which the guarantee does not allow "
-        "for; the test images, which chose nothing, show what became of it. A risk that is not "
-        "listed cannot be guaranteed with so few validation images."
+        "for; the test images, which chose nothing, show what became of it. A lower risk than "
+        "those listed could not be shown with so few validation images."
     )
 
 
