@@ -1,6 +1,7 @@
 """Simulations of the statistics of a comparison: size, power and coverage, against nominal.
 
     python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance]
+        [rejection] [areas]
 
 Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
 the ability of the family, the shift of the seed, the ease of the image for all families, its ease
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import sys
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from tune_jobs.analysis.comparison import class_averages
+from tune_jobs.analysis.comparison import rejection as selective
 from tune_jobs.analysis.comparison.equivalence import decide
+from tune_jobs.analysis.comparison.rejection import risk_curve, risk_thresholds
 from tune_jobs.analysis.comparison.statistics import (
     paired_tests,
     probability_better,
@@ -218,9 +222,78 @@ def chance() -> None:
         print(f"{count} seeds: {np.mean(found):.3f}")
 
 
+def confidences(
+    generator: np.random.Generator, images: int, ease: float, wrong_labels: float = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return calibrated probabilities of predictions and whether these are correct, both N.
+
+    Args:
+        generator: source of random numbers.
+        images: number of images N.
+        ease: mean log-odds; their standard deviation is 2.
+        wrong_labels: share of the images that count as wrong whatever is predicted.
+    """
+    confidence = special.expit(generator.normal(ease, 2, images))
+    correct = generator.random(images) < confidence
+    return confidence, correct & (generator.random(images) >= wrong_labels)
+
+
+def rejection() -> None:
+    """Print how often the risk at a chosen threshold is above its limit, and the coverage."""
+    print("accuracy, wrong labels, images | limit: above it, none found, mean coverage")
+    generator = np.random.default_rng(6)
+    for (ease, wrong_labels), images in product(
+        ((1.0, 0.0), (2.5, 0.0), (2.5, 0.01), (4.0, 0.0)), (341, 1000, 10_000)
+    ):
+        confidence, correct = confidences(generator, 400_000, ease, wrong_labels)
+        order = np.argsort(-confidence)
+        ranked, mistakes = -confidence[order], (~correct[order]).cumsum()
+        rounds = 300 if images < 10_000 else 100
+        found: dict[float, list[tuple[float, float]]] = {0.01: [], 0.02: [], 0.05: [], 0.1: []}
+        for _ in range(rounds):
+            for each in risk_thresholds(*confidences(generator, images, ease, wrong_labels)):
+                if each.risk in found:
+                    answered = int(np.searchsorted(ranked, -each.threshold, side="right"))
+                    risk = mistakes[answered - 1] / answered if answered else 0.0
+                    found[each.risk].append((risk, answered / len(order)))
+        texts = [
+            f"{100 * limit:g}%: {sum(risk > limit for risk, _ in chosen) / rounds:.3f}, "
+            f"{1 - len(chosen) / rounds:.2f}, "
+            f"{np.mean([coverage for _, coverage in chosen] or [0]):.2f}"
+            for limit, chosen in found.items()
+        ]
+        print(f"{correct.mean():.3f}, {wrong_labels}, {images:,} | {'; '.join(texts)}", flush=True)
+
+
+def areas() -> None:
+    """Print the coverage of the area under the risk-coverage curve, and of a paired difference."""
+    selective.DRAWS = 300  # for time; the quantiles of fewer draws are noisier, not wider
+    print("accuracy, images | area, coverage of its interval and of that of a difference")
+    generator = np.random.default_rng(7)
+    for ease, images in product((1.0, 2.5, 4.0, 6.0), (359, 1000)):
+
+        def models(count: int, ease: float = ease) -> list[tuple[NDArray[np.float64], Any]]:
+            confidence, correct = confidences(generator, count, ease)
+            blurred = special.logit(confidence) + generator.normal(0, 1, count)
+            return [(confidence, correct), (special.expit(blurred), correct)]
+
+        many = models(400_000)
+        first, second = (risk_curve(*model)[1].mean() for model in many)
+        covered = np.zeros(2)
+        for _ in range(200):
+            one, two = selective.areas(models(images))
+            covered += (
+                one.interval[0] <= first <= one.interval[1],
+                two.difference_interval[0] <= second - first <= two.difference_interval[1],
+            )
+        shares = ", ".join(f"{share:.3f}" for share in covered / 200)
+        print(f"{many[0][1].mean():.3f}, {images:,} | {first:.5f}, {shares}", flush=True)
+
+
 def main() -> None:
     """Run the simulations that are named, or all."""
-    parts = {each.__name__: each for each in (families, seeds, scores, planned, models, chance)}
+    known = families, seeds, scores, planned, models, chance, rejection, areas
+    parts = {each.__name__: each for each in known}
     for name in sys.argv[1:] or parts:
         print(f"\n{name}")
         parts[name]()

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from trainables.prediction import predict
 from trainables.preparation import input_statistics, preparation
 from trainables.progress import Advance, ignore
 
+ARRAYS = "train", "val", "seconds"
+"""Arrays of the features of a network."""
 UNUSED_DAYS = 30
 """Days without use after which cached features are deleted."""
 
@@ -82,7 +84,7 @@ def cached_features(
         return {**arrays, "seconds": np.array(time.perf_counter() - start)}
 
     key = content_key(config, data, weights, device, precision)
-    found = cached_arrays(key, ("train", "val", "seconds"), compute)
+    found = cached_arrays(key, ARRAYS, compute)
     return Features(key, found["train"], found["val"], float(found["seconds"]))
 
 
@@ -103,7 +105,7 @@ def cached_arrays(
     # Users may delete this folder at any time when no trial is running.
     folder = cache_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / f"{key}-{name}.npy" for name in names}
+    files = array_files(key, names)
     with FileLock(folder / f"{lock or key}.lock"):
         if all(file.exists() for file in files.values()):
             for file in files.values():
@@ -116,6 +118,11 @@ def cached_arrays(
                 np.save(partial, arrays[name])
                 partial.replace(file)  # atomic: a killed process leaves no truncated file
     return {name: np.load(file, mmap_mode="r") for name, file in files.items()}
+
+
+def array_files(key: str, names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of the cache of this machine that hold some arrays, by their names."""
+    return {name: cache_folder() / "features" / f"{key}-{name}.npy" for name in names}
 
 
 def delete_unused(folder: Path) -> None:

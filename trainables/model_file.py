@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from trainables.errors import InputError, first_line
@@ -19,6 +20,18 @@ LONGEST_NAME = 1_000
 LARGEST_SIDE = 8_192
 """Largest height and width of images in pixels."""
 MOST_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Threshold below which images are not answered, for one limit of the risk."""
+
+    risk: float
+    """Largest fraction of the answered images that are misclassified, in 0..1."""
+    threshold: float
+    """Lowest probability of the predicted class at which an image is answered, in 0..1."""
+    coverage: float
+    """Fraction of the validation images that are answered, in 0..1."""
 
 
 def parse_description(content: bytes) -> dict[str, Any]:
@@ -41,7 +54,9 @@ def parse_description(content: bytes) -> dict[str, Any]:
             "upgrade bakeoff"
         )
     geometry = BEFORE_VIEWS if about["format"] < 2 else VIEWS
-    for name, (holds, rule) in (RULES | geometry).items():
+    for name, (holds, rule) in (RULES | geometry | OPTIONAL).items():
+        if name not in about and name in OPTIONAL:
+            continue
         if name not in about:
             raise damaged(f"it has no {name}")
         if not holds(about[name]):
@@ -114,6 +129,20 @@ def is_view(value: Any) -> bool:
     )
 
 
+def is_rejection(value: Any) -> bool:
+    """Return whether a value lists thresholds by risk, each as in `Rejection`."""
+    return (
+        isinstance(value, list)
+        and len(value) <= 1_000
+        and all(
+            isinstance(each, dict)
+            and set(each) == {field.name for field in fields(Rejection)}
+            and all(is_number(number, 0, 1) for number in each.values())
+            for each in value
+        )
+    )
+
+
 def is_decoding(value: Any) -> bool:
     """Return whether a value says how pixels are decoded, as `Decoding`."""
     level = value.get("white_level") if isinstance(value, dict) else 0
@@ -137,6 +166,11 @@ RULES: dict[str, Rule] = {
     "sha256": (lambda value: isinstance(value, str)
                and re.fullmatch("[0-9a-f]{64}", value) is not None, "64 hexadecimal digits"),
 }  # fmt: skip
+OPTIONAL: dict[str, Rule] = {
+    "temperature": (lambda value: is_number(value, 1e-3, 1e3), "a number in 0.001..1000"),
+    "rejection": (is_rejection, "a list of objects of risk, threshold and coverage, all in 0..1"),
+}
+"""Entries of the model of a comparison, which the model of a run lacks."""
 VIEWS: dict[str, Rule] = {
     "view": (is_view, "a size of at most 8192 pixels, resize, resize_to and interpolation"),
     "decoding": (is_decoding, "a background of three colours in 0..255, and a white_level"),

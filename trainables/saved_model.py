@@ -23,7 +23,7 @@ from trainables.data import TrainingData
 from trainables.device_images import on_device
 from trainables.errors import InputError, first_line
 from trainables.image_rows import ImageRows
-from trainables.model_file import MODEL_FORMAT, parse_description
+from trainables.model_file import MODEL_FORMAT, Rejection, parse_description
 from trainables.models import build_model, is_registered
 from trainables.precision import Autocast, tf32_disabled
 from trainables.prediction import predict
@@ -53,6 +53,8 @@ class Classifier:
     """Device that it computes on."""
     temperature: float = 1.0
     """Number that logits are divided by before the softmax; 1 for the model of a run."""
+    rejections: tuple[Rejection, ...] | None = None
+    """Thresholds by risk, chosen on validation images; None for the model of a run."""
 
     @property
     def input_size(self) -> int:
@@ -85,6 +87,30 @@ class Classifier:
             images: Images, N×S×S×3, uint8, in `view`.
         """
         return (self.logits(images).double() / self.temperature).softmax(1)
+
+    def rejection(self, risk: float) -> Rejection:
+        """Return the threshold of the highest risk at or below a limit.
+
+        Args:
+            risk: Largest fraction of the answered images that are misclassified, in 0..1.
+
+        Raises:
+            InputError: The model has no thresholds, or none for so low a risk.
+        """
+        if self.rejections is None:
+            raise InputError(
+                "it has no thresholds, which a comparison adds: give the folder of a "
+                "comparison, and compare the runs again if an earlier version wrote it"
+            )
+        low_enough = [each for each in self.rejections if each.risk <= risk]
+        if not low_enough:
+            known = ", ".join(f"{100 * each.risk:g}" for each in self.rejections) or "none"
+            raise InputError(
+                f"its validation images are too few, or its mistakes too confident, to guarantee a "
+                f"risk of {100 * risk:g}%; risks with a threshold, in percent: {known}. Accept a "
+                "higher risk, or compare runs with more validation images"
+            )
+        return max(low_enough, key=lambda each: each.risk)
 
 
 def describe_model(
@@ -160,6 +186,9 @@ def rebuild(
         how=how,
         device=device,
         temperature=about.get("temperature", 1.0),
+        rejections=tuple(Rejection(**each) for each in about["rejection"])
+        if "rejection" in about
+        else None,
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from trainables.arrays import Images
+    from trainables.model_file import Rejection
     from trainables.saved_model import Classifier
     from tune_jobs.run_folder.folder import RunFolder
 
@@ -37,6 +38,10 @@ class PredictOptions:
     """Folder or URI of a comparison, a run, or a model in one (model/, best/)."""
     output: str | None = None
     """File for the table of predictions, .parquet or .csv. None prints the table."""
+    reject_above: float | None = None
+    """Largest percentage of the answered images that may be misclassified, such as
+    5: images of which the model is not sure enough are not answered. The threshold
+    was chosen on the validation images of a comparison (report.html says how)."""
     export: Literal["onnx", "torchscript"] | None = None
     """Export the model into its folder, and check that its logits stay the same."""
     trust: tuple[str, ...] = ()
@@ -56,6 +61,12 @@ def predict() -> int:
         raise InputError(
             "no images are given: give image files or folders of images, or --export onnx"
         )
+    risk = options.reject_above
+    if risk is not None and not 0 < risk < 100:
+        raise InputError(
+            f"--reject-above is {risk:g}, but it must be above 0 and below 100: give the "
+            "percentage of the answered images that may be misclassified, such as 5"
+        )
     # Torch takes seconds to import and is not needed to reject bad options.
 
     from trainables.saved_model import load_model
@@ -66,6 +77,7 @@ def predict() -> int:
     files = image_files(options.images)
     model = model_folder(RunFolder.at(options.model))
     classifier = load_model(model.uri)
+    rejection = None if risk is None else rejection_of(classifier, options.model, risk)
     if options.export:
         from trainables.export import SUFFIXES, TOLERANCE, export
 
@@ -80,6 +92,9 @@ def predict() -> int:
     if not files:
         return 0
     frame = classify(classifier, files)
+    if rejection is not None:
+        frame = answered(frame, rejection.threshold)
+        console.print(about_answers(frame, rejection), highlight=False, markup=False)
     if options.output is None:
         print_frame(frame, console)
     elif suffix == ".csv":
@@ -144,6 +159,40 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
     )
 
 
+def rejection_of(classifier: Classifier, model: str, risk: float) -> Rejection:
+    """Return the threshold of a model for a risk in percent.
+
+    Raises:
+        InputError: the model has none for it.
+    """
+    try:
+        return classifier.rejection(risk / 100)
+    except InputError as error:
+        raise InputError(f"--reject-above {risk:g}: {model}: {error}") from error
+
+
+def answered(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Add the column `answered`, and leave out the predicted class where it is False.
+
+    Args:
+        frame: result of `classify`.
+        threshold: lowest probability that is answered.
+    """
+    sure = frame["probability"] >= threshold  # False for images that cannot be read
+    named = frame["predicted"].where(sure, None)
+    return frame.assign(predicted=named).assign(answered=sure)
+
+
+def about_answers(frame: pd.DataFrame, rejection: Rejection) -> str:
+    """Say how many images are answered, and what is known of their risk."""
+    readable = int(frame["error"].isna().sum())
+    return (
+        f"{int(frame['answered'].sum()):,} of {readable:,} images answered, those with a "
+        f"probability of {rejection.threshold:.2%} or more. On images like the validation "
+        f"images, at most {100 * rejection.risk:g}% of the answers are wrong (95% confidence)"
+    )
+
+
 def print_frame(frame: pd.DataFrame, console: Console) -> None:
     """Print file, predicted class and probability of every image."""
     from rich.markup import escape
@@ -156,7 +205,8 @@ def print_frame(frame: pd.DataFrame, console: Console) -> None:
         frame["file"], frame["predicted"], frame["probability"], frame["error"], strict=True
     ):
         if not isinstance(error, str):  # None, which pandas may turn into NaN
-            table.add_row(escape(file), escape(name), f"{probability:.2%}")
+            shown = escape(name) if isinstance(name, str) else "[dim]not answered[/]"
+            table.add_row(escape(file), shown, f"{probability:.2%}")
         else:
             table.add_row(escape(file), f"[red]{escape(error)}[/]", "")
     print_table(console, table)

@@ -26,6 +26,7 @@ def about(folder):
     return json.loads((folder / MODEL_FILE).read_text())
 
 
+THRESHOLD = {"risk": 0.05, "threshold": 0.8, "coverage": 0.9}
 VIEW = {"size": 8, "resize": "squash", "resize_to": None, "interpolation": "bilinear"}
 
 
@@ -54,6 +55,10 @@ VIEW = {"size": 8, "resize": "squash", "resize_to": None, "interpolation": "bili
         ("decoding", None), ("decoding", {}), ("decoding", {"background": [1, 2, 300]}),
         ("decoding", {"background": [1, 2, 3], "white_level": 0}),
         ("decoding", {"background": "red", "white_level": None}),
+        ("temperature", "1"), ("temperature", 0), ("temperature", math.nan),
+        ("rejection", {}), ("rejection", [0.5]), ("rejection", [{"risk": 0.1}]),
+        ("rejection", [THRESHOLD | {"risk": math.nan}]), ("rejection", [THRESHOLD | {"more": 1}]),
+        ("rejection", [THRESHOLD | {"threshold": "1"}]), ("rejection", [THRESHOLD] * 2000),
     ],
 )  # fmt: skip
 def test_an_entry_that_breaks_its_rule_is_named(name, value, about):

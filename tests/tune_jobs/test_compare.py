@@ -16,16 +16,25 @@ from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import QUIET, edit_record, edit_trials, openings, write_run
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
+from trainables.corruptions import corrupt
 from trainables.errors import InputError
 from trainables.saved_model import describe_model, load_model, rebuild
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import load_runs
+from tune_jobs.analysis.comparison.rejection import risk_thresholds
 from tune_jobs.analysis.comparison.statistics import wilson
-from tune_jobs.analysis.results import load_comparison, load_predictions, load_run
+from tune_jobs.analysis.results import (
+    load_comparison,
+    load_doubtful_labels,
+    load_predictions,
+    load_robustness,
+    load_run,
+)
 from tune_jobs.command_line.options import DataOptions
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.schema import config_of
 from tune_jobs.test_set import evaluation
+from tune_jobs.test_set.labels import training_labels
 from tune_jobs.tuning.data import load_data_of_run
 
 run = command_line(compare)
@@ -46,7 +55,8 @@ def compared(trained_runs, tmp_path_factory):
     paths = folder / "runs" / "lr-grid", folder / "runs" / "finetune"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
-        code = run(*paths, "--every-trial", "--price-per-hour", 2, "--output", folder / "out")
+        given = "--every-trial", "--robustness", "--price-per-hour", 2
+        code = run(*paths, *given, "--output", folder / "out")
     assert code == 0
     return folder
 
@@ -128,6 +138,58 @@ def test_the_chosen_model_can_be_used_without_the_runs(compared):
         ),
         rel=1e-4,
     )
+
+
+def test_thresholds_are_chosen_on_the_validation_images(compared):
+    about = json.loads((compared / "out/model/model.json").read_text())
+    classifier = load_model(compared / "out" / "model")
+    data = load_data_of_run(load_run(compared / "runs/lr-grid"), QUIET)
+    rows = data.split.validation
+    probabilities = classifier.probabilities(data.images(rows, classifier.view)).numpy()
+    expected = risk_thresholds(
+        probabilities.max(axis=1), probabilities.argmax(axis=1) == data.dataset.labels[rows]
+    )
+    assert expected
+    assert about["rejection"] == [
+        {name: pytest.approx(value) for name, value in vars(each).items()} for each in expected
+    ]
+    assert classifier.rejection(0.99).risk == expected[-1].risk
+    winners = load_comparison(compared / "out").query("role == 'winner'")
+    assert (winners["aurc/low"] <= winners["aurc"]).all()
+    assert (winners["aurc"] <= winners["aurc/high"]).all()
+
+
+def test_corrupted_images_are_those_of_the_test_set(compared):
+    frame = load_robustness(compared / "out")
+    assert len(frame) == len(WINNERS) * 30
+    images = load_predictions(compared / "out")
+    for row in frame.sample(5, random_state=0).to_dict("records"):
+        assert row["accuracy"] == pytest.approx(np.mean(row["right"]))
+        assert len(row["right"]) == row["images"] == images["image"].nunique()
+        assert row["accuracy/low"] <= row["accuracy"] <= row["accuracy/high"]
+    # The same pixels again, classified by the model that was written.
+    classifier = load_model(compared / "out" / "model")
+    chosen = frame[frame["model"] == load_comparison(compared / "out")["model"][0]]
+    row = chosen.query("corruption == 'noise' and severity == 5").iloc[0]
+    mine = images[images["trial"] == row["trial"]]
+    clean = load_source("digits", classifier.view.size).images[mine["image"]]
+    noisy = corrupt(clean, "noise", 5, mine["image"].to_numpy())
+    right = classifier.logits(noisy).argmax(1).numpy() == mine["label"].astype(int)
+    assert right.tolist() == row["right"].tolist()
+
+
+def test_labels_of_training_images_are_judged_by_features_that_are_cached(
+    compared, trained_runs, monkeypatch
+):
+    doubts = load_doubtful_labels(compared / "out")
+    assert set(doubts["part"]) <= {"validation", "test"}
+    runs = load_runs([str(trained_runs / "finetune")])
+    images = {runs[0].folder.uri: load_data_of_run(runs[0].record, QUIET)}
+    assert training_labels(runs, images, torch.device("cpu")) == []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(trained_runs / ".cache"))
+    (check,) = training_labels(runs, images, torch.device("cpu"))
+    assert (check.subject, check.images) == ("training", runs[0].record["split"]["train"])
+    assert "tests.nets:tiny" in check.judge
 
 
 def test_costs_are_those_of_the_family(compared):
@@ -356,8 +418,12 @@ def test_what_is_there_of_an_unfinished_run_is_compared_when_asked(runs, tmp_pat
 
 
 def test_a_comparison_of_another_version_is_refused(compared, tmp_path):
-    with pytest.raises(InputError, match=r"holds no comparison\.parquet"):
-        load_comparison(tmp_path)
+    for load in (load_comparison, load_robustness):
+        with pytest.raises(InputError, match=r"holds no comparison\.parquet"):
+            load(tmp_path)
+    shutil.copy(compared / "out/comparison.parquet", tmp_path)
+    with pytest.raises(InputError, match="compare the runs with --robustness"):
+        load_robustness(tmp_path)
     pd.read_parquet(compared / "out/comparison.parquet").to_parquet(tmp_path / "comparison.parquet")
     with pytest.raises(InputError, match="format none"):
         load_comparison(tmp_path)

@@ -70,6 +70,53 @@ def test_the_folder_of_a_run_or_a_comparison_has_the_model(below, images, model,
     assert pd.read_csv(output)["predicted"].notna().all()
 
 
+@pytest.fixture
+def thresholds(model):
+    """Let the model answer all images but the least sure at a risk of 5%, and all at 20%."""
+    about = json.loads((model / MODEL_FILE).read_text())
+
+    def choose(images):
+        classifier = load_model(model)
+        pixels = np.stack([np.asarray(Image.open(file)) for file in images])
+        least = classifier.probabilities(pixels).max(1).values.sort().values
+        chosen = [(0.05, float(least[1])), (0.2, 0.0)]
+        rejection = [{"risk": r, "threshold": t, "coverage": 0.9} for r, t in chosen]
+        (model / MODEL_FILE).write_text(json.dumps(about | {"rejection": rejection}))
+
+    return choose
+
+
+@pytest.mark.parametrize(("risk", "answers"), [(5, 3), (12.5, 3), (30, 4)])
+def test_images_of_which_the_model_is_not_sure_are_not_answered(
+    risk, answers, images, model, thresholds, tmp_path, capfd
+):
+    files = [images / "0.png", images / "1.png", images / "2.png", images / "below/3.png"]
+    thresholds(files)
+    (images / "4.png").write_bytes(b"no image at all")
+    given = [images, "--model", model, "--reject-above", risk]
+    assert run(*given, "--output", tmp_path / "table.parquet") == 0
+    frame = pd.read_parquet(tmp_path / "table.parquet")
+    assert frame["answered"].sum() == answers
+    assert f"{answers} of 4 images answered" in capfd.readouterr().out
+    assert frame["predicted"].notna().tolist() == frame["answered"].tolist()
+    assert not frame.loc[frame["error"].notna(), "answered"].any()
+    left_out = frame[~frame["answered"] & frame["error"].isna()]
+    assert (left_out["probability"] < frame[frame["answered"]]["probability"].min()).all()
+    assert run(*given) == 0
+    assert capfd.readouterr().out.count("not answered") == 4 - answers
+
+
+def test_a_risk_without_a_threshold_is_refused_with_what_to_do(
+    images, model, thresholds, assert_one_message
+):
+    given = [images / "0.png", "--model", model, "--reject-above"]
+    assert run(*given, 5) == 2
+    assert_one_message(["--reject-above 5", "no thresholds", "the folder of a comparison"])
+    thresholds([images / "0.png", images / "1.png"])
+    assert run(*given, 1) == 2
+    assert_one_message(["a risk of 1%", "in percent: 5, 20", "more validation images"])
+
+
 def test_files_are_classified_on_the_terminal(images, model, capfd):
     assert run(images / "0.png", images / "2.png", "--model", model) == 0
     printed = capfd.readouterr().out
@@ -121,6 +168,7 @@ def test_an_exported_model_classifies_as_the_model_does(model, digits, capfd):
         ([], ["--export"]),
         (["{images}/0.png", "--output", "table.txt"], ["table.txt", ".parquet or .csv"]),
         (["{images}/0.png", "--output", "none/table.csv"], ["none/table.csv", "does not exist"]),
+        (["{images}/0.png", "--reject-above", "0"], ["--reject-above is 0", "percentage"]),
         (["{images}/9.png"], ["9.png", "check the path"]),
         (["{images}/empty"], ["empty", "no images"]),
         (["{images}", "--model", "{images}"], ["model.json", "of a run or of a comparison"]),

@@ -35,8 +35,10 @@ from tune_jobs.search_space.space import Space, is_among
 
 COMPARISON_FILE = "comparison.parquet"
 PREDICTIONS_FILE = "predictions.parquet"
+ROBUSTNESS_FILE = "robustness.parquet"
+DOUBTFUL_LABELS_FILE = "doubtful_labels.parquet"
 COMPARISON_FORMAT = 1
-"""Format version of both files, in their schema metadata; other versions are refused."""
+"""Format version of these files, in their schema metadata; other versions are refused."""
 FORMAT_KEY = b"bakeoff.format"
 
 
@@ -220,6 +222,35 @@ def load_predictions(path: str | Path) -> pd.DataFrame:
     Arguments and errors are the same as for `load_comparison`.
     """
     return _load_table(path, PREDICTIONS_FILE)
+
+
+def load_robustness(path: str | Path) -> pd.DataFrame:
+    """Load robustness.parquet of a comparison; `robustness_table` describes its columns.
+
+    Args:
+        path: folder that a comparison wrote, local or s3://… or gs://….
+
+    Raises:
+        InputError: the folder holds no comparison with --robustness, or one of another version.
+    """
+    if load_comparison(path) is not None and not RunFolder.at(path).has(ROBUSTNESS_FILE):
+        raise InputError(
+            f"{path} holds a comparison without {ROBUSTNESS_FILE}: compare the runs with "
+            "--robustness"
+        )
+    return _load_table(path, ROBUSTNESS_FILE)
+
+
+def load_doubtful_labels(path: str | Path) -> pd.DataFrame:
+    """Load doubtful_labels.parquet of a comparison, the images whose labels may be wrong.
+
+    Returns:
+        One row per image, the least probable label of each judge first: judge, part (training,
+        validation or test), file, label, suggested, label_probability and suggested_probability.
+
+    Arguments and errors are the same as for `load_comparison`.
+    """
+    return _load_table(path, DOUBTFUL_LABELS_FILE)
 
 
 def _load_table(path: str | Path, name: str) -> pd.DataFrame:

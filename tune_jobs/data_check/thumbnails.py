@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ from trainables.arrays import Ints
 from trainables.sources.names import PART_NAMES
 from trainables.views import Resize, View
 from tune_jobs.analysis.formatting import counted
-from tune_jobs.analysis.report.blocks import Block, Gallery, Text, Thumbnail
+from tune_jobs.analysis.report.blocks import Block, Gallery, Text, Thumbnail, data_uri
 from tune_jobs.data_check.inspection import Inspection
 
 SHEET_SIZE, PAIR_SIZE = 96, 160
@@ -28,10 +26,6 @@ ALL_SHEET_IMAGES = 1200
 """Images on all contact sheets: 4 to 5 MB of photographs."""
 SHOWN_PAIRS = 12
 """Pairs that a finding shows."""
-QUALITY = 80
-"""Quality of the JPEG files."""
-PIXELATED = 64
-"""Height and width in pixels below which images are stored as PNG; the page shows their pixels."""
 
 
 def drawn(
@@ -54,11 +48,7 @@ def drawn(
             small.thumbnail((size, size))
         else:
             small = Image.fromarray(images.decode(row, [View(square, resize)])[1][0])
-        buffer = io.BytesIO()
-        kind = "PNG" if max(small.size) < PIXELATED else "JPEG"
-        small.save(buffer, kind, quality=QUALITY)
-        text = base64.b64encode(buffer.getvalue()).decode()
-        return f"data:image/{kind.lower()};base64,{text}"
+        return data_uri(small)
 
     wanted = sorted(set(rows))  # in the order in which sources are read fastest
     with ThreadPoolExecutor(os.cpu_count()) as pool:

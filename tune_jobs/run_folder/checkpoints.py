@@ -119,10 +119,27 @@ def best_weights(
     state: dict[str, Tensor] = safetensors.torch.load(folder.read(f"{checkpoint}/{BEST_FILE}"))
     if config.mode != "probe":
         return state
+    start = backbone_weights(folder, config, started_from)
+    return whole_model(config, num_classes, image_size, start, state)
+
+
+def backbone_weights(
+    folder: RunFolder, config: TrialConfig, started_from: str | None = None
+) -> Weights:
+    """Return the weights of the frozen backbone of a linear probe.
+
+    Args:
+        folder: folder of the run.
+        config: configuration of the trial.
+        started_from: expected fingerprint of the weights; None skips the check.
+
+    Raises:
+        InputError: the weights have another fingerprint, or cannot be read.
+    """
     kept = folder.child(WEIGHTS_FOLDER)
     file = kept.child(file_name(config.model)).uri
     if kept.has(file_name(config.model)):
-        start = safetensors.numpy.load(kept.read(file_name(config.model)))
+        start: Weights = safetensors.numpy.load(kept.read(file_name(config.model)))
     else:  # a shortlist, which keeps no copies of networks
         file = f"{config.weights}, the initial weights of {config.model},"
         start = read_weights(config.model, config.weights)
@@ -131,4 +148,4 @@ def best_weights(
             f"{file} was altered after heads were trained on its features: restore it from a "
             "backup, or train the trials again"
         )
-    return whole_model(config, num_classes, image_size, start, state)
+    return start

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,10 +130,14 @@ class RunFolder:
             yield Path(copy)
 
     def clear(self, *names: str) -> None:
-        """Delete folders below this one, if they exist."""
+        """Delete files and folders below this one, if they exist."""
         for name in names:
-            if self.has(name):
-                self.fs.delete_dir(f"{self.path}/{name}")
+            path = f"{self.path}/{name}"
+            kind = self.fs.get_file_info(path).type
+            if kind == pyarrow.fs.FileType.Directory:
+                self.fs.delete_dir(path)
+            elif kind == pyarrow.fs.FileType.File:
+                self.fs.delete_file(path)
 
     def make(self) -> None:
         """Create the folder and check that it can be written.
@@ -238,11 +242,7 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
-        content = self.read(name)
-        try:
-            return pd.read_parquet(io.BytesIO(content))
-        except PARQUET_DAMAGE as error:
-            raise self._damaged(name, error) from error
+        return self._parsed(name, pd.read_parquet)
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a parquet file, with None for null.
@@ -250,12 +250,15 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
+        rows: list[dict[str, Any]] = self._parsed(name, lambda f: pq.read_table(f).to_pylist())
+        return rows
+
+    def _parsed(self, name: str, parse: Callable[[io.BytesIO], Any]) -> Any:
         content = self.read(name)
         try:
-            rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
+            return parse(io.BytesIO(content))
         except PARQUET_DAMAGE as error:
             raise self._damaged(name, error) from error
-        return rows
 
     def write_rows(self, name: str, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
         """Write rows to a parquet file; columns that a row lacks are null."""

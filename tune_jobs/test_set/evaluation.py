@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from trainables.arrays import Ints
 from trainables.costs import Costs, measure_all
 from trainables.errors import InputError, first_line
 from trainables.models import build_for
@@ -22,6 +24,7 @@ from trainables.views import View
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant
+from tune_jobs.analysis.comparison.rejection import confidence, risk_thresholds
 from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of, is_soup
@@ -45,6 +48,16 @@ class TrainedModel:
     """Content of model.safetensors."""
     classifier: Classifier
     """Model on its device."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Predictions of a model on the validation images of its run."""
+
+    logits: NDArray[np.float32]
+    """Logits, N×C, float32."""
+    labels: Ints
+    """True labels, N, int64."""
 
 
 def load_trained(candidate: Candidate, data: RunData, device: torch.device) -> TrainedModel:
@@ -119,12 +132,17 @@ def test_set_of(data: RunData, views: Sequence[View]) -> TestSet:
         images=data.images(split.test, view),
         labels=dataset.labels[split.test],
         indices=split.test,
-        files=[data.found.listing.images.origin(row) for row in data.rows[split.test]],
+        files=files_of(data, split.test),
         classes=dataset.classes,
         source_fingerprint=dataset.fingerprint,
         split_fingerprint=split.fingerprint,
         duplicates=copied_test_images(data),
     )
+
+
+def files_of(data: RunData, rows: Ints) -> list[str]:
+    """Return where images are in the source, by their indices in the dataset."""
+    return [data.found.listing.images.origin(row) for row in data.rows[rows]]
 
 
 def copied_test_images(data: RunData) -> int:
@@ -172,8 +190,8 @@ def inference_costs(classifiers: Sequence[Classifier]) -> list[Costs]:
     return [each.stated() for each in measured]
 
 
-def temperature(model: TrainedModel, data: RunData) -> float:
-    """Return the temperature at which a model's probabilities fit the validation images best.
+def validation_logits(model: TrainedModel, data: RunData) -> Validation:
+    """Return a model's logits on the validation images of its run.
 
     Args:
         model: the model.
@@ -181,7 +199,7 @@ def temperature(model: TrainedModel, data: RunData) -> float:
     """
     rows = data.split.validation
     logits = model.classifier.logits(data.images(rows, model.classifier.view)).numpy()
-    return fit_temperature(logits, data.dataset.labels[rows])
+    return Validation(logits, data.dataset.labels[rows])
 
 
 def contestant(
@@ -190,7 +208,7 @@ def contestant(
     runs: Sequence[LoadedRun],
     classifier: Classifier,
     costs: Costs,
-    temperature: float,
+    validation: Validation,
     price_per_hour: float | None,
     train_accuracy: float,
 ) -> Contestant:
@@ -202,7 +220,7 @@ def contestant(
         runs: compared runs.
         classifier: the winner's model.
         costs: its inference costs.
-        temperature: temperature of the winner's probabilities.
+        validation: the winner's predictions on the validation images.
         price_per_hour: price of one node in dollars per hour; None if unknown.
         train_accuracy: accuracy of the winner on training images in evaluation mode.
     """
@@ -213,6 +231,7 @@ def contestant(
         if family(config_of(row)) == winner.candidate.family
     ]
     hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
+    temperature = fit_temperature(validation.logits, validation.labels)
     return Contestant(
         winner=winner,
         costs=costs,
@@ -223,6 +242,10 @@ def contestant(
         temperature=temperature,
         seeds=seeds,
         train_accuracy=train_accuracy,
+        rejections=risk_thresholds(
+            confidence(validation.logits, temperature),
+            validation.logits.argmax(axis=1) == validation.labels,
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Images of the runs of a comparison."""
+"""The images of compared runs."""
 
 from __future__ import annotations
 

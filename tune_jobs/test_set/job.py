@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from dataclasses import dataclass
 
@@ -32,8 +33,10 @@ from tune_jobs.command_line.terminal import open_console, plain_table, print_tab
 from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
+from tune_jobs.test_set.labels import held_out_labels, training_labels
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 
@@ -201,13 +204,18 @@ def open_test(
         run_data = data_of(candidate, images)
         seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
         winner = evaluation.score(each.winner, "winner", run_data, models)
+        validation = evaluation.validation_logits(each.winner, run_data)
         contestants.append(
             contestant(
-                winner, seeds, runs, each.winner.classifier, own,
-                evaluation.temperature(each.winner, run_data), price,
+                winner, seeds, runs, each.winner.classifier, own, validation, price,
                 evaluation.training_accuracy(each.winner, run_data),
             )
         )  # fmt: skip
+        if each is contenders[0]:
+            checks = [held_out_labels(contestants[0], each.winner, validation, run_data)]
+    if command.options.robustness:
+        pairs = [(each.winner, data_of(each.winner.candidate, images)) for each in contenders]
+        contestants = with_corrupted(contestants, pairs, console)
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)
@@ -224,6 +232,7 @@ def open_test(
         or any(run.record["options"].get("recipe") == "report" for run in runs),
         margin=command.options.margin / 100,
         price_per_hour=price,
+        label_checks=[*checks, *training_labels(runs, images, device)],
     )
 
 
@@ -239,6 +248,7 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
         "run": winner.candidate.run.folder.uri,
         "trial": winner.candidate.trial,
         "temperature": comparison.chosen.temperature,
+        "rejection": [dataclasses.asdict(each) for each in comparison.chosen.rejections],
         "test_accuracy": winner.accuracy,
         "test_accuracy_interval": winner.accuracy_interval,
     }

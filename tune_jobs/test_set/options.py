@@ -31,6 +31,10 @@ class CompareOptions:
     every_trial: bool = False
     """Also score every other trial on the test set, for the report's tables only;
     the choice of the winners does not depend on it."""
+    robustness: bool = False
+    """Also score the winners on corrupted test images: noise, blur, JPEG, brightness,
+    contrast and pixelation, each at five severities, which is 30 passes over the
+    test images."""
     student_report: bool = False
     """Compare with the student report that this project grew from, as the report
     does by itself for runs of --recipe report."""

@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 
 from trainables.config import TrialConfig
+from trainables.corruptions import CORRUPTIONS
 from trainables.costs import Costs
 from trainables.image_rows import ImageRows
 from trainables.metrics import EPOCH_METRICS
+from trainables.model_file import Rejection
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
+from tune_jobs.analysis.comparison.label_check import DoubtfulLabel, LabelCheck
+from tune_jobs.analysis.comparison.robustness import Corrupted
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
@@ -64,8 +68,30 @@ def make_scored(run, trial, correct, test, role="winner", seed=0):
 
 
 def make_contestant(winner, seeds=(), latency=1.0, parameters=LAYERS, dollars=None):
+    """A contestant that answers the surest half, and is the weaker the more severe a corruption."""
     costs = Costs(28_000_000, latency, 2 * latency, 5000 / latency)
-    return Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, 0.5, list(seeds), 0.95)
+    made = Contestant(winner, costs, dict(parameters), 2, 60.0, dollars, 0.5, list(seeds), 0.95)
+    threshold = float(np.median(made.confidence))
+    return dataclasses.replace(
+        made, rejections=[Rejection(0.05, threshold, 0.5), Rejection(0.2, 0.0, 1.0)]
+    )
+
+
+def make_corrupted(winner, size=8):
+    """Predictions of a winner of which a corruption spoils every tenth image a severity."""
+    spoilt = np.arange(IMAGES) % 10 < np.arange(1, 6)[:, None]
+    correct = np.stack([winner.correct & ~np.roll(spoilt, i, axis=1) for i in range(6)])
+    return Corrupted(CORRUPTIONS, [[1.0, 2.0, 3.0, 4.0, 5.0]] * 6, size, correct)
+
+
+def make_label_check(test, subject="validation and test"):
+    """Two labels of test images that may be wrong."""
+    doubts = [
+        DoubtfulLabel("test", test.files[i], test.classes[0], test.classes[1], 0.01, 0.98,
+                      test.images.read(np.array([i]))[0])
+        for i in (0, 10)
+    ]  # fmt: skip
+    return LabelCheck("probabilities of a test", subject, IMAGES, doubts)
 
 
 def correct_images(accuracy, shift=0):
@@ -85,6 +111,7 @@ def make_comparison(
     trials=False,
     pretrained_size=224,
     student_report=True,
+    robustness=False,
 ):
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
     correctly classified images; the first is the best on validation."""
@@ -132,4 +159,9 @@ def make_comparison(
         }
         for k in range(openings)
     ]
-    return Comparison(runs, test, contestants, others, opened, FACTS, student_report)
+    if robustness:
+        contestants = [
+            dataclasses.replace(c, corrupted=make_corrupted(c.winner)) for c in contestants
+        ]
+    return Comparison(runs, test, contestants, others, opened, FACTS, student_report,
+                      label_checks=[make_label_check(test)])  # fmt: skip

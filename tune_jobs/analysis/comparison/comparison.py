@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.costs import Costs
+from trainables.model_file import Rejection
 from trainables.target import Target
 from tune_jobs.analysis.comparison.calibration import Reliability, reliability
 from tune_jobs.analysis.comparison.candidates import LoadedRun, is_custom
 from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
+from tune_jobs.analysis.comparison.label_check import LabelCheck
+from tune_jobs.analysis.comparison.rejection import (
+    Area,
+    Realised,
+    areas,
+    confidence,
+    realised,
+)
+from tune_jobs.analysis.comparison.robustness import Corrupted
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.statistics import PairedTest, paired_tests
 from tune_jobs.analysis.comparison.two_way import SeedSpread, seed_spread
@@ -50,6 +60,10 @@ class Contestant:
     train_accuracy: float = float("nan")
     """Accuracy of the winner on training images in evaluation mode: without dropout, augmentation
     or batch statistics, in 0..1; NaN if not measured."""
+    rejections: list[Rejection] = field(default_factory=list)
+    """Thresholds below which the winner does not answer, by risk, chosen on validation images."""
+    corrupted: Corrupted | None = None
+    """The winner's predictions on corrupted test images (--robustness)."""
 
     @property
     def name(self) -> str:
@@ -83,6 +97,15 @@ class Contestant:
     def calibrated(self) -> Reliability:
         """Quality of the winner's probabilities on the test images, at `temperature`."""
         return reliability(self.winner.logits, self.winner.labels, self.temperature)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """Calibrated probability of the class that the winner predicts, N, float64, in 0..1."""
+        return confidence(self.winner.logits, self.temperature)
+
+    def realised(self, rejection: Rejection) -> Realised:
+        """Return the winner's coverage and risk on the test images at a threshold."""
+        return realised(self.confidence, self.winner.correct, rejection.threshold)
 
     @property
     def seed_accuracies(self) -> NDArray[np.float64]:
@@ -138,6 +161,8 @@ class Comparison:
     """Difference in accuracy below which two models are equivalent (--margin), in 0..1."""
     price_per_hour: float | None = None
     """Price of one node in dollars per hour; None if unknown."""
+    label_checks: list[LabelCheck] = field(default_factory=list)
+    """Labels that may be wrong, by who judged them."""
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -184,6 +209,11 @@ class Comparison:
     def chosen(self) -> Contestant:
         """Contestant that is best on the validation images, which the report recommends."""
         return self.contestants[0]
+
+    @cached_property
+    def areas(self) -> list[Area]:
+        """Area under each contestant's risk-coverage curve, compared with the chosen one's."""
+        return areas([(each.confidence, each.winner.correct) for each in self.contestants])
 
     @property
     def best_by_kind(self) -> dict[str, Contestant]:

@@ -1,4 +1,4 @@
-"""Tables of a comparison, written to comparison.parquet and predictions.parquet."""
+"""Tables of a comparison, written to parquet files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
 from tune_jobs.analysis.comparison.equivalence import AGAINST, Needed
+from tune_jobs.analysis.comparison.rejection import Area
 from tune_jobs.analysis.comparison.scored import Scored
+from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.results import (
     COMPARISON_FILE,
     COMPARISON_FORMAT,
+    DOUBTFUL_LABELS_FILE,
     FORMAT_KEY,
     PREDICTIONS_FILE,
+    ROBUSTNESS_FILE,
 )
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns
 
+LABEL_COLUMNS = (
+    ("part", "file", "label", "suggested"),
+    ("label_probability", "suggested_probability"),
+)
+"""Columns of doubtful_labels.parquet beside the judge: texts and numbers."""
 PREDICTIONS_SCHEMA = pa.schema(
     [
         ("model", pa.dictionary(pa.int16(), pa.string())),
@@ -52,13 +61,16 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     macs, latency_p50_ms, latency_p95_ms, images_per_second, train_accuracy, tried,
     search_seconds, dollars, temperature and, with --seeds, the fields of SeedSpread as seeds/*;
     brier and calibration_error with their bounds, and calibrated/log_loss, calibrated/brier and
-    calibrated/calibration_error at that temperature; for all winners but the chosen one, what
-    `_versus` returns; the trial configuration as config/*.
+    calibrated/calibration_error at that temperature; aurc, the area under the risk-coverage curve
+    at it, and aurc/difference from the chosen model, with their bounds; for all winners but the
+    chosen one, what `_versus` returns; the trial configuration as config/*.
     """
     versus = {id(pair.second.winner): _versus(pair) for pair in comparison.rivals}
     contestants = {id(contestant.winner): contestant for contestant in comparison.contestants}
+    areas = dict(zip(contestants, map(_area, comparison.areas), strict=True))
     rows = [
         _row(scored, contestants.get(id(scored)), comparison.chosen.winner is scored)
+        | areas.get(id(scored), {})
         | versus.get(id(scored), {})
         for scored in comparison.scored
     ]
@@ -130,6 +142,13 @@ def _versus(pair: Pair) -> dict[str, Any]:
     return {f"versus_chosen/{name}": value for name, value in values.items()}
 
 
+def _area(area: Area) -> dict[str, float]:
+    row = {"aurc": area.value, "aurc/difference": area.difference}
+    row["aurc/low"], row["aurc/high"] = area.interval
+    row["aurc/difference/low"], row["aurc/difference/high"] = area.difference_interval
+    return row
+
+
 def _reliability(found: Reliability, prefix: str) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, value, (low, high) in (
@@ -168,6 +187,55 @@ def predictions_table(comparison: Comparison) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries()
 
 
+def robustness_table(comparison: Comparison) -> pa.Table:
+    """Return one row per winner, corruption and severity, as in robustness.parquet.
+
+    `strength` is in the unit of `trainables.corruptions.PUBLISHED`, for images of `size` pixels.
+    `right` says which test images are correctly classified, in the order of predictions.parquet.
+    """
+    rows = []
+    for contestant in comparison.contestants:
+        corrupted, candidate = contestant.corrupted, contestant.winner.candidate
+        if corrupted is None:
+            continue
+        for i, corruption in enumerate(corrupted.corruptions):
+            for k, strength in enumerate(corrupted.strengths[i]):
+                right = corrupted.correct[i, k]
+                low, high = wilson(int(right.sum()), len(right))
+                rows.append(
+                    {
+                        "model": candidate.family,
+                        "run": candidate.run.folder.uri,
+                        "trial": candidate.trial,
+                        "corruption": corruption,
+                        "severity": k + 1,
+                        "strength": strength,
+                        "size": corrupted.size,
+                        "images": len(right),
+                        "accuracy": float(right.mean()),
+                        "accuracy/low": low,
+                        "accuracy/high": high,
+                        "right": right,
+                    }
+                )
+    return pa.Table.from_pylist(rows)
+
+
+def labels_table(comparison: Comparison) -> pa.Table:
+    """Return one row per image whose label may be wrong, as in doubtful_labels.parquet."""
+    texts, numbers = LABEL_COLUMNS
+    rows = [
+        {"judge": check.judge} | {name: getattr(doubt, name) for name in (*texts, *numbers)}
+        for check in comparison.label_checks
+        for doubt in check.doubtful
+    ]
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("judge", *texts)]
+        + [(name, pa.float64()) for name in numbers]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
 def _repeated(text: str, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(np.zeros(times, np.int16), [text])
 
@@ -177,12 +245,20 @@ def _named(labels: Ints, classes: tuple[str, ...]) -> pa.Array:
 
 
 def write_frames(comparison: Comparison, folder: RunFolder) -> None:
-    """Write comparison.parquet and predictions.parquet."""
+    """Write comparison, predictions and doubtful labels, and with --robustness its table.
+
+    Tables that an earlier comparison wrote there and this one does not are deleted.
+    """
     frame = pa.Table.from_pandas(comparison_frame(comparison), preserve_index=False)
-    for name, table in (
-        (COMPARISON_FILE, frame),
-        (PREDICTIONS_FILE, predictions_table(comparison)),
-    ):
+    tables = {
+        COMPARISON_FILE: frame,
+        PREDICTIONS_FILE: predictions_table(comparison),
+        DOUBTFUL_LABELS_FILE: labels_table(comparison),
+    }
+    folder.clear(ROBUSTNESS_FILE)
+    if comparison.chosen.corrupted is not None:
+        tables[ROBUSTNESS_FILE] = robustness_table(comparison)
+    for name, table in tables.items():
         metadata = {**(table.schema.metadata or {}), FORMAT_KEY: str(COMPARISON_FORMAT).encode()}
         buffer = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainables.target import ACCURACY
-from tune_jobs.analysis.comparison import caveats
+from tune_jobs.analysis.comparison import caveats, in_use
 from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import Word
@@ -73,12 +73,15 @@ def verdict(comparison: Comparison) -> str:
         *_differences(comparison),
         _seeds(comparison),
         _calibration(comparison),
+        in_use.rejection(comparison),
+        in_use.robustness(comparison),
         _costs(comparison),
         _cheaper(comparison),
         custom_or_pretrained(comparison),
         *caveats.unfair_sizes(comparison),
         caveats.openings(comparison),
         caveats.duplicates(comparison),
+        in_use.labels(comparison),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 from matplotlib.figure import Figure
+from PIL import Image
+
+from trainables.arrays import Images
+
+QUALITY = 80
+"""Quality of JPEG thumbnails."""
+PIXELATED = 64
+"""Height and width in pixels below which thumbnails are PNG; the page shows their pixels."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,19 @@ class Thumbnail:
     """Alternative text for screen readers."""
     caption: str = ""
     """Caption below the image."""
+
+
+def thumbnail(image: Images, alt: str) -> Thumbnail:
+    """Return an image, H×W×3, uint8, as a thumbnail, with its text for screen readers."""
+    return Thumbnail(data_uri(Image.fromarray(image)), alt)
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return an image as a data URI: JPEG, or PNG where single pixels can be told apart."""
+    kind = "PNG" if max(image.size) < PIXELATED else "JPEG"
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=QUALITY)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @dataclass(frozen=True)

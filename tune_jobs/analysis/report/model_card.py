@@ -29,6 +29,7 @@ def model_card(comparison: Comparison) -> str:
     view = config.view or View(winner.candidate.network_size, "squash")
     size = winner.candidate.network_size
     background = record.get("options", {}).get("data", {}).get("background", "white")
+    limits = ", ".join(f"{100 * each.risk:g}" for each in chosen.rejections)
     facts = [
         ("network", config.model),
         ("initial weights", "random" if config.weights == "none" else config.weights),
@@ -43,6 +44,13 @@ def model_card(comparison: Comparison) -> str:
         (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
         ("95% CI of the test accuracy", percent_interval(winner.accuracy_interval)),
         ("probabilities", f"softmax(logits / {chosen.temperature:.4f}), as predict.py gives them"),
+        *[
+            (
+                "predict --reject-above " + limits,
+                "highest risk in percent: images that are not sure enough are not answered",
+            )
+        ]
+        * bool(limits),
         ("parameters", f"{chosen.parameters:,}"),
         ("multiply-accumulates per image", count(chosen.costs.macs)),
         (

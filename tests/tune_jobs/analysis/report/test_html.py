@@ -36,6 +36,7 @@ def comparison():
         names=('a&b "<i>c</i>"', "fine$tune$"),
         seeds=3,
         trials=True,
+        robustness=True,
     )  # fmt: skip
 
 

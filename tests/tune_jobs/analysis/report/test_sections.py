@@ -12,7 +12,10 @@ from tune_jobs.analysis.report.sections import (
     calibration,
     costs,
     error_analysis,
+    label_check,
     method,
+    rejection,
+    robustness,
     scores,
     seeds,
     significance,
@@ -27,7 +30,8 @@ from tune_jobs.analysis.style import MODEL_COLOURS, model_styles
 def comparison():
     models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
               ("densenet121", "default", 0.9, 4))  # fmt: skip
-    return make_comparison(models, seeds=3, trials=True, latencies=(1.0, 10.0, 0.5))
+    latencies = (1.0, 10.0, 0.5)
+    return make_comparison(models, seeds=3, trials=True, latencies=latencies, robustness=True)
 
 
 def tables(section):
@@ -49,7 +53,10 @@ def tables(section):
         seeds,
         costs,
         calibration,
+        rejection,
+        robustness,
         error_analysis,
+        label_check,
         training,
         student_report,
         trade_offs,
@@ -203,6 +210,47 @@ def test_the_most_confused_pairs_come_first(comparison):
     assert counts == sorted(counts, reverse=True)
     for _, first, second, *_ in rows:
         assert abs(CIFAR10.index(first) - CIFAR10.index(second)) in (1, 9)
+
+
+def test_thresholds_stand_beside_what_became_of_them(comparison):
+    info = rejection.risk_info(comparison)
+    assert info.thresholds.x == pytest.approx([0.5, 1.0])
+    assert info.thresholds.y[1] == pytest.approx(0.1)
+    assert info.curves["custom CNN"].y[-1] == pytest.approx(0.1)
+    areas, thresholds, *others = tables(rejection.section(comparison))
+    assert areas.rows[0][-1] == "chosen"
+    assert thresholds.rows[1][:4] == ("20%", "0.00%", "100.00%", "100.00% (99.05 to 100.00)")
+    assert len(others) == 2
+    assert "predict.py --reject-above 5" in verdict(comparison)
+    none = dataclasses.replace(comparison.chosen, rejections=[])
+    without = dataclasses.replace(comparison, contestants=[none])
+    assert "too few" in str(rejection.section(without).blocks)
+    assert "--reject-above" not in verdict(without)
+
+
+def test_robustness_is_relative_to_the_custom_network(comparison):
+    info = robustness.severity_info(comparison)
+    # The spoilt images are spread evenly over the correctly classified ones.
+    assert info.accuracies["blur"][0] == pytest.approx([0.9, 0.81, 0.72, 0.63, 0.54, 0.45])
+    summary, by_corruption = tables(robustness.section(comparison))
+    assert [row[2][:6] for row in summary.rows] == ["63.00%", "49.00%", "63.00%"]
+    assert [row[4][:4] for row in summary.rows] == ["1 (b", "1.38", "1.00"]
+    assert summary.rows[1][5].startswith("−14.00 (")
+    assert len(by_corruption.rows) == 18
+    assert "mean accuracy is 63.00%" in verdict(comparison)
+    assert "higher than pretrained resnet18 by 14.00 percentage points" in verdict(comparison)
+    assert robustness.section(make_comparison()) is None
+
+
+def test_doubtful_labels_are_shown_with_their_files(comparison):
+    section = label_check.section(comparison)
+    (table,) = tables(section)
+    assert table.rows[1] == (
+        "photos/10.jpg", "test", "airplane", "1.0%", "automobile", "98.0%"
+    )  # fmt: skip
+    assert "contradict the labels of 2 of 400 validation and test images" in verdict(comparison)
+    assert "training images were not judged" in str(section.blocks)
+    assert label_check.section(dataclasses.replace(comparison, label_checks=[])) is None
 
 
 def test_what_the_report_published_is_what_it_says():
