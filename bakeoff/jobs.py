@@ -131,4 +131,7 @@ def _train(cls: type[Any], job: str, prepare: Prepare[Any], options: dict[str, A
     command = parse(cls, None, arguments, program=program)
     configure_ray()  # before Ray is imported
     finished = start_quietly(prepare, command)
-    return Run(finished.run.folder.uri)
+    from tune_jobs.tuning.summary import warnings_of  # imports torch and Ray
+
+    warnings = warnings_of(finished.run, finished.record, finished.findings)
+    return Run(finished.run.folder.uri, warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +31,19 @@ class Run(os.PathLike[str]):
 
     Args:
         path: the run folder, local or s3://… or gs://….
+        warnings: what the job that has just ended warns of.
 
     Raises:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | os.PathLike[str], warnings: Sequence[str] = ()):
         from tune_jobs.analysis.results import load_run
 
         self.path = os.fspath(path)
         """Path or URI of the run folder."""
+        self.warnings = list(warnings)
+        """What is to know about the results, as the terminal says it; only where the job ended."""
         self.record = load_run(self.path)
         """Content of run.json: options, data set, versions, hardware, times."""
 
@@ -158,7 +162,9 @@ class Run(os.PathLike[str]):
         note = f"<p>… the best {len(shown)} of {len(self.trials)} trials</p>" if more else ""
         name = html.escape(typed_path(self.path))
         head = f"<p><b>{name}</b><br>{html.escape(text)}</p>"
-        return f"{head}{table.to_html(index=False, border=0)}{note}{self._picture()}"
+        warned = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        notes = f"<ul>{warned}</ul>" if warned else ""
+        return f"{head}{table.to_html(index=False, border=0)}{note}{notes}{self._picture()}"
 
     def _picture(self) -> str:
         """Return the first figure that the job has written, else the curves, as HTML."""

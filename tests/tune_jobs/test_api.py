@@ -48,6 +48,7 @@ def test_a_job_returns_its_run(grid, storage):
     assert len(grid.epochs) == 4
     assert grid.best["best/val_accuracy"] == grid.trials["best/val_accuracy"].max()
     assert grid.summary["status"] == "finished"
+    assert grid.warnings == []  # a smoke test shows nothing about the digits
     command = f"bakeoff lr-grid --lr 0.001 0.003 --epochs=3 --smoke-test --storage-path={storage}"
     assert grid.record["command"] == command  # which does the same
     assert bakeoff.load_runs(storage)["run"].tolist() == ["lr-grid"]
@@ -187,7 +188,10 @@ def test_the_signature_of_a_function_names_every_option():
 
 def test_of_many_trials_a_notebook_shows_the_best(tmp_path):
     scores = {f"t{i}<b>": [i / 100] for i in range(MOST_ROWS + 5)}
-    page = bakeoff.Run(write_tables(tmp_path / "run", scores))._repr_html_()
+    run = bakeoff.Run(write_tables(tmp_path / "run", scores), ["t24<b> was best"])
+    (tmp_path / "run" / "curves.png").write_bytes(b"drawn by the job")
+    page = run._repr_html_()
     assert "… the best 20 of 25 trials" in page
     assert "t24&lt;b&gt;" in page
     assert "t4&lt;" not in page
+    assert "<li>t24&lt;b&gt; was best</li>" in page

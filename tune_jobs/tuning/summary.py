@@ -48,7 +48,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     recorder, console = run.recorder, run.console
     best = best_row(recorder)
     settings = settings_of(recorder, run.target)
-    seeded = findings.table is None and len(settings) < len(recorder.rows)
+    seeded = is_seeded(run, findings, settings)
     setting = best_setting(settings) if seeded else None
     say("")
     if findings.table is not None:
@@ -79,12 +79,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         print_table(console, findings.front)
     say(f"Written to {escape(run.folder.uri)}", whole=True)
     interrupted = record["status"] == "interrupted"
-    notes = problems(run)
-    if best is not None and findings.table is None and not interrupted:
-        name, rows = best["trial"], [best]
-        if setting is not None:
-            name, rows = setting.name, setting.rows
-        notes += caveats(run, name, rows)
+    notes = warnings_of(run, record, findings)
     if notes:
         say("")
     for note in notes:
@@ -101,6 +96,26 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     commands = next_commands(run, findings)
     say("\nNext:\n" + "\n".join(f"  {escape(command)}" for command in commands), whole=True)
     return 0 if best is not None else 1
+
+
+def is_seeded(run: Run, findings: Findings, settings: list[Setting]) -> bool:
+    """Return whether trials differ in their random seed alone, so that settings are compared."""
+    return findings.table is None and len(settings) < len(run.recorder.rows)
+
+
+def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
+    """Return what a person should know about the results, as sentences, some with a command.
+
+    Arguments are those of `print_summary`. A command stands in a line of its own.
+    """
+    notes, best = problems(run), best_row(run.recorder)
+    if best is None or findings.table is not None or record["status"] == "interrupted":
+        return notes
+    settings = settings_of(run.recorder, run.target)
+    setting = best_setting(settings) if is_seeded(run, findings, settings) else None
+    if setting is not None:
+        return notes + caveats(run, setting.name, setting.rows)
+    return notes + caveats(run, best["trial"], [best])
 
 
 def print_trials(run: Run, best: TrialRow | None) -> None:
