@@ -75,7 +75,7 @@ class Scored:
     def name(self) -> str:
         """Name in tables and figures."""
         run = self.candidate.run.name
-        return self.candidate.family if self.role == "winner" else f"{run}/{self.candidate.trial}"
+        return self.candidate.name if self.role == "winner" else f"{run}/{self.candidate.trial}"
 
     @cached_property
     def predicted(self) -> Ints:
