@@ -123,6 +123,26 @@ class Names:
     """Names, in order."""
 
 
+@dataclass(frozen=True)
+class Card:
+    """A key figure of the first screen."""
+
+    label: str
+    """What the figure is; empty for a card that is a table."""
+    value: str
+    """The figure, in large letters."""
+    notes: Sequence[str]
+    """Lines below it."""
+    table: Table | None = None
+    """Table in place of the figure, if any."""
+
+    @property
+    def line(self) -> str:
+        """The figure and its notes in one line; empty for a table."""
+        notes = "; ".join(filter(None, self.notes))
+        return f"{self.label}: {self.value} ({notes})" if self.label else ""
+
+
 Block: TypeAlias = Text | Table | Picture | Panels | Fold | Gallery | Callout | Names
 
 

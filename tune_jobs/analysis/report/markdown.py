@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from tune_jobs.analysis.report.blocks import (
     Block,
     Callout,
+    Card,
     Gallery,
     Names,
     Panels,
@@ -27,18 +28,27 @@ def plain(text: str) -> str:
 
 
 def markdown(
-    headline: str, verdict: str, first: Sequence[Block], sections: Sequence[Section], figures: str
+    headline: str,
+    sentences: Sequence[str],
+    cards: Sequence[Card],
+    first: Sequence[Block],
+    sections: Sequence[Section],
+    figures: str,
 ) -> str:
     """Return the whole report.
 
     Args:
         headline: title of the report.
-        verdict: first paragraph.
+        sentences: sentences of the first paragraph.
+        cards: key figures.
         first: blocks before the sections.
         sections: sections, in order.
         figures: folder of the figures, relative to the report.
     """
-    parts = [f"# {plain(headline)}", plain(verdict), *(_block(block, figures) for block in first)]
+    parts = [f"# {plain(headline)}", plain(" ".join(sentences))]
+    lines = [f"- {plain(each.line)}" for each in cards if each.line]
+    parts += ["\n".join(lines), *(table(each.table) for each in cards if each.table)]
+    parts += [_block(block, figures) for block in first]
     for section in sections:
         parts.append(f"## {plain(section.title)}")
         parts += [_block(block, figures) for block in section.blocks]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from trainables.target import ACCURACY
 from trainables.views import Resize, View
+from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.comparison.verdict import verdict
+from tune_jobs.analysis.comparison.verdict import headline, summary
 from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
@@ -57,7 +58,8 @@ def model_card(comparison: Comparison) -> str:
     ] * bool(pairs)
     parts = [
         f"# {plain(chosen.name)}",
-        plain(verdict(comparison)),
+        plain(f"{headline(comparison)}. {' '.join(summary(comparison))}"),
+        *(f"- {plain(f'{each.title}: {each.text}')}" for each in warnings(comparison)),
         table(Table(("property", "value"), facts, left=frozenset({0, 1}))),
         "## Usage",
         "```\nbakeoff predict IMAGES --model FOLDER_OF_THIS_FILE\n"

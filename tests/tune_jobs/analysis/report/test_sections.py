@@ -6,13 +6,14 @@ import pytest
 from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
-from tune_jobs.analysis.comparison.verdict import verdict
+from tune_jobs.analysis.comparison.verdict import summary
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
     calibration,
     costs,
     error_analysis,
     method,
+    overtuning,
     scores,
     seeds,
     significance,
@@ -20,7 +21,10 @@ from tune_jobs.analysis.report.sections import (
     trade_offs,
     training,
 )
-from tune_jobs.analysis.style import MODEL_COLOURS, model_styles
+from tune_jobs.analysis.report.summary import cards
+from tune_jobs.analysis.style import MODEL_COLOURS, model_styles, zoom
+
+CNN = "custom CNN, 32 px"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,7 @@ def tables(section):
         student_report,
         trade_offs,
         method,
+        overtuning,
     ],
 )
 def test_every_row_of_a_table_has_a_cell_a_column(module, comparison):
@@ -101,8 +106,8 @@ def test_every_pair_has_a_verdict_and_mcnemars_test(comparison):
 
 def test_seeds_are_drawn_by_training(comparison):
     info = seeds.seeds_info(comparison)
-    assert info.accuracies["custom CNN"] == pytest.approx([0.9, 0.89, 0.88], abs=0.0026)
-    assert info.means["custom CNN"] == pytest.approx(np.mean(info.accuracies["custom CNN"]))
+    assert info.accuracies[CNN] == pytest.approx([0.9, 0.89, 0.88], abs=0.0026)
+    assert info.means[CNN] == pytest.approx(np.mean(info.accuracies[CNN]))
     ax = seeds.plot_seeds(info).axes[0]
     assert len(ax.lines) == 3 * len(info.means)
     assert seeds.section(make_comparison()) is None
@@ -124,9 +129,9 @@ def test_a_front_is_of_what_no_other_beats_in_accuracy_and_cost(comparison):
     info = costs.cost_info(comparison)
     latency = next(axis for axis in info.costs if axis.startswith("latency"))
     # The fastest is as accurate as the chosen one, so nothing else is on the front.
-    assert info.fronts[latency] == ["pretrained densenet121"]
+    assert info.fronts[latency] == ["DenseNet121, ImageNet weights, 224 px"]
     assert info.costs[latency] == [1.0, 10.0, 0.5]
-    assert info.fronts["parameters"] == ["custom CNN"]
+    assert info.fronts["parameters"] == [CNN]
 
 
 def test_dollars_have_a_column_where_a_price_was_given(comparison):
@@ -150,8 +155,9 @@ def test_times_that_a_busy_machine_has_spoilt_are_not_stated():
     assert "not stated, as other processes used 50% of the CPU" in words
     assert [row[5] for row in tables(section)[0].rows] == ["not stated"] * 2
     assert not any(axis.startswith("latency") for axis in costs.cost_info(spoilt).costs)
-    assert "its latency is not stated" in verdict(spoilt)
-    assert "nan" not in verdict(spoilt) + str([table.rows for table in tables(section)])
+    shown = str([summary(spoilt), cards(spoilt), [table.rows for table in tables(section)]])
+    assert "latency is not stated, as other processes used 50% of the CPU" in shown
+    assert "nan" not in shown
 
 
 def test_whole_runs_have_their_wall_time_and_its_cost():
@@ -288,3 +294,15 @@ def test_the_method_counts_openings_and_copies():
     assert "3 different models have been scored on them" not in text  # the intervals are given
     assert f"{IMAGES} sealed test images" in text
     assert len(tables(section)[0].rows) == 3
+
+
+def test_one_bad_model_does_not_flatten_the_others():
+    models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.91, 0),
+              ("densenet121", "default", 0.1, 0))  # fmt: skip
+    info = scores.accuracy_info(make_comparison(models))
+    ax = scores.plot_accuracy(info).axes[0]
+    low, high = ax.get_xlim()
+    assert 80 < low < 90 < high
+    assert [text.get_text() for text in ax.texts] == ["10.00%"]
+    assert ax.lines[-1].get_xdata() == [low]  # its mark, at the edge
+    assert zoom([(10, 20), (80, 90)], [1, 0])[0] < 10  # one of two is no outlier
