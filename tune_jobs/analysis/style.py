@@ -70,27 +70,35 @@ def model_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def wrapped(name: str, width: int = 28) -> str:
-    """Break the name of a model into lines at its spaces, for figures; nothing of it is left out.
+    """Break the name of a model into lines, for figures; nothing of it is left out.
+
+    The network stands on lines of its own if the name is longer than a line.
 
     Args:
         name: name of a model.
         width: number of characters of a line.
     """
-    return textwrap.fill(name, width, break_long_words=False, break_on_hyphens=False)
+    if len(name) <= width:
+        return name
+    network, comma, rest = name.partition(", ")
+    lines = [network + comma.strip(), rest] if comma else [name]
+    fill = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False).fill
+    return "\n".join(map(fill, lines))
 
 
-def zoom(bounds: Sequence[Interval], order: Sequence[int]) -> Interval:
+def zoom(bounds: Sequence[Interval], order: Sequence[int], most: float = MOST_ZOOM) -> Interval:
     """Return the limits of an axis on which some values may lie outside, as they are far off.
 
-    The first two values are inside, and the following ones while the axis is at most MOST_ZOOM
+    The first two values are inside, and the following ones while the axis is at most `most`
     times as wide as those need, so that one bad model does not flatten the others.
 
     Args:
         bounds: lower and upper end of what is drawn of each value.
         order: positions of the values, the one that matters most first.
+        most: how many times as wide as the range of the first two values the axis may be.
     """
     low, high = (pick(bounds[i][k] for i in order[:2]) for k, pick in ((0, min), (1, max)))
-    widest = MOST_ZOOM * (high - low)
+    widest = most * (high - low)
     for i in order[2:]:
         wider = min(low, bounds[i][0]), max(high, bounds[i][1])
         if wider[1] - wider[0] > widest:

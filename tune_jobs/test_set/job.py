@@ -72,7 +72,9 @@ def run(command: CommandLine[CompareOptions]) -> int:
     runs = load_runs(options.runs, options.partial)
     folder = output_folder(options.output)
     images = images_of_runs(runs, options.data, console)
-    best_of_family = winners(runs, lambda each: in_fp32(each, data_of(each, images), device))
+    best_of_family = winners(
+        runs, lambda each: in_fp32(each, data_of(each, images), device, console)
+    )
     trials = other_trials(runs, best_of_family) if options.every_trial else []
     models = [load_trained(each, data_of(each, images), device) for each in best_of_family]
     for trial in trials:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from rich.console import Console
 
 from trainables.metrics import classification_scores
 from trainables.step import criterion
@@ -17,24 +18,31 @@ from tune_jobs.test_set.evaluation import TrainedModel, load_trained
 from tune_jobs.tuning.data import RunData
 
 
-def in_fp32(candidate: Candidate, data: RunData, device: torch.device) -> Candidate:
+def in_fp32(
+    candidate: Candidate, data: RunData, device: torch.device, console: Console
+) -> Candidate:
     """Return a candidate with its validation scores in fp32.
 
     Args:
         candidate: a trial of a run.
         data: images of the run.
         device: device to compute on.
+        console: terminal or log file.
 
     Raises:
         InputError: the weights are missing or altered, or do not fit the network.
     """
-    return load_rescored(candidate, data, device).candidate if needed(candidate) else candidate
+    if not needed(candidate):
+        return candidate
+    text = f"scoring {candidate.trial} on the validation images in fp32"
+    console.print(text, markup=False, highlight=False, style="dim")
+    return load_rescored(candidate, data, device).candidate
 
 
 def load_rescored(candidate: Candidate, data: RunData, device: torch.device) -> TrainedModel:
     """Return the model of a candidate, which has its validation scores in fp32.
 
-    Arguments and errors are the same as for `in_fp32`.
+    Arguments and errors are those of `in_fp32`.
     """
     return scored_again(load_trained(candidate, data, device), data)
 

@@ -22,12 +22,12 @@ def test_a_model_that_was_trained_in_bf16_is_scored_again_in_fp32(runs):
     (run,) = load_runs([str(runs / "lr-grid")])
     data = load_data_of_run(run.record, QUIET, None)
     first, *_ = candidates(run)
-    again = in_fp32(first, data, CPU)
+    again = in_fp32(first, data, CPU, QUIET)
     for column in ("best/val_accuracy", "best/val_loss", "best/val_macro_f1"):
         assert again.row[column] == pytest.approx(true[first.trial][column], rel=1e-4)
     assert again.as_trained["best/val_accuracy"] == 0.123
     same = candidates(before)[0]
-    assert in_fp32(same, data, CPU) is same
+    assert in_fp32(same, data, CPU, QUIET) is same
 
 
 def test_the_winner_is_chosen_by_the_scores_in_fp32_of_the_few_that_may_win():

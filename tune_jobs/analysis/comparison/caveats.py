@@ -11,7 +11,7 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.candidates import Candidate
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.needed import named, with_word
-from tune_jobs.analysis.formatting import class_counts, counted, percent
+from tune_jobs.analysis.formatting import capitalised, class_counts, counted, percent
 from tune_jobs.analysis.training_checks import at_chance, edge_of, still_rising, wilson
 from tune_jobs.run_folder.schema import is_soup
 
@@ -31,8 +31,8 @@ class Caveat:
 
 def warnings(comparison: Comparison) -> list[Caveat]:
     """Return what to be careful about, the most serious first."""
-    found = (check(comparison) for check in CHECKS)
-    return [caveat for caveat in found if caveat is not None]
+    found = [caveat for check in CHECKS if (caveat := check(comparison)) is not None]
+    return [Caveat(caveat.title, capitalised(caveat.text)) for caveat in found]
 
 
 def better_on_test(comparison: Comparison) -> Caveat | None:
@@ -207,7 +207,8 @@ def openings(comparison: Comparison) -> Caveat | None:
         "Test images used before",
         f"These test images had scored {counted(models, 'model')} before, so choices made after "
         f"that may be overfitted to them; the intervals of accuracies hold for all "
-        f"{comparison.chosen.winner.models} models together. New images would be free of that.",
+        f"{counted(comparison.chosen.winner.models, 'model')} together. Only new images are free "
+        "of that.",
     )
 
 

@@ -10,7 +10,7 @@ from trainables.target import Target
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, candidates
 from tune_jobs.run_folder.schema import merit
 
-MOST_FINALISTS, CLOSE = 5, 0.01
+MOST_FINALISTS, CLOSE = 3, 0.01
 """Trials of a family that are scored again in fp32, and how close to the best they are: bf16 moved
 the accuracy of a trial by up to 0.83 points."""
 

@@ -77,6 +77,11 @@ class Scored:
         run = self.candidate.run.name
         return self.candidate.name if self.role == "winner" else f"{run}/{self.candidate.trial}"
 
+    @property
+    def short_name(self) -> str:
+        """Name in sentences and wide tables."""
+        return self.candidate.short_name if self.role == "winner" else self.name
+
     @cached_property
     def predicted(self) -> Ints:
         """Predicted labels (highest logit), N, int64."""

@@ -6,7 +6,7 @@ from tune_jobs.analysis.comparison.caveats import missed_sizes
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import Word
 from tune_jobs.analysis.comparison.needed import named, one_training, with_word, would_decide
-from tune_jobs.analysis.formatting import count, percentage_points, times
+from tune_jobs.analysis.formatting import capitalised, count, percentage_points, times
 
 FASTER = 0.8
 """Latency relative to the chosen model below which a model is mentioned as faster."""
@@ -31,11 +31,6 @@ def headline(comparison: Comparison) -> str:
         but = "" if which == "which" else "but "
         text += f", {but}{which} got images too small for a fair test"
     return text + scope(comparison)
-
-
-def capitalised(text: str) -> str:
-    """Return a text with its first letter as a capital, and the others as they are."""
-    return text[:1].upper() + text[1:]
 
 
 def against(pair: Pair) -> str:
@@ -123,13 +118,12 @@ def cheaper(comparison: Comparison) -> str:
     best = pair.second
     ratio = times(chosen.costs.latency_p50_ms / best.costs.latency_p50_ms)
     text = (
-        f"If inference cost matters, {best.short_name} is {ratio} times as fast, with "
-        f"{count(best.parameters)} parameters"
+        f"If inference cost matters, {best.short_name} is {ratio} times as fast "
+        f"({count(best.parameters)} parameters)"
     )
     if word == "equivalent":
-        return f"{text}, and equivalent."
+        return f"{text} and equivalent."
     return (
-        f"{text}; whether it is worse is undecided, and the expected regret of using it instead, "
-        f"E[max(0, loss of accuracy)], is {100 * pair.decision.estimate.regret:.2f} percentage "
-        "points."
+        f"{text}; whether it is worse is undecided, with an expected regret of "
+        f"{100 * pair.decision.estimate.regret:.2f} percentage points."
     )

@@ -128,7 +128,7 @@ class Card:
     """A key figure of the first screen."""
 
     label: str
-    """What the figure is; empty for a card that is a table."""
+    """What the figure is."""
     value: str
     """The figure, in large letters."""
     notes: Sequence[str]
@@ -140,7 +140,7 @@ class Card:
     def line(self) -> str:
         """The figure and its notes in one line; empty for a table."""
         notes = "; ".join(filter(None, self.notes))
-        return f"{self.label}: {self.value} ({notes})" if self.label else ""
+        return "" if self.table else f"{self.label}: {self.value} ({notes})"
 
 
 Block: TypeAlias = Text | Table | Picture | Panels | Fold | Gallery | Callout | Names

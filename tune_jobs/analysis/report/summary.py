@@ -91,8 +91,8 @@ def effort(comparison: Comparison) -> Card:
         )
         for contestant in shown
     ]  # fmt: skip
-    header = ("effort", "trials", "epochs", "training", "images")
-    return Card("", "", (), Table(header, rows))
+    header = ("model", "trials", "epochs", "training", "images")
+    return Card("effort", "", (), Table(header, rows))
 
 
 def answers(comparison: Comparison) -> Table:

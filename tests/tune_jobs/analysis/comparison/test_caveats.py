@@ -44,7 +44,7 @@ def test_a_model_with_less_effort_that_still_improved_is_named():
     comparison = changed(make_comparison(), 0, tried=13, **{"best/epoch": 12, "epochs": 20})
     rising = changed(comparison, 1, tried=3, **{"best/epoch": 2, "epochs": 2})
     text = titles(rising)["Unequal effort"]
-    assert f"{CNN} had 13 trials, 20 epochs; {RESNET} (3 trials, 2 epochs) had less" in text
+    assert f"{CNN[1:]} had 13 trials, 20 epochs; {RESNET} (3 trials, 2 epochs) had less" in text
     assert "--epochs 20" in text
     assert "Best in the last epoch" not in titles(rising)  # said once
     fallen = changed(comparison, 1, tried=3, **{"best/epoch": 1, "epochs": 2})
@@ -61,7 +61,7 @@ def test_models_at_their_best_in_the_last_epoch_may_be_trained_longer():
 def test_a_model_at_chance_level_is_no_evidence():
     models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.1, 0))
     text = titles(make_comparison(models))["At chance level"]
-    assert text.startswith(f"{RESNET} is not better than always answering 'airplane' (10.00%)")
+    assert text.startswith(f"P{RESNET[1:]} is not better than always answering 'airplane' (10.00%)")
     assert "At chance level" not in titles(make_comparison())
 
 

@@ -174,7 +174,7 @@ def section(comparison: Comparison) -> Section:
     contestants, info = comparison.contestants, cost_info(comparison)
     inference = [
         (
-            c.name,
+            c.short_name,
             percent(c.winner.accuracy),
             f"{c.winner.candidate.network_size}",
             f"{c.parameters:,}",
@@ -189,7 +189,7 @@ def section(comparison: Comparison) -> Section:
     priced = any(c.dollars is not None for c in contestants)
     search = [
         (
-            c.name,
+            c.short_name,
             duration(c.training_seconds),
             f"{c.winner.candidate.row.get('peak_memory_mb', float('nan')):,.0f} MB",
             str(c.tried),

@@ -100,14 +100,14 @@ def confusion_info(scored: Sequence[Scored], classes: tuple[str, ...]) -> Confus
 def plot_confusion(info: ConfusionInfo, name: str) -> Figure:
     """Draw the matrix of a model as a heat map, with the background of the page where it is 0."""
     matrix = info.panels[name]
-    figure = Figure(figsize=(4.3, 4.1), layout="constrained")
+    figure = Figure(figsize=(4.2, 4.1), layout="constrained")
     ax = figure.subplots()
     # A single hue is readable with any colour vision, and when printed.
     cells = np.empty((*matrix.shape, 4))
     cells[:] = to_rgba(COLOURS[0])
     cells[..., 3] = matrix
     ax.imshow(cells)
-    ax.set_title(wrapped(name, 40), fontsize=10)
+    ax.set_title(wrapped(name, 36), fontsize=10)
     few = len(info.classes) <= MOST_NUMBERED
     every = 1 if few else -(-len(info.classes) // MOST_NUMBERED)
     ticks = range(0, len(info.classes), every)
@@ -195,7 +195,7 @@ def score_table(scored: Sequence[Scored], target: Target, strong: int | None = N
         low, high = s.log_loss_interval
         rows.append(
             (
-                s.name,
+                s.short_name,
                 target.show(s.candidate.row[target.best]),
                 with_interval(s.accuracy, s.accuracy_interval),
                 *scores,

@@ -30,6 +30,8 @@ from tune_jobs.analysis.style import (
     zoom,
 )
 
+MOST_ZOOM = 10
+"""How many times as wide as the margin and the smallest difference the figure may be."""
 MOST_PAIRS = 40
 """Maximum number of pairs in the figure; those of the chosen model come first."""
 
@@ -73,7 +75,9 @@ def plot_differences(info: DifferencesInfo) -> Figure:
     ax.axvline(0, color=GREY, linewidth=1)
     drawn = [(100 * low, 100 * high) for low, high in info.intervals]
     nearest = np.argsort(np.abs(info.differences), kind="stable").tolist()
-    limits = zoom([*drawn, (-100 * info.margin, 100 * info.margin)], [len(drawn), *nearest])
+    limits = zoom(
+        [*drawn, (-100 * info.margin, 100 * info.margin)], [len(drawn), *nearest], MOST_ZOOM
+    )
     ax.set_xlim(*limits)
     for row, (difference, interval, word) in enumerate(
         zip(info.differences, info.intervals, info.words, strict=True)
@@ -164,9 +168,11 @@ def section(comparison: Comparison) -> Section | None:
                 f"one-sided tests (--margin: {percentage_points(comparison.margin)}), even where "
                 "it is not 0; otherwise the pair is undecided. Each of both tests has a "
                 f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
-                "intervals are not corrected. Undecided pairs have the number of seeds or of test "
-                "images with which a true difference of the margin is found, and equivalence where "
-                f"there is no difference, planned for {POWER:.0%} power (a plan from three seeds, "
+                "intervals are not corrected. The expected regret of using a model instead of the "
+                "chosen one is E[max(0, loss of accuracy)]. Undecided pairs have the number of "
+                "seeds or of test images with which a true difference of the margin is found, and "
+                "equivalence where there is no difference, "
+                f"planned for {POWER:.0%} power (a plan from three seeds, "
                 "whose spread is itself uncertain, reached 55 to 66% in simulations). pp: "
                 "percentage points."
             ),
