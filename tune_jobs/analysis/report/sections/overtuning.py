@@ -44,8 +44,8 @@ def section(comparison: Comparison) -> Section:
                 "the first of a search, which has the settings of the recipe, or the middle of a "
                 "grid; if it is at least as good as the tuned one in half of the resamples, tuning "
                 "has not been shown to help (overtuning: Schneider, Bischl & Feurer 2025). "
-                "In simulations the mean of the estimates was 0.4 points above the true optimism or "
-                "less, and at most 0.1 below it; a single one has a standard deviation of up to "
+                "In simulations the mean of the estimates was 0.4 points above the true optimism "
+                "or less, and at most 0.1 below it; a single one has a standard deviation of up to "
                 "0.5 points. "
                 "pp: percentage points."
             ),
