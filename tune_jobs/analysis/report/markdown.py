@@ -72,7 +72,8 @@ def _block(block: Block, figures: str) -> str:
         return plain(block.title)
     inside = "\n\n".join(_block(each, figures) for each in block.blocks)
     if isinstance(block, Callout):
-        return f"**{block.level}: {plain(block.title)}**\n\n{plain(block.text)}\n\n{inside}"
+        parts = (f"**{block.level}: {plain(block.title)}**", plain(block.text), inside)
+        return "\n\n".join(filter(None, parts))
     summary = html.escape(block.title)
     return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
 

@@ -115,9 +115,11 @@ def plot_history(info: HistoryInfo) -> Figure:
         draw_markers(ax, points.x, at_edge(points.y, info.limits), status)
     best = at_edge(info.best.y, info.limits)
     ax.step(info.best.x, best, where="post", color="black", label="best so far", zorder=1)
-    ax.set_xlabel("trial" + (f" ({info.unscored} without a score)" if info.unscored else ""))
     beyond = sum(outside(points.y, info.limits) for points in info.points.values())
-    ax.set_ylabel(info.ylabel + (f"; {beyond} beyond the edge" if beyond else ""))
+    notes = [f"{info.unscored} without a score"] * bool(info.unscored)
+    notes += [f"{beyond} beyond the edge"] * bool(beyond)
+    ax.set_xlabel("trial" + (f" ({', '.join(notes)})" if notes else ""))
+    ax.set_ylabel(info.ylabel)
     if info.limits:
         ax.set_ylim(*info.limits)
     ax.xaxis.set_major_locator(whole_numbers())

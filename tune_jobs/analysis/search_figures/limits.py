@@ -37,7 +37,10 @@ def score_limits(scores: NDArray[np.float64], mode: Mode) -> Interval | None:
 
 def at_edge(values: Sequence[float], limits: Interval | None) -> list[float]:
     """Return scores with those outside of the axis moved to its edge."""
-    return [float(each) for each in (np.clip(values, *limits) if limits else values)]
+    if limits is None:
+        return [float(each) for each in values]
+    inside = 0.02 * (limits[1] - limits[0])  # so that markers are whole
+    return [float(each) for each in np.clip(values, limits[0] + inside, limits[1] - inside)]
 
 
 def outside(values: Sequence[float], limits: Interval | None) -> int:
