@@ -58,7 +58,7 @@ def accuracy_info(comparison: Comparison) -> AccuracyInfo:
 
 def plot_accuracy(info: AccuracyInfo) -> Figure:
     """Draw one point with its interval per contestant."""
-    figure = Figure(figsize=(5.8, 0.9 + 0.44 * len(info.names)), layout="constrained")
+    figure = Figure(figsize=(5.4, 0.9 + 0.44 * len(info.names)), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(info.names)
     drawn = [(100 * low, 100 * high) for low, high in info.intervals]

@@ -50,7 +50,7 @@ def seeds_info(comparison: Comparison) -> SeedsInfo:
 
 def plot_seeds(info: SeedsInfo) -> Figure:
     """Draw one mark per run, with their mean and its interval below."""
-    figure = Figure(figsize=(5.8, 0.9 + 0.5 * len(info.means)), layout="constrained")
+    figure = Figure(figsize=(5.4, 0.9 + 0.5 * len(info.means)), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(info.names)
     drawn = [

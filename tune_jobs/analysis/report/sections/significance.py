@@ -69,7 +69,7 @@ def differences_info(comparison: Comparison) -> DifferencesInfo:
 
 def plot_differences(info: DifferencesInfo) -> Figure:
     """Draw one point with its interval per pair, and the margin as a band."""
-    figure = Figure(figsize=(6.2, 1 + 0.48 * len(info.names)), layout="constrained")
+    figure = Figure(figsize=(5.4, 1 + 0.48 * len(info.names)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-100 * info.margin, 100 * info.margin, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=1)
