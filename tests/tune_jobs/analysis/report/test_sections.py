@@ -286,6 +286,14 @@ def test_all_ten_rows_of_the_discussion_are_settled_or_say_why_not(comparison):
     assert all(row[5].startswith(("not measured: ", "one kind only: ")) for row in only.rows)
 
 
+def test_a_row_of_the_discussion_may_be_settled_by_another_section(comparison):
+    settled = trade_offs.Settled("500 images", "50 images", "learning curves")
+    row = trade_offs.Row("Data requirements", "High", "Low", section=lambda _: settled)
+    assert trade_offs.cells(row, comparison) == ("500 images", "50 images", "learning curves")
+    open_ = dataclasses.replace(row, section=lambda _: None, how="not measured: too few images")
+    assert trade_offs.cells(open_, comparison) == ("–", "–", "not measured: too few images")
+
+
 def test_the_method_counts_openings_and_copies():
     section = method.section(make_comparison(openings=3, duplicates=2))
     text = " ".join(block.text for block in section.blocks if isinstance(block, Text))
