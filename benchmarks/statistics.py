@@ -1,6 +1,6 @@
 """Simulations of the statistics of a comparison: size, power and coverage, against nominal.
 
-    python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance]
+    python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance] [tuning]
         [rejection] [areas]
 
 Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from tune_jobs.analysis.comparison import class_averages
+from tune_jobs.analysis.comparison import class_averages, overtuning
 from tune_jobs.analysis.comparison import rejection as selective
 from tune_jobs.analysis.comparison.equivalence import decide
+from tune_jobs.analysis.comparison.overtuning import tuned
 from tune_jobs.analysis.comparison.rejection import risk_curve, risk_thresholds
 from tune_jobs.analysis.comparison.statistics import (
     paired_tests,
@@ -222,6 +223,39 @@ def chance() -> None:
         print(f"{count} seeds: {np.mean(found):.3f}")
 
 
+def tuning() -> None:
+    """Print the optimism of the best of several trials on the images that chose it, and estimates.
+
+    The true accuracies of the trials are spread evenly; the untuned trial is in the middle of them.
+    """
+    overtuning.DRAWS = 200  # for time; the mean of fewer draws is noisier
+    generator = np.random.default_rng(6)
+    print("images, trials, range of accuracies | true optimism, mean estimate, its standard "
+          "deviation; untuned trial truly as good, estimated")  # fmt: skip
+    for images, trials, spread in product((359, 1000), (5, 20, 100), (0.0, 0.02, 0.1)):
+        accuracies = 0.9 - spread * np.linspace(0, 1, trials)
+        middle = trials // 2
+        found = []
+        for _ in range(200):
+            correct = predictions(generator, tuple(accuracies), 1, images, 0.0)[:, 0]
+            best = int(correct.mean(axis=1).argmax())
+            estimate = tuned(correct, middle)
+            found.append(
+                (
+                    correct[best].mean() - accuracies[best],
+                    estimate.optimism,
+                    accuracies[middle] >= accuracies[best],
+                    estimate.default_as_good,
+                )
+            )
+        true, mean, good, as_good = np.mean(found, axis=0)
+        print(
+            f"{images:,}, {trials}, {100 * spread:g} | {100 * true:.2f}, {100 * mean:.2f}, "
+            f"{100 * np.std(found, axis=0)[1]:.2f}; {good:.2f}, {as_good:.2f}",
+            flush=True,
+        )
+
+
 def confidences(
     generator: np.random.Generator, images: int, ease: float, wrong_labels: float = 0.0
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -292,7 +326,7 @@ def areas() -> None:
 
 def main() -> None:
     """Run the simulations that are named, or all."""
-    known = families, seeds, scores, planned, models, chance, rejection, areas
+    known = families, seeds, scores, planned, models, chance, tuning, rejection, areas
     parts = {each.__name__: each for each in known}
     for name in sys.argv[1:] or parts:
         print(f"\n{name}")

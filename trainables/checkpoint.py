@@ -1,9 +1,10 @@
 """Checkpoints: the complete training state, sufficient to resume with identical results.
 
-A checkpoint is a folder of two files. `state.pt` holds the weights, their moving average, the
+A checkpoint is a folder of three files. `state.pt` holds the weights, their moving average, the
 states of optimiser, learning-rate schedule and random number generators, and the metrics of the
 finished epochs; it is read with `weights_only=True`, so it cannot run code. `best.safetensors`
-holds the weights of the best epoch by the metric of the trial.
+holds the weights of the best epoch by the metric of the trial, and `correct.bin` which validation
+images they classify correctly, a bit an image.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -21,6 +24,7 @@ from trainables.config import MUTABLE_SETTINGS, TrialConfig
 
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
+CORRECT_FILE = "correct.bin"
 LEARNING_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 """Keys of an optimiser's parameter group in which optimisers and schedules keep learning rates."""
 
@@ -52,6 +56,9 @@ class TrainingState(TypedDict):
     best: dict[str, Tensor]
     """State dict of the network after its best epoch by `config.metric`, the first if tied: of the
     averaged weights where there are any, and with merged adapters in mode lora."""
+    correct: bytes
+    """Which validation images that network classifies correctly, as `pack` returns it; empty in
+    states of earlier versions."""
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> str:
@@ -60,8 +67,10 @@ def save_checkpoint(folder: Path, state: TrainingState) -> str:
     Returns:
         SHA-256 of BEST_FILE, in hexadecimal.
     """
-    rest = {key: value for key, value in state.items() if key != "best"}
+    rest = {key: value for key, value in state.items() if key not in ("best", "correct")}
     torch.save(rest, folder / STATE_FILE)
+    if state["correct"]:
+        (folder / CORRECT_FILE).write_bytes(state["correct"])
     best = save({k: v.contiguous() for k, v in state["best"].items()})
     (folder / BEST_FILE).write_bytes(best)
     return hashlib.sha256(best).hexdigest()
@@ -75,7 +84,30 @@ def load_checkpoint(folder: Path) -> TrainingState:
     """
     state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     state["best"] = load_file(folder / BEST_FILE)
+    correct = folder / CORRECT_FILE
+    state["correct"] = correct.read_bytes() if correct.exists() else b""
     return state
+
+
+def pack(correct: Tensor) -> bytes:
+    """Return which images are correctly classified, N, bool, as one bit an image."""
+    return np.packbits(correct.cpu().numpy()).tobytes()
+
+
+def unpack(content: bytes, images: int) -> npt.NDArray[np.bool_]:
+    """Return which images are correctly classified, N, bool: the inverse of `pack`.
+
+    Args:
+        content: content of CORRECT_FILE.
+        images: number of images N.
+
+    Raises:
+        ValueError: The content is of another number of images.
+    """
+    bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8))
+    if len(bits) != 8 * -(-images // 8):
+        raise ValueError(f"{len(content)} bytes are not the bits of {images} images")
+    return bits[:images].astype(bool)
 
 
 def changed(state: TrainingState, config: TrialConfig) -> TrainingState:

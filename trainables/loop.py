@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables import augment, metrics
-from trainables.checkpoint import TrainingState
+from trainables.checkpoint import TrainingState, pack
 from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
@@ -122,11 +122,13 @@ def fit(
         "average": {},
         "parts": step.micro_batches,
         "best": {},
+        "correct": b"",
     }
     if resume is not None:
         same = TrialConfig.from_dict(resume["config"]) == config
         assert same, "a state resumes only under its own config"
         state["history"], state["best"] = list(resume["history"]), resume["best"]
+        state["correct"] = resume["correct"]
         model.load_state_dict(resume["model"])
         optimizer.load_state_dict(resume["optimizer"])
         scheduler.load_state_dict(resume["scheduler"])
@@ -169,6 +171,7 @@ def fit(
         if all(merit > target.merit(earlier[target.column]) for earlier in history):
             whole = merged_state if config.mode == "lora" else nn.Module.state_dict
             state["best"] = copy.deepcopy(whole(evaluated))
+            state["correct"] = pack(logits.argmax(1) == val_labels)
         history.append(measured)
         state["model"] = model.state_dict()
         state["optimizer"] = optimizer.state_dict()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from trainables import metrics
 from trainables.arrays import Ints
-from trainables.checkpoint import TrainingState
+from trainables.checkpoint import TrainingState, pack
 from trainables.class_weights import class_weights
 from trainables.config import PENALTIES, TrialConfig
 from trainables.costs import count_macs
@@ -250,6 +250,7 @@ def fit_probe(
             "parts": 1,
             "average": {},
             "best": state,
+            "correct": pack(head.logits(probe.val).argmax(1) == probe.val_labels),
         },
     )
     return [measured]

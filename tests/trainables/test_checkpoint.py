@@ -4,7 +4,13 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.checkpoint import (
+    CORRECT_FILE,
+    load_checkpoint,
+    pack,
+    save_checkpoint,
+    unpack,
+)
 
 FILES = ["state.pt", "best.safetensors"]
 # Exceptions after which an earlier checkpoint is used.
@@ -31,6 +37,7 @@ def make_state():
         "scaler": {},
         "rng": {"order": generator.get_state(), "cpu": torch.get_rng_state()},
         "best": {name: value + 1 for name, value in weights.items()},
+        "correct": pack(torch.tensor([True, False, True])),
     }
 
 
@@ -49,7 +56,19 @@ def test_a_state_comes_back_to_the_bit(tmp_path):
     state = make_state()
     save_checkpoint(tmp_path, state)
     assert flat(load_checkpoint(tmp_path)) == flat(state)
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(FILES)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*FILES, CORRECT_FILE])
+    (tmp_path / CORRECT_FILE).unlink()  # as in checkpoints of earlier versions
+    assert load_checkpoint(tmp_path)["correct"] == b""
+
+
+@pytest.mark.parametrize("images", [1, 8, 9, 100])
+def test_the_bits_of_images_come_back(images):
+    correct = torch.arange(images) % 3 == 0
+    content = pack(correct)
+    assert len(content) == -(-images // 8)
+    assert unpack(content, images).tolist() == correct.tolist()
+    with pytest.raises(ValueError, match="are not the bits"):
+        unpack(content, images + 8)
 
 
 def test_saving_leaves_the_state_as_it_is_and_overwrites_the_last_one(tmp_path):

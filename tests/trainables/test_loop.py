@@ -13,7 +13,7 @@ from torch import nn
 from tests.images import dataset_of, training_data
 from trainables import device_images, models
 from trainables.augment import pick, pick_flip_crop
-from trainables.checkpoint import changed, load_checkpoint, save_checkpoint
+from trainables.checkpoint import changed, load_checkpoint, save_checkpoint, unpack
 from trainables.config import RECIPES, TrialConfig
 from trainables.data import TEST, TRAIN, ImageRows, split
 from trainables.device_images import on_device, to_device
@@ -341,6 +341,19 @@ def test_a_trial_keeps_its_precision_on_another_node(tiny_data, tmp_path, monkey
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     resumed = train(config, tiny_data, resume=state)
     assert_identical(resumed, uninterrupted)
+
+
+def test_the_images_that_the_best_epoch_classifies_correctly_are_kept(tiny_data, tmp_path):
+    config = make_config(lr=0.02, epochs=4)
+    images = len(tiny_data.val_labels)
+
+    def check(_, state):
+        best = max(epoch["val_accuracy"] for epoch in state["history"])
+        assert unpack(state["correct"], images).mean() == pytest.approx(best)
+
+    fit(config, tiny_data, check)
+    state = train_until(2, config, tiny_data, tmp_path)
+    fit(config, tiny_data, check, resume=state)
 
 
 def test_a_state_of_an_earlier_version_resumes(tiny_data):

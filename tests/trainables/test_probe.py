@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests import nets
 from trainables import features
 from trainables.cache_files import cache_folder
-from trainables.checkpoint import load_checkpoint, save_checkpoint
+from trainables.checkpoint import load_checkpoint, save_checkpoint, unpack
 from trainables.config import PENALTIES, TrialConfig
 from trainables.data import ImageRows
 from trainables.errors import InputError
@@ -50,6 +50,9 @@ def train(config, data, weights, **options):
     """The only epoch of a trial without what it cost, and the head."""
     states = []
     (row,) = fit(config, data, lambda _, state: states.append(state), weights=weights, **options)
+    for state in states:
+        correct = unpack(state["correct"], len(data.val_labels))
+        assert correct.mean() == pytest.approx(row["val_accuracy"])
     return {k: v for k, v in row.items() if k not in COSTS}, states and states[0]["best"]
 
 

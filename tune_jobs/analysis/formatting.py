@@ -133,6 +133,11 @@ def first_of(names: Sequence[str], most: int) -> str:
     return listed([*names[:most], f"{more} more"] if more > 0 else names)
 
 
+def capitalised(text: str) -> str:
+    """Return a text with its first letter as a capital, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(number: int, word: str) -> str:
     """Format a number with its noun: 1 trial, 5 trials."""
     return f"{number:,} {word}" + "s" * (number != 1)

@@ -17,6 +17,7 @@ from tune_jobs.analysis.formatting import counted, listed, moment
 from tune_jobs.analysis.report.blocks import (
     Block,
     Callout,
+    Card,
     Fold,
     Gallery,
     Names,
@@ -101,7 +102,8 @@ def write_page(inspection: Inspection, findings: Sequence[Finding], command: str
         .get_template(PAGE_TEMPLATE)
         .render(
             headline=title,
-            verdict=" ".join(f"{line}." for line in describe(inspection.listing)[:1]),
+            sentences=[f"{line}." for line in describe(inspection.listing)[:1]],
+            caveats=[],
             when=moment(datetime.now(timezone.utc).isoformat()),
             dataset=inspection.listing.name,
             version=version("bakeoff"),
@@ -140,24 +142,23 @@ def callout(finding: Finding) -> Callout:
     return Callout(finding.severity, finding.title, finding.text, blocks)
 
 
-def cards(inspection: Inspection) -> list[tuple[str, str, str]]:
-    """Return the key figures, each as label, value and note."""
+def cards(inspection: Inspection) -> list[Card]:
+    """Return the key figures."""
     used = inspection.counts.sum(axis=0)
     sizes = inspection.facts.sizes[inspection.rows]
-    result = [
-        (
-            "images",
-            f"{used.sum():,}",
-            ", ".join(f"{name} {used[code]:,}" for code, name in PART_NAMES.items()),
+    splits = ", ".join(f"{name} {used[code]:,}" for code, name in PART_NAMES.items())
+    found = [
+        Card("images", f"{used.sum():,}", (splits,)),
+        Card(
+            "classes", f"{len(inspection.listing.classes):,}", (smallest_and_largest(inspection),)
         ),
-        ("classes", f"{len(inspection.listing.classes):,}", smallest_and_largest(inspection)),
     ]
     if len(sizes):
         height, width = np.median(sizes, axis=0)
         shorter = sizes.min(axis=1)
         note = f"shorter side {shorter.min():,} to {shorter.max():,}"
-        result.append(("median width × height", f"{width:.0f}×{height:.0f}", note))
-    return result
+        found.append(Card("median width × height", f"{width:.0f}×{height:.0f}", (note,)))
+    return found
 
 
 def smallest_and_largest(inspection: Inspection) -> str:

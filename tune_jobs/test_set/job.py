@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from dataclasses import dataclass
 
 import torch
 from rich.console import Console
-from rich.markup import escape
 
 from trainables.errors import InputError
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
@@ -17,32 +15,31 @@ from tune_jobs.analysis.comparison.candidates import (
     LoadedRun,
     candidates,
     load_runs,
-    winners,
 )
 from tune_jobs.analysis.comparison.caveats import models_scored
+from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Role
 from tune_jobs.analysis.comparison.tables import write_frames
-from tune_jobs.analysis.comparison.verdict import headline, verdict
-from tune_jobs.analysis.report.html import HTML_FILE, answers, write_report
+from tune_jobs.analysis.report.html import write_report
 from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.analysis.results import COMPARISON_FILE
-from tune_jobs.command_line.invocation import typed_path, words_that_start
+from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console, plain_table, print_table
+from tune_jobs.command_line.terminal import open_console
 from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set.answer import print_answer
 from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
 from tune_jobs.test_set.labels import held_out_labels, training_labels
 from tune_jobs.test_set.options import CompareOptions
+from tune_jobs.test_set.rescoring import in_fp32, load_rescored
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 
 CARD_FILE = "README.md"
-COLUMNS = ("training", "parameters", "latency", "vs. chosen")
-"""Columns of the table that a narrow terminal goes without, the first of them first."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def run(command: CommandLine[CompareOptions]) -> int:
     """
     console = open_console()
     comparison, folder = compare_runs(command, console)
-    print_answer(comparison, folder, console)
+    print_answer(comparison, folder, folder.child(MODEL_FOLDER), console)
     return 0
 
 
@@ -89,8 +86,10 @@ def compare_runs(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = load_runs(options.runs, options.partial, words_that_start("compare"))
     folder = output_folder(options.output)
-    best_of_family = winners(runs)
     images = images_of_runs(runs, options.data, console)
+    best_of_family = winners(
+        runs, lambda each: in_fp32(each, data_of(each, images), device, console)
+    )
     trials = other_trials(runs, best_of_family) if options.every_trial else []
     models = [load_trained(each, data_of(each, images), device) for each in best_of_family]
     for trial in trials:
@@ -101,9 +100,9 @@ def compare_runs(
         contenders = [
             Contender(
                 model,
-                [load_trained(s, data_of(model.candidate, images), device) for s in retrained],
+                [load_rescored(each, data_of(model.candidate, images), device) for each in own],
             )
-            for model, retrained in zip(models, seeds, strict=True)
+            for model, own in zip(models, seeds, strict=True)
         ]
         contenders = by_seeds(contenders)
         # Up to here no model has seen a test image.
@@ -200,7 +199,7 @@ def open_test(
     costs = evaluation.inference_costs([each.winner.classifier for each in contenders])
     for each, own in zip(contenders, costs, strict=True):
         candidate = each.winner.candidate
-        console.print(f"scoring {candidate.family}", markup=False, highlight=False, style="dim")
+        console.print(f"scoring {candidate.name}", markup=False, highlight=False, style="dim")
         run_data = data_of(candidate, images)
         seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
         winner = evaluation.score(each.winner, "winner", run_data, models)
@@ -255,23 +254,3 @@ def write(comparison: Comparison, model: TrainedModel, folder: RunFolder) -> Non
     saved.write_json(MODEL_FILE, model.about | about)
     saved.write(CARD_FILE, model_card(comparison).encode())
     write_report(comparison, folder)
-
-
-def print_answer(comparison: Comparison, folder: RunFolder, console: Console) -> None:
-    """Print the recommendation, the table of winners, and the next command."""
-    console.print(f"\n[bold]{escape(headline(comparison))}[/]\n", highlight=False)
-    console.print(verdict(comparison), markup=False, highlight=False)
-    rows = answers(comparison)
-    table = plain_table()
-    for i, text in enumerate(rows.header):
-        table.add_column(text, justify="left" if i in rows.left else "right", no_wrap=True)
-    for i, row in enumerate(rows.rows):
-        table.add_row(*map(escape, row), style="bold green" if i == rows.strong else None)
-    console.print()
-    print_table(console, table, COLUMNS)
-    console.print()
-    console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
-                  soft_wrap=True)  # fmt: skip
-    model = typed_path(folder.child(MODEL_FOLDER).uri)
-    command = shlex.join([*words_that_start("predict"), "IMAGE", "--model", model])
-    console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)

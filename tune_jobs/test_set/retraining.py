@@ -86,14 +86,14 @@ def retrain_all(
         for candidate in chosen:
             if members := members_of(candidate.row):
                 console.print(
-                    f"\n{candidate.family}: its winner averages {len(members)} trainings, which no "
+                    f"\n{candidate.name}: its winner averages {len(members)} trainings, which no "
                     "training with another random seed repeats, so it is left out of --seeds",
                     markup=False,
                 )
                 retrained.append([])
                 continue
             console.print(
-                f"\n{candidate.family}: training with {options.seeds} random seeds",
+                f"\n{candidate.name}: training with {options.seeds} random seeds",
                 markup=False,
                 style="bold",
             )
@@ -180,7 +180,7 @@ def retrain(
     if unfinished:
         trials = ", ".join(f"{trial} {end}" for trial, end in unfinished.items())
         raise InputError(
-            f"{winner.family} did not finish with every seed ({trials}), and a mean over the other "
+            f"{winner.name} did not finish with every seed ({trials}), and a mean over the other "
             f"seeds would be too optimistic (see {folder.uri}). Run the same command again to "
             "retry failed seeds; for diverged ones, leave --seeds out"
         )

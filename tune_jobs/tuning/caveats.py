@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
-
 from trainables.config import TrialConfig
 from trainables.target import ACCURACY
-from tune_jobs.analysis.formatting import (
-    Interval,
-    class_counts,
-    first_of,
-    percent,
-    percent_interval,
-)
+from tune_jobs.analysis.formatting import class_counts, first_of, percent, percent_interval
+from tune_jobs.analysis.training_checks import at_chance, edge_of, still_rising, wilson
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup
 from tune_jobs.tuning.next_commands import resume_command
@@ -42,15 +35,14 @@ def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
 
 def edge_of_grid(run: Run, best: TrialConfig) -> str:
     """Say that the best learning rate is the lowest or highest of a grid."""
-    rates, lr = sorted(getattr(run.options, "lr", ())), best.lr
     searched = getattr(run.options, "search", "grid") != "grid"
-    if lr is None or searched or len(rates) < 2 or lr not in (rates[0], rates[-1]):
+    found = None if searched else edge_of(getattr(run.options, "lr", ()), best.lr)
+    if found is None:
         return ""
-    edge, other, beside = "lowest", "lower", rates[1]
-    if lr == rates[-1]:
-        edge, other, beside = "highest", "higher", rates[-2]
-    step = f"{lr * lr / beside:.2g}"
-    text = f"{lr:g} is the {edge} learning rate of the grid, so that a {other} one may be better"
+    edge, other, step = found
+    text = (
+        f"{best.lr:g} is the {edge} learning rate of the grid, so that a {other} one may be better"
+    )
     if run.options.extended_by:
         return f"{text}:\n{resume_command(run, '--extend', '--lr', step)}"
     return f"{text}: try --lr {step}"
@@ -58,9 +50,7 @@ def edge_of_grid(run: Run, best: TrialConfig) -> str:
 
 def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -> str:
     """Say that trials were best in their last epoch, at a learning rate that did not decrease."""
-    if config.schedule != "constant" or config.mode == "probe":
-        return ""
-    if config.epochs < 2 or any(row.get("best/epoch") != config.epochs for row in rows):
+    if not all(still_rising(config, row.get("best/epoch")) for row in rows):
         return ""
     return (
         f"{name} was best in the last of {config.epochs} epochs, so that longer training "
@@ -74,14 +64,10 @@ def chance(run: Run) -> str:
         return ""
     counts = class_counts(run.data.val_labels, run.data.classes)
     images, most = sum(counts), max(counts, default=0)
-
-    def at_chance(accuracy: float) -> bool:
-        return wilson(round(accuracy * images), images)[0] <= most / images
-
     low = [
         setting.name
         for setting in settings_of(run.recorder, run.target)
-        if setting.scores and all(map(at_chance, setting.scores))
+        if setting.scores and all(at_chance(score, counts) for score in setting.scores)
     ]
     if not low:
         return ""
@@ -114,12 +100,3 @@ def ties(run: Run, best: TrialRow) -> str:
         f"{images:,} validation images do not tell {first_of(tied, NAMED)} from {best['trial']}, "
         f"whose accuracy has the 95% interval {percent_interval(interval)}"
     )
-
-
-def wilson(right: int, images: int) -> Interval:
-    """Return Wilson's 95% interval of an accuracy.
-
-    By scipy, which every job has imported; the comparison's is by statsmodels.
-    """
-    found = binomtest(right, images).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)

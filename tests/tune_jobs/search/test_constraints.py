@@ -10,7 +10,8 @@ import pytest
 from tests.tune_jobs.conftest import command_line
 from trainables.errors import InputError
 from tune_jobs import compare
-from tune_jobs.analysis.comparison.candidates import load_runs, winners
+from tune_jobs.analysis.comparison.candidates import load_runs
+from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.results import load_front, load_run, load_trials
 from tune_jobs.search import study as study_module
 from tune_jobs.search.samplers import build_sampler

@@ -11,7 +11,8 @@ from tests import nets
 from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import edit_trials, openings, write_run
 from trainables.config import TrialConfig
-from tune_jobs.analysis.comparison.candidates import load_runs, winners
+from tune_jobs.analysis.comparison.candidates import load_runs
+from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
@@ -60,8 +61,8 @@ def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_
     assert load_comparison(out).query("role == 'seed'")["seed"].tolist() == [1, 2, 3]
     after = load_predictions(out).query("seed == 1")
     np.testing.assert_array_equal(np.stack(before["logits"]), np.stack(after["logits"]))
-    assert "3 runs with different random seeds" in (out / "report.md").read_text()
-    assert "Chosen by mean validation accuracy over 3 seeds" in (out / "report.md").read_text()
+    assert "## Variation over random seeds" in (out / "report.md").read_text()
+    assert "chosen by mean validation accuracy over 3 seeds" in (out / "report.md").read_text()
     # A retrained model is the one that the run with that seed would have trained.
     (name,) = (path.name for path in (out / "seeds").glob("custom-CNN-*"))
     rows = load_trials(out / "seeds" / name).to_dict("records")

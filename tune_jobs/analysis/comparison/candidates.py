@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from trainables.models import is_registered
 from trainables.status import TrialStatus
 from trainables.storage import PARQUET_DAMAGE
 from trainables.target import ACCURACY, TARGETS, Target
+from tune_jobs.analysis.comparison.names import display_name, is_custom, short_name
 from tune_jobs.analysis.datasets import dataset_labels, differing, metric_of, together
 from tune_jobs.analysis.formatting import listed
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import config_of, members_of, merit
+from tune_jobs.run_folder.schema import config_of, members_of
 
 NEEDED = ("trial", "status", "checkpoint", ACCURACY.best, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet that a comparison requires."""
@@ -77,6 +78,12 @@ class Candidate:
     """Row of the trial in trials.parquet."""
     config: TrialConfig
     """Complete configuration of the trial."""
+    qualified: bool = False
+    """Whether the names have the module or tag of the network too, as those of another winner would
+    be the same without it."""
+    as_trained: Mapping[str, float] = field(default_factory=dict)
+    """Validation scores in the precision of the training, by column of `row`, where `row` has those
+    in fp32; empty for a trial that was not scored again."""
 
     @property
     def trial(self) -> str:
@@ -104,6 +111,16 @@ class Candidate:
         """Model family: the network and whether its initial weights were pretrained."""
         return family(self.config)
 
+    @property
+    def name(self) -> str:
+        """Name in tables and figures: EfficientNet-Lite0, ImageNet weights, 224 px."""
+        return display_name(self.config, self.network_size, self.qualified)
+
+    @property
+    def short_name(self) -> str:
+        """Name in sentences: pretrained EfficientNet-Lite0."""
+        return short_name(self.config, self.qualified)
+
 
 def family(config: TrialConfig) -> str:
     """Return the name of the model family of a configuration, as in tables and figures."""
@@ -114,12 +131,6 @@ def family(config: TrialConfig) -> str:
     if config.weights == "none":
         return f"{config.model} from scratch"
     return f"pretrained {config.model}"
-
-
-def is_custom(config: TrialConfig) -> bool:
-    """Return whether the network is the user's own rather than a published architecture."""
-    own = ":" in config.model and not config.model.startswith("timm:")
-    return is_registered(config.model) or (own and config.weights == "none")
 
 
 def load_runs(
@@ -166,22 +177,6 @@ def candidates(run: LoadedRun) -> list[Candidate]:
         for row in run.rows
         if TrialStatus(row["status"]).is_ended and isinstance(row["checkpoint"], str)
     ]
-
-
-def winners(runs: Sequence[LoadedRun]) -> list[Candidate]:
-    """Return the best candidate of each family by the metric of the runs, best family first.
-
-    Ties are broken by the lower validation loss. Trials that violate a constraint of their search
-    do not win.
-    """
-    target = runs[0].target
-    best: dict[str, Candidate] = {}
-    for run in runs:
-        for candidate in filter(Candidate.may_win, candidates(run)):
-            known = best.get(candidate.family)
-            if known is None or merit(candidate.row, target) > merit(known.row, target):
-                best[candidate.family] = candidate
-    return sorted(best.values(), key=lambda candidate: merit(candidate.row, target), reverse=True)
 
 
 def load_run_folder(path: str) -> LoadedRun:

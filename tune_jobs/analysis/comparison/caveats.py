@@ -1,29 +1,66 @@
-"""Sentences on what makes a comparison less trustworthy than its intervals say."""
+"""What makes a comparison less trustworthy than its intervals say, each with what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from trainables.models.native_size import size_missed
+from trainables.target import ACCURACY
+from tune_jobs.analysis.comparison.candidates import Candidate
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.formatting import counted
+from tune_jobs.analysis.comparison.needed import named, with_word
+from tune_jobs.analysis.formatting import capitalised, class_counts, counted, percent
+from tune_jobs.analysis.training_checks import at_chance, edge_of, still_rising, wilson
+from tune_jobs.run_folder.schema import is_soup
+
+FEWER = 2
+"""Factor by which a model is trained with less effort, from which on that is unequal."""
 
 
-def constant(comparison: Comparison) -> str:
-    """Return a sentence on the constant answer if one class has most of the images."""
-    answer = comparison.constant_answer
-    return f"Compare accuracies with a constant answer: {answer}." if answer else ""
+@dataclass(frozen=True)
+class Caveat:
+    """A reason to be careful."""
+
+    title: str
+    """What is the matter, in a few words."""
+    text: str
+    """For which models, and what to do."""
 
 
-def unfair_sizes(comparison: Comparison) -> list[str]:
-    """Return a sentence on each pretrained network that got much smaller images than it knows."""
-    return [
-        f"The {contestant.name} was given images of {contestant.winner.candidate.network_size} "
-        f"pixels, but its weights know {native}: this is not a fair test of it; fine-tune it with "
-        "--image-size native."
-        for contestant, native in missed_sizes(comparison)
+def warnings(comparison: Comparison) -> list[Caveat]:
+    """Return what to be careful about, the most serious first."""
+    found = [caveat for check in CHECKS if (caveat := check(comparison)) is not None]
+    return [Caveat(caveat.title, capitalised(caveat.text)) for caveat in found]
+
+
+def better_on_test(comparison: Comparison) -> Caveat | None:
+    """Warn of choosing a model because it did better on the test set."""
+    better = [pair.second.short_name for pair in with_word(comparison.rivals, "worse")]
+    if not better:
+        return None
+    return Caveat(
+        "Better on the test set",
+        f"{named(better)} did better than the chosen {comparison.chosen.short_name}. Choosing a "
+        "model for that reason would be model selection on the test set: confirm the difference "
+        "on new images.",
+    )
+
+
+def unfair_sizes(comparison: Comparison) -> Caveat | None:
+    """Warn of pretrained networks that got much smaller images than their weights know."""
+    missed = missed_sizes(comparison)
+    if not missed:
+        return None
+    sizes = [
+        f"{c.short_name} ({c.winner.candidate.network_size} pixels; its weights know {native})"
+        for c, native in missed
     ]
+    return Caveat(
+        "Images too small",
+        f"This is not a fair test of {named(sizes)}: fine-tune with --image-size native.",
+    )
 
 
 def missed_sizes(comparison: Comparison) -> list[tuple[Contestant, int]]:
@@ -33,16 +70,145 @@ def missed_sizes(comparison: Comparison) -> list[tuple[Contestant, int]]:
     return [(each, native) for each, native in sizes if native is not None]
 
 
-def openings(comparison: Comparison) -> str:
-    """Return a sentence on the models that these test images have scored before, if any."""
+def unequal_effort(comparison: Comparison) -> Caveat | None:
+    """Warn of models that were tried or trained less than the chosen one, and still improving."""
+    chosen, less = comparison.chosen, with_less_effort(comparison)
+    if not less:
+        return None
+    epochs = epochs_of(chosen.winner.candidate)
+    names = [f"{each.short_name} ({effort(each)})" for each in less]
+    return Caveat(
+        "Unequal effort",
+        f"{chosen.short_name} had {effort(chosen)}; {named(names)} had less, and still improved in "
+        f"the last epoch. Train with --epochs {epochs} and as many trials before you conclude that "
+        f"{'it is' if len(less) == 1 else 'they are'} worse.",
+    )
+
+
+def with_less_effort(comparison: Comparison) -> list[Contestant]:
+    """Return the contestants with half of the chosen one's trials or epochs that still improved."""
+    chosen = comparison.chosen
+    epochs = epochs_of(chosen.winner.candidate)
+    return [
+        each
+        for each in comparison.contestants[1:]
+        if (
+            FEWER * each.tried <= chosen.tried or FEWER * epochs_of(each.winner.candidate) <= epochs
+        )
+        and rising(each.winner.candidate)
+    ]
+
+
+def effort(contestant: Contestant) -> str:
+    """Return the trials of a family and the epochs of its winner: 13 trials, 20 epochs."""
+    epochs = epochs_of(contestant.winner.candidate)
+    return f"{counted(contestant.tried, 'trial')}, {counted(epochs, 'epoch')}"
+
+
+def epochs_of(candidate: Candidate) -> int:
+    """Return the epochs that a model was trained for; for a soup, those of its best member."""
+    return candidate.config.epochs if is_soup(candidate.row) else int(candidate.row["epochs"])
+
+
+def rising(candidate: Candidate) -> bool:
+    """Return whether a trial had its best epoch last, at a constant learning rate."""
+    if is_soup(candidate.row):
+        return False
+    return still_rising(candidate.config, candidate.row["best/epoch"])
+
+
+def last_epoch(comparison: Comparison) -> Caveat | None:
+    """Warn of other models that were best in their last epoch."""
+    told = with_less_effort(comparison)
+    found = [
+        c
+        for c in comparison.contestants
+        if rising(c.winner.candidate) and all(c is not each for each in told)
+    ]
+    if not found:
+        return None
+    epochs = [epochs_of(each.winner.candidate) for each in found]
+    last = named([f"{c.short_name} ({n})" for c, n in zip(found, epochs, strict=True)])
+    return Caveat(
+        "Best in the last epoch",
+        f"Longer training may improve {last}: try --epochs {2 * max(epochs)}.",
+    )
+
+
+def chance(comparison: Comparison) -> Caveat | None:
+    """Warn of models that are not better than one answer for all images."""
+    if comparison.target != ACCURACY:  # weights of classes may cost accuracy on purpose
+        return None
+    test = comparison.test_set
+    counts = class_counts(test.labels, test.classes)
+    low = [c.short_name for c in comparison.contestants if at_chance(c.winner.accuracy, counts)]
+    if not low:
+        return None
+    most = max(counts)
+    return Caveat(
+        "At chance level",
+        f"{named(low)} {'is' if len(low) == 1 else 'are'} not better than always answering "
+        f"{test.classes[counts.index(most)]!r} ({percent(most / sum(counts))}), and so no evidence "
+        "about this kind of model: try lower learning rates, or check its input normalisation.",
+    )
+
+
+def edges(comparison: Comparison) -> Caveat | None:
+    """Warn of best learning rates at the edge of a grid."""
+    found = []
+    for contestant in comparison.contestants:
+        candidate = contestant.winner.candidate
+        record = candidate.run.record
+        grid = record.get("search", {}).get("algorithm") == "grid"
+        rates = record.get("options", {}).get("lr", ()) if grid else ()
+        if edge := edge_of(rates, candidate.config.lr):
+            which, _, step = edge
+            found.append(
+                f"{candidate.config.lr:g}, the {which}, for {contestant.short_name} (try --lr "
+                f"{step})"
+            )
+    if not found:
+        return None
+    return Caveat(
+        "Best learning rate at the edge of the grid", f"{named(found)}: the best may lie beyond."
+    )
+
+
+def ties(comparison: Comparison) -> Caveat | None:
+    """Warn of models that the validation images do not tell from the chosen one."""
+    chosen, images = comparison.chosen, comparison.runs[0].record["split"]["validation"]
+    if comparison.target != ACCURACY or chosen.spread is not None:
+        return None
+    best = chosen.winner.candidate.row[ACCURACY.best]
+    low, _ = wilson(round(best * images), images)
+    tied = [
+        f"{pair.second.short_name} ({percent(score)})"
+        for pair in comparison.rivals
+        if pair.word != "better"
+        and (score := pair.second.winner.candidate.row[ACCURACY.best]) >= low
+    ]
+    if not tied:
+        return None
+    return Caveat(
+        "Tie on validation",
+        f"{images:,} validation images do not tell {named(tied)} from {chosen.short_name} "
+        f"({percent(best)}), so that the choice may be chance: choose by the mean of several "
+        "seeds, with --seeds 5.",
+    )
+
+
+def openings(comparison: Comparison) -> Caveat | None:
+    """Warn of models that these test images have scored before."""
     *before, _ = comparison.openings
     models = models_scored(before)
     if not models:
-        return ""
-    return (
+        return None
+    return Caveat(
+        "Test images used before",
         f"These test images had scored {counted(models, 'model')} before, so choices made after "
         f"that may be overfitted to them; the intervals of accuracies hold for all "
-        f"{comparison.chosen.winner.models} models together."
+        f"{counted(comparison.chosen.winner.models, 'model')} together. Only new images are free "
+        "of that.",
     )
 
 
@@ -57,12 +223,28 @@ def models_scored(openings: Iterable[Mapping[str, Any]]) -> int:
     )
 
 
-def duplicates(comparison: Comparison) -> str:
-    """Return a sentence on test images that models have learnt from, if there are any."""
+def duplicates(comparison: Comparison) -> Caveat | None:
+    """Warn of test images that models have learnt from."""
     copies = comparison.test_set.duplicates
     if not copies:
-        return ""
-    return (
+        return None
+    return Caveat(
+        "Copies in the test set",
         f"{copies:,} of the test images show the same picture as a training or validation image, "
-        "so every accuracy here may be too high; --duplicates drop leaves copies out."
+        "so every accuracy here may be too high: train with --duplicates drop.",
     )
+
+
+def constant(comparison: Comparison) -> Caveat | None:
+    """Warn if one class has most of the images."""
+    answer = comparison.constant_answer
+    if not answer:
+        return None
+    return Caveat("Unequal classes", f"Compare accuracies with a constant answer: {answer}.")
+
+
+CHECKS: Sequence[Callable[[Comparison], Caveat | None]] = (
+    better_on_test, unfair_sizes, unequal_effort, chance, ties, edges, last_epoch, openings,
+    duplicates, constant,
+)  # fmt: skip
+"""Checks of a comparison, the most serious first."""

@@ -17,9 +17,10 @@ from trainables.costs import Costs
 from trainables.model_file import Rejection
 from trainables.target import Target
 from tune_jobs.analysis.comparison.calibration import Reliability, reliability
-from tune_jobs.analysis.comparison.candidates import LoadedRun, is_custom
+from tune_jobs.analysis.comparison.candidates import LoadedRun
 from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
 from tune_jobs.analysis.comparison.label_check import LabelCheck
+from tune_jobs.analysis.comparison.names import is_custom
 from tune_jobs.analysis.comparison.rejection import (
     Area,
     Realised,
@@ -67,8 +68,13 @@ class Contestant:
 
     @property
     def name(self) -> str:
-        """Name of the family."""
+        """Name in tables and figures: EfficientNet-Lite0, ImageNet weights, 224 px."""
         return self.winner.name
+
+    @property
+    def short_name(self) -> str:
+        """Name in sentences: pretrained EfficientNet-Lite0."""
+        return self.winner.candidate.short_name
 
     @property
     def kind(self) -> Literal["custom", "pretrained", "from scratch"]:
@@ -214,6 +220,21 @@ class Comparison:
     def areas(self) -> list[Area]:
         """Area under each contestant's risk-coverage curve, compared with the chosen one's."""
         return areas([(each.confidence, each.winner.correct) for each in self.contestants])
+
+    @property
+    def runner_up(self) -> Pair | None:
+        """The chosen contestant and the next best one on the validation images, if any."""
+        return self.rivals[0] if self.rivals else None
+
+    @property
+    def other_kind(self) -> Pair | None:
+        """The chosen contestant and the best one of the other kind, custom or pretrained, if any.
+
+        Of a chosen network that was trained from scratch, the best of either.
+        """
+        other = {"custom": ("pretrained",), "pretrained": ("custom",)}
+        kinds = other.get(self.chosen.kind, ("custom", "pretrained"))
+        return next((pair for pair in self.rivals if pair.second.kind in kinds), None)
 
     @property
     def best_by_kind(self) -> dict[str, Contestant]:

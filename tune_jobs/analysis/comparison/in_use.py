@@ -11,6 +11,12 @@ LEAST_COVERAGE = 0.5
 """Least coverage of the validation images that is worth a sentence."""
 
 
+def sentences(comparison: Comparison) -> list[str]:
+    """Return what else is known of the chosen model in use."""
+    found = [rejection(comparison), robustness(comparison), labels(comparison)]
+    return [sentence for sentence in found if sentence]
+
+
 def rejection(comparison: Comparison) -> str:
     """Return a sentence on the lowest risk at which it still answers most images, if it has one."""
     chosen = comparison.chosen
@@ -26,7 +32,7 @@ def rejection(comparison: Comparison) -> str:
     found = chosen.realised(lowest)
     return (
         f"If it may leave out images, it answers {percent(found.coverage)} of the test images at a "
-        f"guaranteed risk of {100 * lowest.risk:g}% (predict.py --reject-above "
+        f"guaranteed risk of {100 * lowest.risk:g}% (bakeoff predict --reject-above "
         f"{100 * lowest.risk:g}), of which {percent(found.risk)} are misclassified (95% confidence "
         f"interval {percent_interval(found.risk_interval)})."
     )
@@ -42,7 +48,7 @@ def robustness(comparison: Comparison) -> str:
         f"On corrupted test images its mean accuracy is {percent(own.accuracy)} (95% confidence "
         f"interval {percent_interval(own.interval)})"
     )
-    known = [(each.name, each.corrupted) for each in others if each.corrupted is not None]
+    known = [(each.short_name, each.corrupted) for each in others if each.corrupted is not None]
     found = robustness_differences(own, [corrupted for _, corrupted in known])
     more = [
         f"{name} by {points(-each.difference)[1:]}"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import (
-    ASSUMED_DEVIATION,
     MOST_SEEDS,
     Word,
 )
@@ -26,28 +25,12 @@ def named(texts: list[str], others: int = 0) -> str:
     return listed([*texts, f"{others} more"]) if others else first_of(texts, MOST_NAMED)
 
 
-def scope(comparison: Comparison) -> str:
-    """Say that trained models were compared, and what would settle the model families."""
-    if not comparison.trained_only:
-        return ""
-    if len(comparison.trained_only) < len(comparison.rivals):
-        names = named([pair.second.name for pair in comparison.trained_only])
-        return f", compared with {names} as trained models only"
-    count_ = len(comparison.contestants)
-    return f"; these are {count_} trained models, and {_settles(comparison)}"
-
-
 def one_training(comparison: Comparison) -> str:
-    """Explain what one training of each model family can say."""
+    """Say that trained models were compared, and what would settle the model families."""
     trained = comparison.trained_only
     if not trained or len(trained) < len(comparison.rivals):
         return ""
-    return (
-        "One training of each model family was compared, so this is about these trained models, "
-        f"which other random seeds may order differently. {_settles(comparison)}, if seeds move "
-        "the accuracy of a family by a standard deviation of "
-        f"{100 * ASSUMED_DEVIATION:.1f} percentage points."
-    )
+    return f"One training of each model family was compared, and {_settles(comparison)}."
 
 
 def _settles(comparison: Comparison) -> str:

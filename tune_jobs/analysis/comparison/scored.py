@@ -75,7 +75,12 @@ class Scored:
     def name(self) -> str:
         """Name in tables and figures."""
         run = self.candidate.run.name
-        return self.candidate.family if self.role == "winner" else f"{run}/{self.candidate.trial}"
+        return self.candidate.name if self.role == "winner" else f"{run}/{self.candidate.trial}"
+
+    @property
+    def short_name(self) -> str:
+        """Name in sentences and wide tables."""
+        return self.candidate.short_name if self.role == "winner" else self.name
 
     @cached_property
     def predicted(self) -> Ints:

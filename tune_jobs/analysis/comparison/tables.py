@@ -57,8 +57,10 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     Columns: model, role (winner, seed or trial), chosen, run, trial, seed; accuracy, precision, f1,
     balanced_accuracy, macro_f1 and log_loss, with the bounds of their 95% confidence intervals as
     `/low` and `/high`, recall and auroc; validation_accuracy, and validation_METRIC of the
-    metric that the models were selected by; images, parameters, training_seconds; for winners also
-    macs, latency_p50_ms, latency_p95_ms, images_per_second, train_accuracy, tried,
+    metric that the models were selected by, both in fp32 for winners and their trainings with other
+    seeds, and as `/as_trained` in the precision of the training; images, parameters,
+    training_seconds; for winners also macs, latency_p50_ms, latency_p95_ms, images_per_second,
+    train_accuracy, tried,
     search_seconds, dollars, temperature and, with --seeds, the fields of SeedSpread as seeds/*;
     brier and calibration_error with their bounds, and calibrated/log_loss, calibrated/brier and
     calibrated/calibration_error at that temperature; aurc, the area under the risk-coverage curve
@@ -96,7 +98,8 @@ def _row(scored: Scored, contestant: Contestant | None, chosen: bool) -> dict[st
     row["log_loss"], row["auroc"] = scored.metrics["log_loss"], scored.metrics["auroc"]
     row["log_loss/low"], row["log_loss/high"] = scored.log_loss_interval
     for target in (ACCURACY, candidate.run.target):
-        row[f"validation_{target.name}"] = candidate.row[target.best]
+        score = row[f"validation_{target.name}"] = candidate.row[target.best]
+        row[f"validation_{target.name}/as_trained"] = candidate.as_trained.get(target.best, score)
     row |= {
         "images": len(scored.labels),
         "parameters": candidate.row["parameters"],

@@ -146,6 +146,26 @@ class Names:
     """Names, in order."""
 
 
+@dataclass(frozen=True)
+class Card:
+    """A key figure of the first screen."""
+
+    label: str
+    """What the figure is."""
+    value: str
+    """The figure, in large letters."""
+    notes: Sequence[str]
+    """Lines below it."""
+    table: Table | None = None
+    """Table in place of the figure, if any."""
+
+    @property
+    def line(self) -> str:
+        """The figure and its notes in one line; empty for a table."""
+        notes = "; ".join(filter(None, self.notes))
+        return "" if self.table else f"{self.label}: {self.value} ({notes})"
+
+
 Block: TypeAlias = Text | Table | Picture | Panels | Fold | Gallery | Callout | Names
 
 

@@ -10,24 +10,12 @@ from collections.abc import Callable
 
 import matplotlib as mpl
 
-from trainables.costs import BUSY
-from trainables.target import ACCURACY
+from tune_jobs.analysis.comparison import in_use
+from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.comparison.equivalence import AGAINST
-from tune_jobs.analysis.comparison.verdict import headline, verdict
-from tune_jobs.analysis.formatting import (
-    count,
-    counted,
-    duration,
-    milliseconds,
-    milliseconds_range,
-    moment,
-    percent,
-    percent_interval,
-    throughput,
-    with_interval,
-)
-from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table
+from tune_jobs.analysis.comparison.verdict import headline, summary
+from tune_jobs.analysis.formatting import moment, percent, percent_interval
+from tune_jobs.analysis.report.blocks import Block, Callout, Picture, Section, Text
 from tune_jobs.analysis.report.markdown import markdown
 from tune_jobs.analysis.report.page import (
     DRAWING,
@@ -44,6 +32,7 @@ from tune_jobs.analysis.report.sections import (
     error_analysis,
     label_check,
     method,
+    overtuning,
     rejection,
     robustness,
     scores,
@@ -53,6 +42,7 @@ from tune_jobs.analysis.report.sections import (
     trade_offs,
     training,
 )
+from tune_jobs.analysis.report.summary import answers, cards
 from tune_jobs.run_folder.folder import FIGURES_FOLDER, RunFolder
 
 HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
@@ -61,6 +51,7 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     scores.section,
     significance.section,
     seeds.section,
+    overtuning.section,
     costs.section,
     calibration.section,
     rejection.section,
@@ -78,7 +69,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
     """Write report.html, report.md, and every figure as SVG and PNG."""
     with mpl.rc_context(DRAWING):
         sections = [made for make in SECTIONS if (made := make(comparison)) is not None]
-        summary = Picture(
+        summary_figure = Picture(
             "accuracy",
             scores.plot_accuracy(scores.accuracy_info(comparison)),
             "Test accuracy with 95% confidence intervals. "
@@ -91,24 +82,29 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
         drawn = {}
         figures = folder.child(FIGURES_FOLDER)
         figures.make()
-        for picture in [summary, *pictures(sections)]:
+        for picture in [summary_figure, *pictures(sections)]:
             drawing = svg(picture)
             figures.write(f"{picture.name}.svg", drawing.encode())
             drawn[picture.name] = inline(drawing, picture.figure.get_figwidth())
             figures.write(f"{picture.name}.png", png(picture.figure))
-    first: list[Block] = [answers(comparison), summary]
-    title, paragraph = headline(comparison), verdict(comparison)
-    report = markdown(title, paragraph, first, sections, FIGURES_FOLDER)
+    first: list[Block] = [
+        answers(comparison), summary_figure, *map(Text, in_use.sentences(comparison))
+    ]  # fmt: skip
+    title, sentences = headline(comparison), summary(comparison)
+    caveats = [Callout("warning", each.title, each.text) for each in warnings(comparison)]
+    report = markdown(title, sentences, cards(comparison), [*caveats, *first], sections,
+                      FIGURES_FOLDER)  # fmt: skip
     folder.write(MARKDOWN_FILE, report.encode())
     page = environment().get_template(PAGE_TEMPLATE)
     text = page.render(
         headline=title,
-        verdict=paragraph,
+        sentences=sentences,
         when=moment(comparison.facts["when"]),
         dataset=comparison.dataset,
         version=comparison.facts["bakeoff"],
         command=comparison.facts["command"],
         cards=cards(comparison),
+        caveats=caveats,
         first=first,
         first_title="All models at a glance",
         sections=sections,
@@ -117,58 +113,3 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
         "same folder.",
     )
     folder.write(HTML_FILE, text.encode())
-
-
-def cards(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """Return the key figures of the chosen model, each as label, value and note."""
-    chosen, costs = comparison.chosen, comparison.chosen.costs
-    dollars = "" if chosen.dollars is None else f", ${chosen.dollars:.2f}"
-    return [
-        (
-            "accuracy on the sealed test set",
-            percent(chosen.winner.accuracy),
-            f"95% CI {percent_interval(chosen.winner.accuracy_interval)}",
-        ),
-        ("parameters", count(chosen.parameters), f"{count(costs.macs)} MACs per image"),
-        (
-            "median latency per image",
-            milliseconds(costs.latency_p50_ms),
-            f"rounds {milliseconds_range(costs.latency_low_ms, costs.latency_high_ms)}; in batches "
-            f"{throughput(costs.images_per_second)}"
-            if costs.others <= BUSY
-            else f"other processes used {costs.others:.0%} of the CPU",
-        ),
-        (
-            "total training time",
-            duration(chosen.search_seconds),
-            f"{counted(chosen.tried, 'trial')} of its model family{dollars}",
-        ),
-    ]
-
-
-def answers(comparison: Comparison) -> Table:
-    """Return the summary table, one row per contestant, for the page and the terminal."""
-    target = comparison.target
-    others = [] if target == ACCURACY else [target]
-    against = {pair.second.name: AGAINST[pair.word] for pair in comparison.rivals}
-    seeds = any(contestant.spread for contestant in comparison.contestants)
-    rows = []
-    for contestant in comparison.contestants:
-        spread = contestant.spread
-        rows.append(
-            (
-                contestant.name,
-                percent(contestant.winner.accuracy),
-                percent_interval(contestant.winner.accuracy_interval),
-                *(each.show(contestant.winner.metrics[each.name]) for each in others),
-                *([with_interval(spread.mean, spread.interval) if spread else "–"] * seeds),
-                count(contestant.parameters),
-                milliseconds(contestant.costs.latency_p50_ms),
-                duration(contestant.search_seconds),
-                against.get(contestant.name, "chosen"),
-            )
-        )
-    header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
-              *(["mean over seeds (95% CI)"] * seeds), "parameters", "latency", "training",
-              "vs. chosen")  # fmt: skip
-    return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from tune_jobs.analysis.report.blocks import (
     Block,
     Callout,
+    Card,
     Gallery,
     Names,
     Panels,
@@ -27,18 +28,27 @@ def plain(text: str) -> str:
 
 
 def markdown(
-    headline: str, verdict: str, first: Sequence[Block], sections: Sequence[Section], figures: str
+    headline: str,
+    sentences: Sequence[str],
+    cards: Sequence[Card],
+    first: Sequence[Block],
+    sections: Sequence[Section],
+    figures: str,
 ) -> str:
     """Return the whole report.
 
     Args:
         headline: title of the report.
-        verdict: first paragraph.
+        sentences: sentences of the first paragraph.
+        cards: key figures.
         first: blocks before the sections.
         sections: sections, in order.
         figures: folder of the figures, relative to the report.
     """
-    parts = [f"# {plain(headline)}", plain(verdict), *(_block(block, figures) for block in first)]
+    parts = [f"# {plain(headline)}", plain(" ".join(sentences))]
+    lines = [f"- {plain(each.line)}" for each in cards if each.line]
+    parts += ["\n".join(lines), *(table(each.table) for each in cards if each.table)]
+    parts += [_block(block, figures) for block in first]
     for section in sections:
         parts.append(f"## {plain(section.title)}")
         parts += [_block(block, figures) for block in section.blocks]
@@ -62,7 +72,8 @@ def _block(block: Block, figures: str) -> str:
         return plain(block.title)
     inside = "\n\n".join(_block(each, figures) for each in block.blocks)
     if isinstance(block, Callout):
-        return f"**{block.level}: {plain(block.title)}**\n\n{plain(block.text)}\n\n{inside}"
+        parts = (f"**{block.level}: {plain(block.title)}**", plain(block.text), inside)
+        return "\n\n".join(filter(None, parts))
     summary = html.escape(block.title)
     return f"<details><summary>{summary}</summary>\n\n{inside}\n\n</details>"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from trainables.target import ACCURACY
 from trainables.views import Resize, View
+from tune_jobs.analysis.comparison import in_use
+from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.comparison.verdict import verdict
+from tune_jobs.analysis.comparison.verdict import headline, summary
 from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
@@ -67,7 +69,8 @@ def model_card(comparison: Comparison) -> str:
     ] * bool(pairs)
     parts = [
         f"# {plain(chosen.name)}",
-        plain(verdict(comparison)),
+        plain(f"{headline(comparison)}. {' '.join(summary(comparison))}"),
+        *(f"- {plain(f'{each.title}: {each.text}')}" for each in warnings(comparison)),
         table(Table(("property", "value"), facts, left=frozenset({0, 1}))),
         "## Usage",
         "```\nbakeoff predict IMAGES --model FOLDER_OF_THIS_FILE\n"
@@ -77,6 +80,7 @@ def model_card(comparison: Comparison) -> str:
         "## Errors and limitations",
         "The accuracy holds for images like those of the test set; nothing is known about others. "
         "The model predicts one of its classes for any image, whatever it shows.",
+        *map(plain, in_use.sentences(comparison)),
         *confused,
         table(class_table(winner, test.classes)),
         "## Training configuration",

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from trainables.status import TrialStatus
 from trainables.target import TARGETS
 from tune_jobs.analysis.search_figures.history import (
-    Mode,
     allowed,
     history_info,
     plot_history,
@@ -18,6 +17,7 @@ from tune_jobs.analysis.search_figures.history import (
     pruning_info,
 )
 from tune_jobs.analysis.search_figures.importance import importance_info, plot_importance
+from tune_jobs.analysis.search_figures.limits import Mode
 from tune_jobs.analysis.search_figures.parameters import (
     parallel_info,
     plot_parallel,
@@ -42,8 +42,8 @@ def draw_search(
             objective show the first one, the metric that trials are stopped by.
 
     Returns:
-        Name -> figure: history, pruning, parallel, slices, importance, and the Pareto front of
-        each pair of objectives.
+        Name -> figure: history, pruning, parallel, slices, importance where enough trials have
+        finished for it, and the Pareto front of each pair of objectives.
     """
     columns = {name: objective_column(name) for name in objectives}
     first, mode = columns[next(iter(objectives))], next(iter(objectives.values()))
@@ -51,9 +51,11 @@ def draw_search(
         "history": plot_history(history_info(trials, first, mode)),
         "pruning": plot_pruning(pruning_info(trials, epochs, TARGETS[next(iter(objectives))])),
         "parallel": plot_parallel(parallel_info(trials, space, first, mode)),
-        "slices": plot_slices(slices_info(trials, space, first)),
-        "importance": plot_importance(importance_info(trials, space, first)),
+        "slices": plot_slices(slices_info(trials, space, first, mode)),
     }
+    importance = importance_info(trials, space, first)
+    if importance.fractions:
+        figures["importance"] = plot_importance(importance)
     for pair in combinations(objectives, 2):
         two = {columns[name]: objectives[name] for name in pair}
         finished = trials[(trials["status"] == TrialStatus.FINISHED) & allowed(trials)]  # as Optuna

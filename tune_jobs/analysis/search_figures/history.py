@@ -7,7 +7,6 @@ the parameters are in `parameters`, of two objectives in `pareto`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,8 @@ from trainables.metrics import EPOCH_METRICS
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.analysis.curves import Curve
+from tune_jobs.analysis.formatting import Interval
+from tune_jobs.analysis.search_figures.limits import Mode, at_edge, outside, score_limits
 from tune_jobs.analysis.style import (
     COLOURS,
     GREY,
@@ -31,8 +32,6 @@ from tune_jobs.analysis.style import (
 
 SCORE = ACCURACY.best
 """Objective of a search by default."""
-Mode = Literal["min", "max"]
-"""Direction of an objective: whether low or high values are better."""
 SCORED = (TrialStatus.FINISHED, TrialStatus.STOPPED)
 """Statuses of the trials whose scores reflect their parameters."""
 STATUS_STYLES = {
@@ -72,6 +71,8 @@ class HistoryInfo:
     """Number of trials without a finite score, which are not drawn."""
     ylabel: str
     """Label of the y-axis."""
+    limits: Interval | None = None
+    """Limits of the y-axis; scores outside are drawn at its edge. None without a score."""
 
 
 def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max") -> HistoryInfo:
@@ -100,6 +101,7 @@ def history_info(trials: pd.DataFrame, objective: str = SCORE, mode: Mode = "max
         Points(x[chosen].tolist(), best.tolist()),
         int((~scored).sum()),
         axis_label(objective),
+        score_limits(y, mode),
     )
 
 
@@ -110,10 +112,16 @@ def plot_history(info: HistoryInfo) -> Figure:
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     ax = figure.subplots()
     for status, points in info.points.items():
-        draw_markers(ax, points.x, points.y, status)
-    ax.step(info.best.x, info.best.y, where="post", color="black", label="best so far", zorder=1)
-    ax.set_xlabel("trial" + (f" ({info.unscored} without a score)" if info.unscored else ""))
+        draw_markers(ax, points.x, at_edge(points.y, info.limits), status)
+    best = at_edge(info.best.y, info.limits)
+    ax.step(info.best.x, best, where="post", color="black", label="best so far", zorder=1)
+    beyond = sum(outside(points.y, info.limits) for points in info.points.values())
+    notes = [f"{info.unscored} without a score"] * bool(info.unscored)
+    notes += [f"{beyond} beyond the edge"] * bool(beyond)
+    ax.set_xlabel("trial" + (f" ({', '.join(notes)})" if notes else ""))
     ax.set_ylabel(info.ylabel)
+    if info.limits:
+        ax.set_ylim(*info.limits)
     ax.xaxis.set_major_locator(whole_numbers())
     finish_axes(ax)
     figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)

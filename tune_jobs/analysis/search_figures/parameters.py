@@ -6,7 +6,7 @@ For each figure, *_info() prepares the data, which tests check, and plot_*() dra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,22 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from trainables.status import TrialStatus
+from tune_jobs.analysis.formatting import Interval
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.search_figures.history import (
     SCORE,
     SCORED,
-    Mode,
     axis_label,
     check_mode,
     draw_markers,
     scores,
 )
+from tune_jobs.analysis.search_figures.limits import Mode, at_edge, outside, score_limits
 from tune_jobs.analysis.style import finish_axes, message_figure
 from tune_jobs.search_space.space import Space
 
+LEAST_POINTS = 4
+"""Trials that have a parameter from which on a panel shows it."""
 NOT_USED = -0.12
 """Height at which a trial crosses the axis of a parameter that it does not use; axes span 0..1."""
 
@@ -76,17 +79,19 @@ def plot_parallel(info: ParallelInfo) -> Figure:
     figure = Figure(figsize=(positions[-1] + 1, 4.8), layout="constrained")
     ax = figure.subplots()
     lines, score = _lines(info, positions[:-1]), np.array(info.scores)
-    # Poor trials get the light end of the colour map, which is hard to see on white.
-    colours = ScalarMappable(_norm(score), "cividis_r" if info.mode == "max" else "cividis")
+    # The worse half is pale and thin, so that the eye goes to the best trials.
+    colours = ScalarMappable(_norm(score, info.mode), "Blues" if info.mode == "max" else "Blues_r")
     order = np.argsort(score if info.mode == "max" else -score, kind="stable")
+    widths_of_lines = np.where(np.arange(len(order)) < len(order) // 2, 0.7, 1.5)
     ax.add_collection(LineCollection(list(lines[order]), colors=colours.to_rgba(score[order]),
-                                     linewidths=1.3, alpha=0.85))  # fmt: skip
+                                     linewidths=widths_of_lines))  # fmt: skip
     for position, axis, marks in zip(positions[:-1], info.axes, ticks, strict=True):
         _draw_axis(ax, position, axis, marks)
     ax.set_xlim(-0.1, positions[-1])
     ax.set_ylim(NOT_USED - 0.1, 1.05)
     ax.set_axis_off()
-    figure.colorbar(colours, ax=ax, label=info.label, pad=0.02, fraction=0.05, aspect=30)
+    figure.colorbar(colours, ax=ax, label=info.label, pad=0.02, fraction=0.05, aspect=30,
+                    extend="min" if info.mode == "max" else "max")  # fmt: skip
     return figure
 
 
@@ -102,10 +107,11 @@ def _lines(info: ParallelInfo, positions: NDArray[np.float64]) -> NDArray[np.flo
     return np.stack([np.broadcast_to(positions, heights.shape), heights], axis=2)
 
 
-def _norm(score: NDArray[np.float64]) -> Normalize:
-    # Equal scores, e.g. of a single trial, still need a non-empty range.
-    margin = 0.0 if np.ptp(score) else 0.01 * abs(score[0]) or 0.01
-    return Normalize(score.min() - margin, score.max() + margin)
+def _norm(score: NDArray[np.float64], mode: Mode) -> Normalize:
+    """Return the range of colours: that of the axis of scores, with a pale but visible end."""
+    low, high = score_limits(score, mode) or (0.0, 1.0)
+    paler = 0.3 * (high - low)
+    return Normalize(low - paler, high) if mode == "max" else Normalize(low, high + paler)
 
 
 def _draw_axis(ax: Axes, position: float, axis: ParameterAxis, ticks: Mapping[float, str]) -> None:
@@ -132,19 +138,30 @@ class SlicesInfo:
     """Status of each trial."""
     label: str
     """Axis label of the scores."""
+    limits: Interval | None = None
+    """Limits of the y-axis; scores outside are drawn at its edge. None without a score."""
+    few: list[str] = field(default_factory=list)
+    """Parameters that fewer than LEAST_POINTS trials have, which are not drawn."""
 
 
-def slices_info(trials: pd.DataFrame, space: Space, objective: str = SCORE) -> SlicesInfo:
+def slices_info(
+    trials: pd.DataFrame, space: Space, objective: str = SCORE, mode: Mode = "max"
+) -> SlicesInfo:
     """Return the slices of all trials that have a score.
 
     Arguments and errors are the same as for `parameter_axes` and `history_info`.
     """
     scored = trials[np.isfinite(scores(trials, objective))]
+    axes = parameter_axes(scored, space)
+    count = [int(np.isfinite(axis.positions).sum()) for axis in axes]
+    least = min(LEAST_POINTS, len(scored))
     return SlicesInfo(
-        [_spread(axis) for axis in parameter_axes(scored, space)],
+        [_spread(axis) for axis, number in zip(axes, count, strict=True) if number >= least],
         scores(scored, objective).tolist(),
         scored["status"].tolist(),
         axis_label(objective),
+        score_limits(scores(scored, objective), mode),
+        [axis.name for axis, number in zip(axes, count, strict=True) if number < least],
     )
 
 
@@ -167,6 +184,13 @@ def plot_slices(info: SlicesInfo) -> Figure:
     for ax, axis in zip(panels.flat, info.axes, strict=False):
         _draw_slice(ax, axis, info)
     figure.supylabel(info.label, fontsize=10)
+    if info.limits:
+        panels[0, 0].set_ylim(*info.limits)
+    notes = [f"too few trials have {', '.join(info.few)}"] if info.few else []
+    if beyond := outside(info.scores, info.limits):
+        notes.append(f"{beyond} scores are beyond the edge")
+    if notes:
+        figure.supxlabel("; ".join(notes), fontsize=8.5)
     for ax in list(panels.flat)[len(info.axes) :]:
         ax.set_visible(False)
     handles = {
@@ -185,7 +209,7 @@ def _draw_slice(ax: Axes, axis: ParameterAxis, info: SlicesInfo) -> None:
     for status in TrialStatus:
         rows = has & (np.array(info.statuses) == status)
         if rows.any():
-            draw_markers(ax, x[rows].tolist(), y[rows].tolist(), status)
+            draw_markers(ax, x[rows].tolist(), at_edge(y[rows].tolist(), info.limits), status)
     if axis.log:
         ax.set_xscale("log")
     ticks = axis.ticks(0.2)

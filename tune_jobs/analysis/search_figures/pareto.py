@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trainables.errors import InputError
-from tune_jobs.analysis.search_figures.history import SCORED, Mode, axis_label, check_mode, scores
+from tune_jobs.analysis.search_figures.history import SCORED, axis_label, check_mode, scores
+from tune_jobs.analysis.search_figures.limits import Mode
 from tune_jobs.analysis.style import COLOURS, GREY, Points, finish_axes, message_figure
 
 

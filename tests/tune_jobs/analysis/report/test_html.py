@@ -11,8 +11,6 @@ from tests.tune_jobs.analysis.comparisons import CIFAR10, make_comparison
 from tune_jobs.analysis.report.html import (
     DRAWING,
     SECTIONS,
-    answers,
-    cards,
     inline,
     pictures,
     svg,
@@ -20,6 +18,7 @@ from tune_jobs.analysis.report.html import (
 )
 from tune_jobs.analysis.report.markdown import plain
 from tune_jobs.analysis.report.sections import scores
+from tune_jobs.analysis.report.summary import answers, cards
 from tune_jobs.run_folder.folder import RunFolder
 
 NASTY = ("<script>document.title='run'</script>", "$x_1$ and $", "a|b *c* _d_", '"quoted" & co',
@@ -143,4 +142,12 @@ def test_the_first_screen_says_which_how_good_and_at_what_cost(comparison):
     table = answers(comparison)
     assert [row[0] for row in table.rows] == [c.name for c in comparison.contestants]
     assert [row[-1] for row in table.rows] == ["chosen", "worse", "undecided"]
-    assert [value for _, value, _ in cards(comparison)] == ["90.00%", "390,634", "1 ms", "60 s"]
+    which, sure, cost, effort = cards(comparison)
+    assert which.value == "custom CNN"
+    assert "32 px" in which.notes
+    assert sure.value == "+20.00 points: better"
+    assert sure.notes[-1] == "runner-up: ResNet18, ImageNet weights, 224 px"
+    assert cost.value == "1 ms per image"
+    assert effort.table.rows == [
+        ("custom CNN", "2", "3", "60 s", "32 px"), ("ResNet18", "2", "3", "60 s", "224 px"),
+    ]  # fmt: skip

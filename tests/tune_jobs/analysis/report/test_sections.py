@@ -5,8 +5,9 @@ import pytest
 
 from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
 from trainables.config import TrialConfig
+from tune_jobs.analysis.comparison import in_use
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
-from tune_jobs.analysis.comparison.verdict import verdict
+from tune_jobs.analysis.comparison.verdict import summary
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
     calibration,
@@ -14,6 +15,7 @@ from tune_jobs.analysis.report.sections import (
     error_analysis,
     label_check,
     method,
+    overtuning,
     rejection,
     robustness,
     scores,
@@ -23,7 +25,10 @@ from tune_jobs.analysis.report.sections import (
     trade_offs,
     training,
 )
-from tune_jobs.analysis.style import MODEL_COLOURS, model_styles
+from tune_jobs.analysis.report.summary import cards
+from tune_jobs.analysis.style import MODEL_COLOURS, model_styles, zoom
+
+CNN = "custom CNN, 32 px"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,7 @@ def tables(section):
         student_report,
         trade_offs,
         method,
+        overtuning,
     ],
 )
 def test_every_row_of_a_table_has_a_cell_a_column(module, comparison):
@@ -108,8 +114,8 @@ def test_every_pair_has_a_verdict_and_mcnemars_test(comparison):
 
 def test_seeds_are_drawn_by_training(comparison):
     info = seeds.seeds_info(comparison)
-    assert info.accuracies["custom CNN"] == pytest.approx([0.9, 0.89, 0.88], abs=0.0026)
-    assert info.means["custom CNN"] == pytest.approx(np.mean(info.accuracies["custom CNN"]))
+    assert info.accuracies[CNN] == pytest.approx([0.9, 0.89, 0.88], abs=0.0026)
+    assert info.means[CNN] == pytest.approx(np.mean(info.accuracies[CNN]))
     ax = seeds.plot_seeds(info).axes[0]
     assert len(ax.lines) == 3 * len(info.means)
     assert seeds.section(make_comparison()) is None
@@ -131,9 +137,9 @@ def test_a_front_is_of_what_no_other_beats_in_accuracy_and_cost(comparison):
     info = costs.cost_info(comparison)
     latency = next(axis for axis in info.costs if axis.startswith("latency"))
     # The fastest is as accurate as the chosen one, so nothing else is on the front.
-    assert info.fronts[latency] == ["pretrained densenet121"]
+    assert info.fronts[latency] == ["DenseNet121, ImageNet weights, 224 px"]
     assert info.costs[latency] == [1.0, 10.0, 0.5]
-    assert info.fronts["parameters"] == ["custom CNN"]
+    assert info.fronts["parameters"] == [CNN]
 
 
 def test_dollars_have_a_column_where_a_price_was_given(comparison):
@@ -157,8 +163,9 @@ def test_times_that_a_busy_machine_has_spoilt_are_not_stated():
     assert "not stated, as other processes used 50% of the CPU" in words
     assert [row[5] for row in tables(section)[0].rows] == ["not stated"] * 2
     assert not any(axis.startswith("latency") for axis in costs.cost_info(spoilt).costs)
-    assert "its latency is not stated" in verdict(spoilt)
-    assert "nan" not in verdict(spoilt) + str([table.rows for table in tables(section)])
+    shown = str([summary(spoilt), cards(spoilt), [table.rows for table in tables(section)]])
+    assert "latency is not stated, as other processes used 50% of the CPU" in shown
+    assert "nan" not in shown
 
 
 def test_whole_runs_have_their_wall_time_and_its_cost():
@@ -216,16 +223,16 @@ def test_thresholds_stand_beside_what_became_of_them(comparison):
     info = rejection.risk_info(comparison)
     assert info.thresholds.x == pytest.approx([0.5, 1.0])
     assert info.thresholds.y[1] == pytest.approx(0.1)
-    assert info.curves["custom CNN"].y[-1] == pytest.approx(0.1)
+    assert info.curves[comparison.chosen.name].y[-1] == pytest.approx(0.1)
     areas, thresholds, *others = tables(rejection.section(comparison))
     assert areas.rows[0][-1] == "chosen"
     assert thresholds.rows[1][:4] == ("20%", "0.00%", "100.00%", "100.00% (99.05 to 100.00)")
     assert len(others) == 2
-    assert "predict.py --reject-above 5" in verdict(comparison)
+    assert "bakeoff predict --reject-above 5" in " ".join(in_use.sentences(comparison))
     none = dataclasses.replace(comparison.chosen, rejections=[])
     without = dataclasses.replace(comparison, contestants=[none])
     assert "too few" in str(rejection.section(without).blocks)
-    assert "--reject-above" not in verdict(without)
+    assert "--reject-above" not in " ".join(in_use.sentences(without))
 
 
 def test_robustness_is_relative_to_the_custom_network(comparison):
@@ -237,8 +244,10 @@ def test_robustness_is_relative_to_the_custom_network(comparison):
     assert [row[4][:4] for row in summary.rows] == ["1 (b", "1.38", "1.00"]
     assert summary.rows[1][5].startswith("−14.00 (")
     assert len(by_corruption.rows) == 18
-    assert "mean accuracy is 63.00%" in verdict(comparison)
-    assert "higher than pretrained resnet18 by 14.00 percentage points" in verdict(comparison)
+    assert "mean accuracy is 63.00%" in " ".join(in_use.sentences(comparison))
+    assert "higher than ResNet18 by 14.00 percentage points" in " ".join(
+        in_use.sentences(comparison)
+    )
     assert robustness.section(make_comparison()) is None
 
 
@@ -248,7 +257,9 @@ def test_doubtful_labels_are_shown_with_their_files(comparison):
     assert table.rows[1] == (
         "photos/10.jpg", "test", "airplane", "1.0%", "automobile", "98.0%"
     )  # fmt: skip
-    assert "contradict the labels of 2 of 400 validation and test images" in verdict(comparison)
+    assert "contradict the labels of 2 of 400 validation and test images" in " ".join(
+        in_use.sentences(comparison)
+    )
     assert "training images were not judged" in str(section.blocks)
     assert label_check.section(dataclasses.replace(comparison, label_checks=[])) is None
 
@@ -328,6 +339,14 @@ def test_all_ten_rows_of_the_discussion_are_settled_or_say_why_not(comparison):
     assert all(row[5].startswith(("not measured: ", "one kind only: ")) for row in only.rows)
 
 
+def test_a_row_of_the_discussion_may_be_settled_by_another_section(comparison):
+    settled = trade_offs.Settled("500 images", "50 images", "learning curves")
+    row = trade_offs.Row("Data requirements", "High", "Low", section=lambda _: settled)
+    assert trade_offs.cells(row, comparison) == ("500 images", "50 images", "learning curves")
+    open_ = dataclasses.replace(row, section=lambda _: None, how="not measured: too few images")
+    assert trade_offs.cells(open_, comparison) == ("–", "–", "not measured: too few images")
+
+
 def test_the_method_counts_openings_and_copies():
     section = method.section(make_comparison(openings=3, duplicates=2))
     text = " ".join(block.text for block in section.blocks if isinstance(block, Text))
@@ -336,3 +355,15 @@ def test_the_method_counts_openings_and_copies():
     assert "3 different models have been scored on them" not in text  # the intervals are given
     assert f"{IMAGES} sealed test images" in text
     assert len(tables(section)[0].rows) == 3
+
+
+def test_one_bad_model_does_not_flatten_the_others():
+    models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.91, 0),
+              ("densenet121", "default", 0.1, 0))  # fmt: skip
+    info = scores.accuracy_info(make_comparison(models))
+    ax = scores.plot_accuracy(info).axes[0]
+    low, high = ax.get_xlim()
+    assert 80 < low < 90 < high
+    assert [text.get_text() for text in ax.texts] == ["10.00%"]
+    assert ax.lines[-1].get_xdata() == [low]  # its mark, at the edge
+    assert zoom([(10, 20), (80, 90)], [1, 0])[0] < 10  # one of two is no outlier

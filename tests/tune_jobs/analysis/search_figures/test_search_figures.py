@@ -20,6 +20,7 @@ from tune_jobs.analysis.search_figures.history import (
     trial_numbers,
 )
 from tune_jobs.analysis.search_figures.importance import importance_info, plot_importance
+from tune_jobs.analysis.search_figures.limits import at_edge, outside, score_limits
 from tune_jobs.analysis.search_figures.parameters import (
     parallel_info,
     plot_parallel,
@@ -243,6 +244,27 @@ def test_slices_spread_categories_but_not_numbers_and_always_alike():
     labels = [ax.get_xlabel() for ax in plot_slices(info).axes if ax.get_visible()]
     assert labels[0] == "lr (log)"
     assert labels[3] == f"momentum in {places.sum()} of 39 trials"
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_bad_trials_lie_at_the_edge_of_an_axis_of_scores(mode, sign):
+    values = sign * np.array([0.1, 0.8, 0.81, np.nan, 0.82, 0.79, 0.83])
+    limits = score_limits(values, mode)
+    assert 0.7 < min(map(abs, limits)) < 0.79
+    assert max(map(abs, limits)) < 0.9
+    assert outside(values[[0, 1]], limits) == 1
+    low, high = limits
+    assert all(low < value < high for value in at_edge(values[[0, 1]], limits))
+    assert score_limits(np.array([np.nan]), mode) is None
+
+
+def test_what_two_trials_have_is_no_panel():
+    trials = trials_of(12)
+    trials["config/optimizer"] = ["sgd"] * 2 + ["adam"] * 10
+    info = slices_info(trials, SPACE)
+    assert info.few == ["momentum"]
+    assert "momentum" not in [axis.name for axis in info.axes]
+    assert "too few trials have momentum" in plot_slices(info).get_supxlabel()
 
 
 def test_importance_ranks_the_parameter_first_that_made_the_score():

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from tune_jobs.analysis.comparison.calibration import ReliabilityBin
+from tune_jobs.analysis.comparison.calibration import Reliability, ReliabilityBin
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.formatting import Interval, points, shortened
+from tune_jobs.analysis.formatting import Interval, points
 from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
-from tune_jobs.analysis.style import GREY, finish_axes, model_styles
+from tune_jobs.analysis.style import GREY, PAPER, finish_axes, model_styles, wrapped
 
 PANELS_PER_ROW = 3
 MOST_PANELS = 6
@@ -56,7 +56,7 @@ def plot_reliability(info: ReliabilityInfo) -> Figure:
         colour, marker = styles[name]
         ax.plot([0, 100], [0, 100], color=GREY, linewidth=1)
         for bins, own, filled in (
-            (info.as_trained[name], GREY, "white"),
+            (info.as_trained[name], GREY, PAPER),
             (info.calibrated[name], colour, colour),
         ):
             for each in bins:
@@ -65,11 +65,26 @@ def plot_reliability(info: ReliabilityInfo) -> Figure:
             ax.plot([100 * each.confidence for each in bins],
                     [100 * each.accuracy for each in bins], marker, color=own,
                     markerfacecolor=filled, markersize=5)  # fmt: skip
-        ax.set_title(shortened(name, 32), fontsize=9)
+        ax.set_title(wrapped(name), fontsize=9)
         finish_axes(ax)
     figure.supxlabel(info.xlabel, fontsize=9)
     figure.supylabel(info.ylabel, fontsize=9)
     return figure
+
+
+def gaps(comparison: Comparison) -> str:
+    """Say how far the probabilities of the chosen model are from its accuracy, on average."""
+    chosen = comparison.chosen
+
+    def gap(found: Reliability) -> str:
+        difference = 100 * (found.confidence - chosen.winner.accuracy)
+        return f"{abs(difference):.2f} percentage points {'below' if difference < 0 else 'above'}"
+
+    return (
+        f"The probabilities of {chosen.short_name} are on average {gap(chosen.as_trained)} its "
+        f"accuracy as it was trained, and {gap(chosen.calibrated)} it at the temperature of "
+        f"{chosen.temperature:.2f}."
+    )
 
 
 def section(comparison: Comparison) -> Section:
@@ -105,7 +120,7 @@ def section(comparison: Comparison) -> Section:
                 "score are lower for better probabilities. The calibration error is the root mean "
                 "square difference between probability and accuracy over bins of equally many "
                 "images, corrected for the noise of their accuracies (Kumar et al. 2019). "
-                "pp: percentage points."
+                "pp: percentage points. " + gaps(comparison)
             ),
             Picture(
                 "reliability",

@@ -23,12 +23,11 @@ from tune_jobs.analysis.formatting import (
     milliseconds,
     milliseconds_range,
     percent,
-    shortened,
     throughput,
 )
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.search_figures.pareto import pareto_front
-from tune_jobs.analysis.style import GREY, finish_axes, model_styles
+from tune_jobs.analysis.style import GREY, finish_axes, model_styles, wrapped, zoom
 
 COSTS: dict[str, Callable[[Contestant], float]] = {
     "parameters": lambda c: c.parameters,
@@ -80,6 +79,10 @@ def plot_costs(info: CostInfo) -> Figure:
     for ax in list(axes.flat)[len(info.costs) :]:
         ax.set_axis_off()
     styles = model_styles(info.names)
+    limits = zoom(
+        [(100 * low, 100 * high) for low, high in info.intervals],
+        np.argsort(-np.array(info.accuracies), kind="stable").tolist(),
+    )
     index = {name: i for i, name in enumerate(info.names)}
     for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=False):
         front = [index[name] for name in info.fronts[axis]]
@@ -90,9 +93,14 @@ def plot_costs(info: CostInfo) -> Figure:
         for i, name in enumerate(info.names):
             colour, marker = styles[name]
             ax.plot([values[i]] * 2, [100 * b for b in info.intervals[i]], color=colour)
-            label = shortened(name, 30) if ax is axes[0, 0] else None
+            label = wrapped(name, 40) if ax is axes[0, 0] else None
             ax.plot(values[i], 100 * info.accuracies[i], marker, color=colour, markersize=7,
                     label=label)  # fmt: skip
+            if 100 * info.accuracies[i] < limits[0]:
+                ax.plot(values[i], limits[0], "v", color=colour, markersize=7, clip_on=False)
+                ax.annotate(percent(info.accuracies[i]), (values[i], limits[0]), (0, 7),
+                            textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+        ax.set_ylim(*limits)
         ax.set_xscale("log")
         _plain_log_axis(ax, values)
         ax.set_xlabel(axis, fontsize=9)
@@ -166,7 +174,7 @@ def section(comparison: Comparison) -> Section:
     contestants, info = comparison.contestants, cost_info(comparison)
     inference = [
         (
-            c.name,
+            c.short_name,
             percent(c.winner.accuracy),
             f"{c.winner.candidate.network_size}",
             f"{c.parameters:,}",
@@ -181,7 +189,7 @@ def section(comparison: Comparison) -> Section:
     priced = any(c.dollars is not None for c in contestants)
     search = [
         (
-            c.name,
+            c.short_name,
             duration(c.training_seconds),
             f"{c.winner.candidate.row.get('peak_memory_mb', float('nan')):,.0f} MB",
             str(c.tried),

@@ -16,7 +16,7 @@ from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.formatting import percent, shortened
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
-from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.analysis.style import finish_axes, model_styles, wrapped
 
 MISTAKES = 12
 """Misclassified images shown per model."""
@@ -59,7 +59,7 @@ def plot_classes(info: ClassInfo) -> Figure:
     ax = figure.subplots()
     rows = np.arange(len(info.classes))
     for (name, (colour, marker)), f1 in zip(model_styles(info.names).items(), info.f1, strict=True):
-        ax.plot(100 * f1, rows, marker, color=colour, label=shortened(name, 30), markersize=6,
+        ax.plot(100 * f1, rows, marker, color=colour, label=wrapped(name, 34), markersize=6,
                 alpha=0.9)  # fmt: skip
     ax.hlines(rows, 100 * info.f1.min(axis=0), 100 * info.f1.max(axis=0), color="#999999",
               linewidth=1, zorder=1)  # fmt: skip
@@ -156,7 +156,7 @@ def confused_rows(scored: Scored, classes: Sequence[str]) -> list[tuple[str, ...
 def class_table(scored: Scored, classes: Sequence[str]) -> Table:
     """Return the table of precision, recall and F1 per class."""
     rows = [
-        (name, f"{images:,}", *(f"{score:.4f}" for score in scores))
+        (name, f"{images:,}", *map(percent, scores))
         for name, images, scores in zip(
             classes, scored.confusion.sum(axis=1), class_scores(scored.confusion), strict=True
         )
@@ -205,8 +205,8 @@ def section(comparison: Comparison) -> Section:
                 plot_mistakes(mistakes),
                 f"Most confident misclassifications of {winner.name}: "
                 + "; ".join(f"{m.label} predicted as {m.predicted}" for m in mistakes),
-                f"Most confident misclassifications of {winner.name}: true class → predicted class "
-                "and its probability.",
+                f"Most confident misclassifications of {winner.name}: true class → "
+                "predicted class, with its probability.",
             )
             files = mistakes_table(mistakes)
             blocks += (

@@ -154,7 +154,7 @@ def _about_thresholds(chosen: Contestant) -> str:
             "--reject-above."
         )
     return (
-        f"Thresholds of {chosen.name} for predict.py --reject-above: each was chosen on the "
+        f"Thresholds of {chosen.name} for bakeoff predict --reject-above: each was chosen on the "
         "validation images so that, with 95% confidence, the risk on images like them is at most "
         "that of its row (Learn then Test, Angelopoulos et al. 2021: exact binomial tests of one "
         "threshold after another, from the highest down, until the first that is not shown to "

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.statistics import CHANCE_SEEDS, probability_better
-from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval, shortened
+from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
-from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.analysis.style import finish_axes, mark_outside, model_styles, wrapped, zoom
 from tune_jobs.run_folder.schema import members_of
 
 MEANINGFUL = 0.75
@@ -53,6 +53,12 @@ def plot_seeds(info: SeedsInfo) -> Figure:
     figure = Figure(figsize=(5.4, 0.9 + 0.5 * len(info.means)), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(info.names)
+    drawn = [
+        (100 * min(*values, info.intervals[name][0]), 100 * max(*values, info.intervals[name][1]))
+        for name, values in info.accuracies.items()
+    ]
+    limits = zoom(drawn, np.argsort([-mean for mean in info.means.values()]).tolist())
+    ax.set_xlim(*limits)
     for row, (name, mean) in enumerate(info.means.items()):
         colour, marker = styles[name]
         values = [100 * accuracy for accuracy in info.accuracies[name]]
@@ -61,7 +67,9 @@ def plot_seeds(info: SeedsInfo) -> Figure:
         bounds = [100 * bound for bound in info.intervals[name]]
         ax.plot(bounds, [row + 0.14] * 2, color=colour, linewidth=2.2)
         ax.plot(100 * mean, row + 0.14, marker, color=colour, markersize=7)
-    ax.set_yticks(range(len(info.means)), [shortened(name, 32) for name in info.means])
+        if not limits[0] <= 100 * mean <= limits[1]:
+            mark_outside(ax, 100 * mean, row + 0.14, colour, percent(mean))
+    ax.set_yticks(range(len(info.means)), list(map(wrapped, info.means)), fontsize=9)
     ax.set_ylim(len(info.means) - 0.5, -0.5)
     ax.set_xlabel(info.xlabel)
     finish_axes(ax)
@@ -71,7 +79,7 @@ def plot_seeds(info: SeedsInfo) -> Figure:
 def note_on_changed_winners(retrained: list[Contestant]) -> str:
     """Return a sentence about winners that a scheduler changed or stopped, if there are any."""
     changed = [
-        c.name
+        c.short_name
         for c in retrained
         if isinstance(c.winner.candidate.row.get("copied"), str)
         or c.winner.candidate.row["status"] != TrialStatus.FINISHED
@@ -86,7 +94,7 @@ def note_on_changed_winners(retrained: list[Contestant]) -> str:
 
 def note_on_soups(contestants: Sequence[Contestant]) -> str:
     """Return a sentence about winners that average trainings, if there are any."""
-    soups = [c.name for c in contestants if members_of(c.winner.candidate.row)]
+    soups = [c.short_name for c in contestants if members_of(c.winner.candidate.row)]
     if not soups:
         return ""
     return (

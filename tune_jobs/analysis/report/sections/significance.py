@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
-from tune_jobs.analysis.comparison.equivalence import LEAST_SEEDS, Word
+from tune_jobs.analysis.comparison.equivalence import ASSUMED_DEVIATION, LEAST_SEEDS, Word
 from tune_jobs.analysis.comparison.needed import would_decide
 from tune_jobs.analysis.comparison.statistics import ALPHA, POWER, smallest_difference
 from tune_jobs.analysis.formatting import (
@@ -16,11 +18,20 @@ from tune_jobs.analysis.formatting import (
     percentage_points,
     points,
     points_interval,
-    shortened,
 )
 from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
-from tune_jobs.analysis.style import COLOURS, GREY, finish_axes
+from tune_jobs.analysis.style import (
+    COLOURS,
+    GREY,
+    PAPER,
+    finish_axes,
+    mark_outside,
+    wrapped,
+    zoom,
+)
 
+MOST_ZOOM = 10
+"""How many times as wide as the margin and the smallest difference the figure may be."""
 MOST_PAIRS = 40
 """Maximum number of pairs in the figure; those of the chosen model come first."""
 
@@ -30,7 +41,7 @@ class DifferencesInfo:
     """Data of the figure of differences in test accuracy, one row per pair."""
 
     names: list[tuple[str, str]]
-    """Names of the first and second model of each pair."""
+    """Short names of the first and second model of each pair."""
     differences: list[float]
     """Accuracy of the first model minus that of the second, in -1..1."""
     intervals: list[Interval]
@@ -48,7 +59,7 @@ def differences_info(comparison: Comparison) -> DifferencesInfo:
     pairs = comparison.pairs[:MOST_PAIRS]
     estimates = [pair.decision.estimate for pair in pairs]
     return DifferencesInfo(
-        [(pair.first.name, pair.second.name) for pair in pairs],
+        [(pair.first.short_name, pair.second.short_name) for pair in pairs],
         [estimate.difference for estimate in estimates],
         [estimate.interval for estimate in estimates],
         [pair.word for pair in pairs],
@@ -58,18 +69,26 @@ def differences_info(comparison: Comparison) -> DifferencesInfo:
 
 def plot_differences(info: DifferencesInfo) -> Figure:
     """Draw one point with its interval per pair, and the margin as a band."""
-    figure = Figure(figsize=(5.8, 1 + 0.36 * len(info.names)), layout="constrained")
+    figure = Figure(figsize=(5.4, 1 + 0.48 * len(info.names)), layout="constrained")
     ax = figure.subplots()
     ax.axvspan(-100 * info.margin, 100 * info.margin, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(0, color=GREY, linewidth=1)
+    drawn = [(100 * low, 100 * high) for low, high in info.intervals]
+    nearest = np.argsort(np.abs(info.differences), kind="stable").tolist()
+    limits = zoom(
+        [*drawn, (-100 * info.margin, 100 * info.margin)], [len(drawn), *nearest], MOST_ZOOM
+    )
+    ax.set_xlim(*limits)
     for row, (difference, interval, word) in enumerate(
         zip(info.differences, info.intervals, info.words, strict=True)
     ):
         colour = {"equivalent": COLOURS[2], "undecided": GREY}.get(word, COLOURS[0])
         ax.plot([100 * bound for bound in interval], [row, row], color=colour, linewidth=2.2)
         ax.plot(100 * difference, row, "o", color=colour, markersize=7,
-                markerfacecolor="white" if word == "undecided" else colour)  # fmt: skip
-    labels = [f"{shortened(a, 22)} − {shortened(b, 22)}" for a, b in info.names]
+                markerfacecolor=PAPER if word == "undecided" else colour)  # fmt: skip
+        if not limits[0] <= 100 * difference <= limits[1]:
+            mark_outside(ax, 100 * difference, row, colour, points(difference))
+    labels = [f"{wrapped(a, 36)} −\n{wrapped(b, 36)}" for a, b in info.names]
     ax.set_yticks(range(len(labels)), labels, fontsize=8.5)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.set_xlabel(info.xlabel, fontsize=9)
@@ -84,7 +103,7 @@ def decision_table(pairs: list[Pair]) -> Table:
         decision, estimate = pair.decision, pair.decision.estimate
         rows.append(
             (
-                f"{pair.first.name} − {pair.second.name}",
+                f"{pair.first.short_name} − {pair.second.short_name}",
                 pair.word,
                 f"{points(estimate.difference)} ({points_interval(estimate.interval)})",
                 p_number(decision.adjusted_p),
@@ -102,7 +121,7 @@ def mcnemar_table(pairs: list[Pair]) -> Table:
     """Return the table of McNemar's tests, one row per pair."""
     rows = [
         (
-            f"{pair.first.name} − {pair.second.name}",
+            f"{pair.first.short_name} − {pair.second.short_name}",
             f"{points(test.difference)} ({points_interval(test.interval)})",
             f"{test.only_first:,}",
             f"{test.only_second:,}",
@@ -117,6 +136,16 @@ def mcnemar_table(pairs: list[Pair]) -> Table:
               "only second correct", "mid-p", "adjusted",
               "minimum detectable difference (pp)")  # fmt: skip
     return Table(header, rows)
+
+
+def about_accuracy(comparison: Comparison) -> str:
+    """Return a sentence if the models were chosen by another metric than what is tested."""
+    if comparison.target == ACCURACY:
+        return ""
+    return (
+        f" The models were chosen by validation {comparison.target.label}; the intervals and tests "
+        "of this section are about accuracy."
+    )
 
 
 def section(comparison: Comparison) -> Section | None:
@@ -139,9 +168,11 @@ def section(comparison: Comparison) -> Section | None:
                 f"one-sided tests (--margin: {percentage_points(comparison.margin)}), even where "
                 "it is not 0; otherwise the pair is undecided. Each of both tests has a "
                 f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
-                "intervals are not corrected. Undecided pairs have the number of seeds or of test "
-                "images with which a true difference of the margin is found, and equivalence where "
-                f"there is no difference, planned for {POWER:.0%} power (a plan from three seeds, "
+                "intervals are not corrected. The expected regret of using a model instead of the "
+                "chosen one is E[max(0, loss of accuracy)]. Undecided pairs have the number of "
+                "seeds or of test images with which a true difference of the margin is found, and "
+                "equivalence where there is no difference, "
+                f"planned for {POWER:.0%} power (a plan from three seeds, "
                 "whose spread is itself uncertain, reached 55 to 66% in simulations). pp: "
                 "percentage points."
             ),
@@ -149,7 +180,9 @@ def section(comparison: Comparison) -> Section | None:
                 f"From {LEAST_SEEDS} seeds of both (compare.py --seeds) a difference is about the "
                 "model families: its variance has the seeds and the images, and Satterthwaite's "
                 "degrees of freedom. Otherwise it is about one training of each: with other random "
-                "seeds the same two families may differ otherwise."
+                "seeds the same two families may differ otherwise. What would settle families "
+                "is planned as if seeds moved the accuracy of a family by a standard deviation of "
+                f"{100 * ASSUMED_DEVIATION:.1f} percentage points." + about_accuracy(comparison)
             ),
             Picture(
                 "differences",

@@ -14,6 +14,18 @@ Measure = Callable[[Contestant], str]
 """Function that formats a measurement of a contestant."""
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What a section of the report measured on a feature."""
+
+    custom: str
+    """Of the best custom model."""
+    pretrained: str
+    """Of the best pretrained model."""
+    how: str
+    """How it was measured."""
+
+
 def compute(contestant: Contestant) -> str:
     """Return multiply-accumulates and training time."""
     return (
@@ -67,6 +79,9 @@ class Row:
     """Our measurement; None if the feature is not measured."""
     how: str = ""
     """How the feature is measured, or why it is not."""
+    section: Callable[[Comparison], Settled | None] | None = None
+    """Function of a section that measures the feature of both models in comparisons where it has
+    what it needs, and returns None in others."""
 
 
 ROWS = (
@@ -92,22 +107,29 @@ ROWS = (
 )  # fmt: skip
 
 
+def cells(row: Row, comparison: Comparison) -> tuple[str, str, str]:
+    """Return what was measured of the best custom and pretrained model, and how."""
+    best = comparison.best_by_kind
+    settled = row.section(comparison) if row.section else None
+    if settled is not None:
+        return settled.custom, settled.pretrained, settled.how
+    custom, pretrained = (
+        row.measure(best[kind]) if row.measure and kind in best else "–"
+        for kind in ("custom", "pretrained")
+    )
+    # A comparison needs measurements of both kinds.
+    one = row.measure is not None and "–" in (custom, pretrained)
+    return custom, pretrained, f"one kind only: {row.how}" if one else row.how
+
+
 def section(comparison: Comparison) -> Section | None:
     """Return the section, or None if the student report was not asked for."""
     if not comparison.student_report:
         return None
     best = comparison.best_by_kind
     columns = ("custom", "pretrained")
-    rows = []
-    for row in ROWS:
-        cells = [
-            row.measure(best[kind]) if row.measure and kind in best else "–" for kind in columns
-        ]
-        # A comparison needs measurements of both kinds.
-        both = row.measure is not None and all(kind in best for kind in columns)
-        how = row.how if both or row.measure is None else f"one kind only: {row.how}"
-        rows.append((row.feature, row.custom, row.pretrained, *cells, how))
-    names = [best[kind].name if kind in best else "none compared" for kind in columns]
+    rows = [(row.feature, row.custom, row.pretrained, *cells(row, comparison)) for row in ROWS]
+    names = [best[kind].short_name if kind in best else "none compared" for kind in columns]
     return Section(
         "The student report's trade-offs, measured",
         [

@@ -1,0 +1,97 @@
+import dataclasses
+
+import pytest
+
+from tests.tune_jobs.analysis.comparisons import make_comparison
+from tune_jobs.analysis.comparison.caveats import warnings
+
+CNN, RESNET = "custom CNN", "pretrained ResNet18"
+SAME = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.9, 4))
+
+
+def titles(comparison):
+    return {each.title: each.text for each in warnings(comparison)}
+
+
+def changed(comparison, number, tried=2, **values):
+    """A comparison in which the winner of a contestant has other values in its row or settings."""
+    contestants = list(comparison.contestants)
+    contestant = contestants[number]
+    candidate = contestant.winner.candidate
+    settings = {k: values.pop(k) for k in ("epochs", "lr") if k in values}
+    candidate = dataclasses.replace(
+        candidate,
+        row=candidate.row | values | {f: v for f, v in settings.items() if f == "epochs"},
+        config=dataclasses.replace(candidate.config, **settings),
+    )
+    winner = dataclasses.replace(contestant.winner, candidate=candidate)
+    contestants[number] = dataclasses.replace(contestant, winner=winner, tried=tried)
+    return dataclasses.replace(comparison, contestants=contestants)
+
+
+def test_openings_copies_and_unfair_sizes_are_told_with_a_remedy():
+    plain = titles(make_comparison())
+    for title in ("Test images used before", "Copies in the test set", "Images too small"):
+        assert title not in plain
+    full = titles(make_comparison(openings=3, duplicates=7, pretrained_size=32))
+    assert "had scored 2 models before" in full["Test images used before"]
+    assert "7 of the test images show the same picture" in full["Copies in the test set"]
+    assert "--duplicates drop" in full["Copies in the test set"]
+    assert "(32 pixels; its weights know 224)" in full["Images too small"]
+
+
+def test_a_model_with_less_effort_that_still_improved_is_named():
+    comparison = changed(make_comparison(), 0, tried=13, **{"best/epoch": 12, "epochs": 20})
+    rising = changed(comparison, 1, tried=3, **{"best/epoch": 2, "epochs": 2})
+    text = titles(rising)["Unequal effort"]
+    assert f"{CNN[1:]} had 13 trials, 20 epochs; {RESNET} (3 trials, 2 epochs) had less" in text
+    assert "--epochs 20" in text
+    assert "Best in the last epoch" not in titles(rising)  # said once
+    fallen = changed(comparison, 1, tried=3, **{"best/epoch": 1, "epochs": 2})
+    assert "Unequal effort" not in titles(fallen)
+
+
+def test_models_at_their_best_in_the_last_epoch_may_be_trained_longer():
+    last = changed(make_comparison(), 0, **{"best/epoch": 8, "epochs": 8})
+    assert titles(last)["Best in the last epoch"] == (
+        f"Longer training may improve {CNN} (8): try --epochs 16."
+    )
+
+
+def test_a_model_at_chance_level_is_no_evidence():
+    models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.1, 0))
+    text = titles(make_comparison(models))["At chance level"]
+    assert text.startswith(f"P{RESNET[1:]} is not better than always answering 'airplane' (10.00%)")
+    assert "At chance level" not in titles(make_comparison())
+
+
+@pytest.mark.parametrize(
+    ("lr", "told"),
+    [(1e-2, "0.01, the highest, for custom CNN (try --lr 0.1)"), (1e-3, None)],
+)
+def test_the_best_rate_at_the_edge_of_a_grid_is_told(lr, told):
+    comparison = changed(make_comparison(), 0, lr=lr)
+    comparison.runs[0].record["options"] = {"lr": [1e-4, 1e-3, 1e-2]}
+    text = titles(comparison).get("Best learning rate at the edge of the grid")
+    assert text == (told and f"{told}: the best may lie beyond.")
+
+
+def test_a_tie_on_validation_is_told_unless_seeds_or_the_test_set_decide():
+    tie = {"best/val_accuracy": 0.89}
+    text = titles(changed(make_comparison(SAME), 1, **tie))["Tie on validation"]
+    assert f"500 validation images do not tell {RESNET} (89.00%) from {CNN} (90.00%)" in text
+    assert "--seeds 5" in text
+    assert "Tie on validation" not in titles(changed(make_comparison(), 1, **tie))
+    assert "Tie on validation" not in titles(changed(make_comparison(SAME, seeds=3), 1, **tie))
+
+
+def test_choosing_by_the_test_set_is_warned_of():
+    models = (("cnn", "none", 0.7, 0), ("resnet18", "default", 0.9, 0))
+    text = titles(make_comparison(models))["Better on the test set"]
+    assert "confirm the difference on new images" in text
+    assert "Better on the test set" not in titles(make_comparison())
+
+
+def test_of_many_models_a_few_are_named():
+    models = [("cnn", "none", 0.5, 0)] + [(f"resnet{i}", "none", 0.95, 0) for i in range(6)]
+    assert "and 3 more" in titles(make_comparison(models))["Better on the test set"]
