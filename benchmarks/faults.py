@@ -225,18 +225,6 @@ def full_disk(job: Job) -> str:
         return f"{ended}; {readable}; {job.resume()}"
 
 
-def read_only(job: Job) -> str:
-    """The storage path becomes read-only, and then writable."""
-    job.log = job.folder.with_suffix(".log")
-    with small_disk(job.folder, 1000):
-        job.start()
-        job.until(5)
-        remount(job.folder, "ro")
-        ended = job.outcome(job.end())
-        remount(job.folder, "rw")
-        return f"{ended}; {job.resume()}"
-
-
 def deleted(job: Job) -> str:
     """The run folder is deleted while the run goes on."""
     job.start()
@@ -353,7 +341,6 @@ FAULTS = {
         kill_driver,
         terminate_group,
         full_disk,
-        read_only,
         deleted,
         moved,
         same_name,

@@ -245,7 +245,7 @@ def test_robustness_is_relative_to_the_custom_network(comparison):
     assert summary.rows[1][5].startswith("−14.00 (")
     assert len(by_corruption.rows) == 18
     assert "mean accuracy is 63.00%" in " ".join(in_use.sentences(comparison))
-    assert "higher than ResNet18 by 14.00 percentage points" in " ".join(
+    assert "higher than pretrained ResNet18 by 14.00 percentage points" in " ".join(
         in_use.sentences(comparison)
     )
     assert robustness.section(make_comparison()) is None
