@@ -33,8 +33,9 @@ from tune_jobs.search_space.space import Space, is_among
 
 COMPARISON_FILE = "comparison.parquet"
 PREDICTIONS_FILE = "predictions.parquet"
+LEARNING_CURVE_FILE = "learning_curve.parquet"
 COMPARISON_FORMAT = 1
-"""Format version of both files, in their schema metadata; other versions are refused."""
+"""Format version of these files, in their schema metadata; other versions are refused."""
 FORMAT_KEY = b"bakeoff.format"
 
 
@@ -184,6 +185,23 @@ def load_predictions(path: str | Path) -> pd.DataFrame:
     Arguments and errors are the same as for `load_comparison`.
     """
     return _load_table(path, PREDICTIONS_FILE)
+
+
+def load_learning_curve(path: str | Path) -> pd.DataFrame:
+    """Load the learning curves of a comparison; `learning_curve_frame` describes the columns.
+
+    Arguments are the same as for `load_comparison`.
+
+    Raises:
+        InputError: the folder holds no comparison with --learning-curve, or one of another version.
+    """
+    folder = RunFolder.at(path)
+    if folder.has(COMPARISON_FILE) and not folder.has(LEARNING_CURVE_FILE):
+        raise InputError(
+            f"{path} holds a comparison without {LEARNING_CURVE_FILE}: compare the runs with "
+            "--learning-curve"
+        )
+    return _load_table(path, LEARNING_CURVE_FILE)
 
 
 def _load_table(path: str | Path, name: str) -> pd.DataFrame:

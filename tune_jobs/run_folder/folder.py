@@ -129,10 +129,12 @@ class RunFolder:
             yield Path(copy)
 
     def clear(self, *names: str) -> None:
-        """Delete folders below this one, if they exist."""
+        """Delete files and folders below this one, if they exist."""
         for name in names:
             if self.has(name):
-                self.fs.delete_dir(f"{self.path}/{name}")
+                path = f"{self.path}/{name}"
+                is_file = self.fs.get_file_info(path).is_file
+                (self.fs.delete_file if is_file else self.fs.delete_dir)(path)
 
     def make(self) -> None:
         """Create the folder and check that it can be written.

@@ -22,6 +22,7 @@ from trainables.views import View
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of, is_soup
@@ -193,6 +194,7 @@ def contestant(
     temperature: float,
     price_per_hour: float | None,
     train_accuracy: float,
+    curve: LearningCurve | None = None,
 ) -> Contestant:
     """Return the winner of a model family with its costs.
 
@@ -205,6 +207,7 @@ def contestant(
         temperature: temperature of the winner's probabilities.
         price_per_hour: price of one node in dollars per hour; None if unknown.
         train_accuracy: accuracy of the winner on training images in evaluation mode.
+        curve: learning curve of the winner; None without --learning-curve.
     """
     searched = [
         (run, row)
@@ -223,6 +226,7 @@ def contestant(
         temperature=temperature,
         seeds=seeds,
         train_accuracy=train_accuracy,
+        curve=curve,
     )
 
 

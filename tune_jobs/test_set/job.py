@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -34,7 +33,9 @@ from tune_jobs.command_line.terminal import open_console, plain_table, print_tab
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
+from tune_jobs.test_set.contenders import Contender, by_seeds
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
+from tune_jobs.test_set.learning_curve import curve_of
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 from tune_jobs.tuning.data import RunData, load_data_of_run
@@ -46,16 +47,6 @@ COLUMNS = ("training", "parameters", "latency", "vs. chosen")
 
 RunImages: TypeAlias = dict[str, RunData]
 """Images of each run, by the URI of its run folder."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Winner of a model family and its runs with different random seeds, ready for scoring."""
-
-    winner: TrainedModel
-    """Model of the winning trial."""
-    seeds: list[TrainedModel]
-    """Models of the same settings with different random seeds; empty without --seeds."""
 
 
 def run(command: CommandLine[CompareOptions]) -> int:
@@ -83,13 +74,19 @@ def run(command: CommandLine[CompareOptions]) -> int:
         check_model(trial, data_of(trial, images))
     folder.make()
     with folder.lock():
-        seeds = retrain_all(best_of_family, runs, folder, command, console)
+        own_images = [data_of(winner, images) for winner in best_of_family]
+        retrained = retrain_all(best_of_family, runs, own_images, folder, command, console)
+        if options.plan:
+            return 0
         contenders = [
             Contender(
                 model,
-                [load_trained(s, data_of(model.candidate, images), device) for s in retrained],
+                [load_trained(seed, data, device) for seed in again.seeds],
+                curve_of(again.curve, data, i),
             )
-            for model, retrained in zip(models, seeds, strict=True)
+            for i, (model, again, data) in enumerate(
+                zip(models, retrained, own_images, strict=True)
+            )
         ]
         contenders = by_seeds(contenders)
         # Up to here no model has seen a test image.
@@ -166,22 +163,6 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
 
 
-def by_seeds(contenders: list[Contender]) -> list[Contender]:
-    """Sort by the mean validation score of the trainings with other seeds, if all have them.
-
-    The winners' own scores are the best of many trials, and the more there were the more they
-    promise too much.
-    """
-    if not all(each.seeds for each in contenders):
-        return contenders
-
-    def mean(each: Contender) -> float:
-        target = each.winner.candidate.run.target
-        return sum(target.merit(s.candidate.row[target.best]) for s in each.seeds) / len(each.seeds)
-
-    return sorted(contenders, key=mean, reverse=True)
-
-
 def open_test(
     runs: list[LoadedRun],
     contenders: list[Contender],
@@ -234,7 +215,7 @@ def open_test(
             contestant(
                 winner, seeds, runs, each.winner.classifier, own,
                 evaluation.temperature(each.winner, run_data), price,
-                evaluation.training_accuracy(each.winner, run_data),
+                evaluation.training_accuracy(each.winner, run_data), each.curve,
             )
         )  # fmt: skip
     scored = []

@@ -11,6 +11,7 @@ from trainables.image_rows import ImageRows
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve, Measured
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
 from tune_jobs.run_folder.folder import RunFolder
@@ -133,3 +134,15 @@ def make_comparison(
         for k in range(openings)
     ]
     return Comparison(runs, test, contestants, others, opened, FACTS, student_report)
+
+
+def with_learning_curves(comparison, laws):
+    """Give the first contestants learning curves: errors with 1,600 images, and exponents."""
+    images = np.repeat([50, 100, 200, 400, 800, 1600], 3)
+    contestants = list(comparison.contestants)
+    for i, (now, exponent) in enumerate(laws):
+        generator = np.random.default_rng(i)
+        errors = now * (images / 1600) ** -exponent * (1 + 0.05 * generator.standard_normal(18))
+        measured = Measured(images, np.tile([1, 2, 3], 6), images, errors, 500, 0.9)
+        contestants[i] = dataclasses.replace(contestants[i], curve=LearningCurve(measured, seed=i))
+    return dataclasses.replace(comparison, contestants=contestants)

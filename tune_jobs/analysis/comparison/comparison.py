@@ -17,7 +17,9 @@ from trainables.costs import Costs
 from trainables.target import Target
 from tune_jobs.analysis.comparison.calibration import Reliability, reliability
 from tune_jobs.analysis.comparison.candidates import LoadedRun, is_custom
+from tune_jobs.analysis.comparison.effort import Effort, effort_of
 from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.statistics import PairedTest, paired_tests
 from tune_jobs.analysis.comparison.two_way import SeedSpread, seed_spread
@@ -50,6 +52,8 @@ class Contestant:
     train_accuracy: float = float("nan")
     """Accuracy of the winner on training images in evaluation mode: without dropout, augmentation
     or batch statistics, in 0..1; NaN if not measured."""
+    curve: LearningCurve | None = None
+    """Learning curve of the winner's configuration; None without --learning-curve."""
 
     @property
     def name(self) -> str:
@@ -197,6 +201,18 @@ class Comparison:
     def rivals(self) -> list[Pair]:
         """Pairs of the chosen contestant with each of the others."""
         return [pair for pair in self.pairs if pair.first is self.chosen]
+
+    @cached_property
+    def efforts(self) -> list[Effort]:
+        """Effort that was spent on the family of each contestant."""
+        return [
+            effort_of(
+                each.name,
+                self.runs,
+                each.dollars / each.search_seconds if each.dollars is not None else None,
+            )
+            for each in self.contestants
+        ]
 
     @property
     def scored(self) -> list[Scored]:

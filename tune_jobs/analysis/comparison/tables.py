@@ -20,6 +20,7 @@ from tune_jobs.analysis.results import (
     COMPARISON_FILE,
     COMPARISON_FORMAT,
     FORMAT_KEY,
+    LEARNING_CURVE_FILE,
     PREDICTIONS_FILE,
 )
 from tune_jobs.run_folder.folder import RunFolder
@@ -176,13 +177,55 @@ def _named(labels: Ints, classes: tuple[str, ...]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(labels.astype(np.int16), list(classes))
 
 
+def learning_curve_frame(comparison: Comparison) -> pd.DataFrame:
+    """Return the trainings and curves of --learning-curve, as in learning_curve.parquet.
+
+    One row per training, and for each model one row without a seed for twice the images. Columns:
+    model, train_size (wanted number of images), train_images (number of images), seed,
+    validation_images, validation_error; fitted, fitted/low and fitted/high, the error of the curve
+    at train_images with its 95% confidence interval; a, b and c of the curve a + b·n^-c.
+    """
+    rows = []
+    for contestant in comparison.contestants:
+        if (curve := contestant.curve) is None:
+            continue
+        measured, (a, b, c) = curve.measured, curve.formula
+        trained = zip(
+            measured.sizes.tolist(), measured.images.tolist(), measured.seeds.tolist(),
+            measured.errors.tolist(), strict=True,
+        )  # fmt: skip
+        twice = round(curve.furthest)
+        for size, images, seed, error in [*trained, (twice, twice, None, float("nan"))]:
+            low, high = curve.interval(images)
+            rows.append(
+                {
+                    "model": contestant.name,
+                    "train_size": size,
+                    "train_images": images,
+                    "seed": seed,
+                    "validation_images": measured.validation,
+                    "validation_error": error,
+                    "fitted": float(curve.at(np.array([images]))[0]),
+                    "fitted/low": low,
+                    "fitted/high": high,
+                    "a": a,
+                    "b": b,
+                    "c": c,
+                }
+            )
+    return pd.DataFrame(rows).astype({"seed": "Int64"}) if rows else pd.DataFrame()
+
+
 def write_frames(comparison: Comparison, folder: RunFolder) -> None:
-    """Write comparison.parquet and predictions.parquet."""
-    frame = pa.Table.from_pandas(comparison_frame(comparison), preserve_index=False)
-    for name, table in (
-        (COMPARISON_FILE, frame),
-        (PREDICTIONS_FILE, predictions_table(comparison)),
-    ):
+    """Write comparison.parquet and predictions.parquet, and learning_curve.parquet if any."""
+    folder.clear(LEARNING_CURVE_FILE)  # of an earlier comparison in the same folder
+    tables = {
+        COMPARISON_FILE: pa.Table.from_pandas(comparison_frame(comparison), preserve_index=False),
+        PREDICTIONS_FILE: predictions_table(comparison),
+    }
+    if len(curves := learning_curve_frame(comparison)):
+        tables[LEARNING_CURVE_FILE] = pa.Table.from_pandas(curves, preserve_index=False)
+    for name, table in tables.items():
         metadata = {**(table.schema.metadata or {}), FORMAT_KEY: str(COMPARISON_FORMAT).encode()}
         buffer = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainables.target import ACCURACY
-from tune_jobs.analysis.comparison import caveats
+from tune_jobs.analysis.comparison import caveats, data_efficiency, effort
 from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Pair
 from tune_jobs.analysis.comparison.equivalence import Word
@@ -76,6 +76,8 @@ def verdict(comparison: Comparison) -> str:
         _costs(comparison),
         _cheaper(comparison),
         custom_or_pretrained(comparison),
+        *effort.sentences(comparison.efforts),
+        *data_efficiency.sentences(comparison),
         *caveats.unfair_sizes(comparison),
         caveats.openings(comparison),
         caveats.duplicates(comparison),

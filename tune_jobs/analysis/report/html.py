@@ -41,6 +41,8 @@ from tune_jobs.analysis.report.page import (
 from tune_jobs.analysis.report.sections import (
     calibration,
     costs,
+    data_efficiency,
+    equal_budget,
     error_analysis,
     method,
     scores,
@@ -60,6 +62,8 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     seeds.section,
     costs.section,
     calibration.section,
+    equal_budget.section,
+    data_efficiency.section,
     error_analysis.section,
     training.section,
     student_report.section,
