@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bakeoff.comparison import Comparison
 from bakeoff.run import Run
+from trainables.errors import InputError
 from tune_jobs import finetune as finetune_job
 from tune_jobs import lr_grid as grid_job
 from tune_jobs import optuna_search as search_job
@@ -109,11 +110,15 @@ def compare(*runs: str | os.PathLike[str], **options: Any) -> Comparison:
     command = parse_plain(CompareOptions, "compare", None, arguments, program=program)
     with command.located():
         check_options(command.options)
+    if command.options.plan:
+        raise InputError("plan trains nothing: give it on the command line")
     configure_ray()  # before Ray is imported
     from tune_jobs.command_line.terminal import QuietConsole
     from tune_jobs.test_set.job import compare_runs
 
-    return Comparison(compare_runs(command, QuietConsole())[1].uri)
+    compared = compare_runs(command, QuietConsole())
+    assert compared is not None  # as without --plan
+    return Comparison(compared[1].uri)
 
 
 def _train(cls: type[Any], job: str, prepare: Prepare[Any], options: dict[str, Any]) -> Run:

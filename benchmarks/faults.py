@@ -129,7 +129,7 @@ def tables(run: Path) -> list[pd.DataFrame]:
     """Return trials and epochs of a run, without times."""
     frames = []
     for frame, keys in ((load_trials(run), ["trial"]), (load_epochs(run), ["trial", "epoch"])):
-        kept = [name for name in frame if not any(each in name for each in TIMES)]
+        kept = [name for name in frame if not any(each in str(name) for each in TIMES)]
         frames.append(frame[kept].sort_values(keys).reset_index(drop=True))
     return frames
 

@@ -4,6 +4,8 @@ import ctypes
 import os
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,11 +29,13 @@ class Harmful(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute logits, N×C, of images, N×3×H×W, and do harm once."""
-        logits: torch.Tensor = super().forward(x)
+        logits: torch.Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         if not self.training or x.device.type == "meta":
             return logits
         self.steps = getattr(self, "steps", 0) + 1
-        return logits if self.steps < 10 else HARMS[self.harm](logits)
+        if self.steps == 10:
+            logits = HARMS[self.harm](logits)
+        return logits
 
 
 def print_much(logits: torch.Tensor) -> torch.Tensor:
@@ -53,7 +57,7 @@ def fail(logits: torch.Tensor) -> torch.Tensor:
     raise RuntimeError("this network fails")
 
 
-HARMS = {
+HARMS: dict[str, Callable[[torch.Tensor], Any]] = {
     "none": lambda logits: logits,
     "raises": fail,
     "nan": lambda logits: logits * float("nan"),
@@ -76,7 +80,7 @@ def harmful(harm: str, num_classes: int) -> nn.Module:
     return network
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Callable[[int], nn.Module]:
     """Return the function that builds a harmful network, for each name in HARMS."""
     if name not in HARMS:
         raise AttributeError(name)

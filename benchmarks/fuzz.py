@@ -218,11 +218,11 @@ def check(
 ) -> bool:
     """Feed a reader; return whether it always refused or read its input."""
 
-    @settings(
+    @settings(  # type: ignore[untyped-decorator]
         max_examples=examples, deadline=1000 * SECONDS, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink],
     )  # fmt: skip
-    @given(st.tuples(*arguments))
+    @given(st.tuples(*arguments))  # type: ignore[untyped-decorator]
     def feed(inputs: tuple[Any, ...]) -> None:
         try:
             read(*inputs)

@@ -1,7 +1,7 @@
 """Simulations of the statistics of a comparison: size, power and coverage, against nominal.
 
     python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance] [tuning]
-        [rejection] [areas]
+        [rejection] [areas] [learning] [budgets]
 
 Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
 the ability of the family, the shift of the seed, the ease of the image for all families, its ease
@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from tune_jobs.analysis.comparison import class_averages, overtuning
+from tune_jobs.analysis.comparison import class_averages, learning_curve, overtuning
 from tune_jobs.analysis.comparison import rejection as selective
+from tune_jobs.analysis.comparison.budgets import most_to_gain, random_band
 from tune_jobs.analysis.comparison.equivalence import decide
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve, Measured
 from tune_jobs.analysis.comparison.overtuning import tuned
 from tune_jobs.analysis.comparison.rejection import risk_curve, risk_thresholds
 from tune_jobs.analysis.comparison.statistics import (
@@ -324,10 +326,125 @@ def areas() -> None:
         print(f"{many[0][1].mean():.3f}, {images:,} | {first:.5f}, {shares}", flush=True)
 
 
+def true_error(truth: NDArray[np.float64], fraction: float) -> float:
+    """Return the true error a + b·x^-c at a fraction x of the largest number of images."""
+    a, b, c = truth
+    return float(min(a + b * fraction**-c, 0.9))
+
+
+def learning_measured(
+    generator: np.random.Generator, truth: NDArray[np.float64], largest: int, validation: int,
+    relative: float,
+) -> Measured:  # fmt: skip
+    """Return the errors of a learning curve of 6 sizes and 3 seeds, on common validation images.
+
+    Args:
+        generator: source of random numbers.
+        truth: a, b and c of the true curve a + b·(n/N)^-c.
+        largest: number of training images N.
+        validation: number of validation images.
+        relative: standard deviation of the true error over trainings, relative to the error.
+    """
+    fractions = 2.0 ** np.repeat(np.arange(-5, 1), 3)
+    error = np.array([true_error(truth, fraction) for fraction in fractions])
+    error = np.clip(error * (1 + relative * generator.standard_normal(18)), 1e-4, 0.95)
+    ease = np.sqrt(SHARED + OWN) * generator.standard_normal(validation)
+    noise = np.sqrt(1 - SHARED - OWN) * generator.standard_normal((18, validation))
+    wrong = ease + noise < stats.norm.ppf(error)[:, None]
+    images = np.rint(largest * fractions).astype(np.int64)
+    return Measured(images, np.tile(np.arange(3), 6), images, wrong.mean(axis=1), validation, 1.0)
+
+
+def learning_covered(cases: int, seed: int = 6) -> dict[str, float]:
+    """Return how often the intervals of learning curves hold the truth.
+
+    Curves, numbers of images and spreads over trainings are drawn anew in each case.
+
+    Returns:
+        Shares of the cases: `now` and `twice` for the error at the largest training and with twice
+        its images, `needed` for the number of images that an error needs which 1.5 times as many
+        reach, and `order` for how often a model is said to be better than one which it is not, at
+        any number of images.
+    """
+    generator = np.random.default_rng(seed)
+    counts = np.zeros(4)
+    for case in range(cases):
+        truths, curves = [], []
+        largest, validation = (
+            int(generator.integers(500, 20_000)),
+            int(generator.choice([200, 1000])),
+        )
+        for model in range(2):
+            c, now = generator.uniform(0.15, 1.0), np.exp(generator.uniform(*np.log([0.02, 0.3])))
+            share = generator.uniform(0, 0.7)  # of the error that more images do not reduce
+            truth = np.array([share * now, (1 - share) * now, c])
+            spread = generator.uniform(0.03, 0.15)
+            measured = learning_measured(generator, truth, largest, validation, spread)
+            truths.append(truth)
+            curves.append(LearningCurve(measured, seed=2 * case + model))
+        curve = curves[0]
+        for i, times in enumerate((1, 2)):
+            low, high = curve.interval(times * largest)
+            counts[i] += low <= true_error(truths[0], times) <= high
+        _, (low, high) = curve.needed(true_error(truths[0], 1.5))
+        counts[2] += low <= 1.5 * largest <= high
+        found = learning_curve.order_of(curves[0], curves[1], 0.0)
+        differences = [
+            true_error(truths[0], n) - true_error(truths[1], n) for n in found.images / largest
+        ]
+        counts[3] += bool((found.word * np.array(differences) < 0).any())
+    return dict(zip(("now", "twice", "needed", "order"), (counts / cases).tolist(), strict=True))
+
+
+def learning() -> None:
+    """Print the coverage of the intervals of learning curves."""
+    for name, share in learning_covered(200).items():
+        print(f"{name}: {share:.3f}")
+
+
+def random_covered(trials: int, rounds: int) -> tuple[float, float, float]:
+    """Return how often the band of a random search holds the true median, and what doubling brings.
+
+    Scores are drawn from a beta distribution, whose quantiles are known.
+
+    Args:
+        trials: number of trials.
+        rounds: number of simulated searches.
+
+    Returns:
+        Share of the searches whose band holds the true median best score at all numbers of trials,
+        mean gain of the best score by as many further trials, and the mean stated bound of it.
+    """
+    generator = np.random.default_rng(7)
+    numbers = np.arange(1.0, 2 * trials + 1)
+    true = stats.beta(8, 2).ppf(0.5 ** (1 / numbers))
+    held, gain, bound = 0, 0.0, 0.0
+    for scores in generator.beta(8, 2, size=(rounds, 2 * trials)):
+        low, high = random_band(scores[:trials], numbers, (0.0, 1.0))
+        held += bool(((low <= true) & (true <= high)).all())
+        gain += scores.max() - scores[:trials].max()
+        bound += most_to_gain(scores[:trials])
+    return held / rounds, gain / rounds, bound / rounds
+
+
+def budgets() -> None:
+    """Print the coverage of the bands of random searches, and the bound of what doubling brings."""
+    for trials in (5, 20, 60):
+        held, gain, bound = random_covered(trials, 1000)
+        print(f"{trials} trials: band {held:.3f}, doubling brings {gain:.4f}, stated {bound:.4f}")
+
+
+PARTS = (families, seeds, scores, planned, models, chance, learning, budgets)
+"""Simulations by the names of their functions."""
+
+
 def main() -> None:
     """Run the simulations that are named, or all."""
-    known = families, seeds, scores, planned, models, chance, tuning, rejection, areas
-    parts = {each.__name__: each for each in known}
+    parts = {
+        each.__name__: each
+        for each in (families, seeds, scores, planned, models, chance, tuning, rejection, areas,
+                     learning, budgets)
+    }  # fmt: skip
     for name in sys.argv[1:] or parts:
         print(f"\n{name}")
         parts[name]()

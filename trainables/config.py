@@ -103,6 +103,9 @@ class TrialConfig(Recipe):
     """Interpolation of the resizing."""
     input_size: int | None = None
     """Height and width in pixels that batches are resized to on the device; None: no resizing."""
+    train_size: int | None = None
+    """Number of training images: a stratified subset, drawn by `seed`, which smaller ones of that
+    seed are parts of; None: all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,6 +123,8 @@ class TrialConfig(Recipe):
                 f"{self.image_size}, which is cut out of it"
             )
         check_class_weights(self.class_weights)  # a recipe may still name a file, as an option does
+        if self.train_size is not None:
+            check_positive("train_size", self.train_size)
         check_range("head_epochs", self.head_epochs, 0, float("inf"))
         check_positive("lora_rank", self.lora_rank)
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:

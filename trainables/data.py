@@ -237,6 +237,10 @@ class TrainingData:
     groups: Ints | None = None
     """Group of each training image, followed by those of the validation images, int64; None if
     there are no groups."""
+    whole: TrainingData | None = None
+    """Data with all training images, if these are a subset whose features are taken from theirs."""
+    chosen: Ints | None = None
+    """Positions of these training images in `whole`, N, int64; None if `whole` is."""
 
     @property
     def image_size(self) -> int:
@@ -246,7 +250,7 @@ class TrainingData:
     @cached_property
     def statistics(self) -> tuple[Statistic, Statistic]:
         """Mean and standard deviation of the training pixels per channel, in 0..1."""
-        return pixel_statistics(self.train_images)
+        return pixel_statistics((self.whole or self).train_images)
 
 
 def image_digests(images: npt.NDArray[np.uint8]) -> Digests:

@@ -62,9 +62,12 @@ class Probe:
         advance: Advance = ignore,
     ):
         self.config, self.data, self.device = config, data, device
-        self.features = cached_features(config, data, weights, device, precision, advance)
+        # A subset's features are among those of all images, which are computed once.
+        whole, chosen = data.whole or data, data.chosen
+        self.features = cached_features(config, whole, weights, device, precision, advance)
         self.weights = fingerprint(weights)
-        train = to_device(self.features.train, device)
+        features = self.features.train
+        train = to_device(features if chosen is None else features[chosen], device)
         std, self.mean = torch.std_mean(train, dim=0, correction=0)
         self.std = torch.where(std > 0, std, 1.0)  # a feature may be the same for all images
         self.train = (train - self.mean) / self.std
@@ -72,7 +75,8 @@ class Probe:
         self.train_labels = to_device(data.train_labels, device)
         self.val_labels = to_device(data.val_labels, device)
         labels = data.train_labels.tobytes(), data.val_labels.tobytes()
-        self.key = hash_of(self.features.key, *labels, config.class_weights)
+        subset = () if chosen is None else (chosen.tobytes(),)
+        self.key = hash_of(self.features.key, *labels, config.class_weights, *subset)
 
     def fit(
         self, features: Tensor, labels: Tensor, penalty: float, start: Logistic | None = None

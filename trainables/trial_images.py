@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
+
 from trainables.arrays import Ints
 from trainables.config import TrialConfig
 from trainables.data import TrainingData
 from trainables.image_cache import SquareImages
 from trainables.image_rows import ImageRows
+from trainables.subsets import nested_subset
 from trainables.views import View
 
 
@@ -51,12 +54,19 @@ class TrialImages:
     def training_data(self, config: TrialConfig) -> TrainingData:
         """Return the images as a trial reads them.
 
+        A subset (`train_size`) is repeated until it is as long as all training images. So a trial
+        on few images takes as many optimiser steps as one on all of them, under the same schedule,
+        and is scored as often: it shows what the images are worth, and not that few epochs of few
+        images are few steps (with more data, generalisation depends on the number of updates:
+        Hoffer et al. 2017, Train longer, generalize better). Heads of mode probe are fitted
+        exactly, and take no steps.
+
         Raises:
             InputError: The images cannot be read on this machine, or the cache has no room.
         """
         view = self.view(config)
         train, validation = map(self.images.store, (config.train_view or view, view))
-        return TrainingData(
+        data = TrainingData(
             train_images=ImageRows(train, self.train_rows),
             train_labels=self.train_labels,
             val_images=ImageRows(validation, self.val_rows),
@@ -64,6 +74,27 @@ class TrialImages:
             classes=self.classes,
             groups=self.groups,
         )
+        if config.train_size is None:
+            return data
+        positions = self.subset(config.train_size, config.seed)
+        steps = positions if config.mode == "probe" else np.resize(positions, len(self.train_rows))
+        return dataclasses.replace(
+            data,
+            train_images=data.train_images.take(steps),
+            train_labels=self.train_labels[steps],
+            groups=None,  # a part of the images is not split again
+            whole=data if config.mode == "probe" else None,
+            chosen=positions if config.mode == "probe" else None,
+        )
+
+    def subset(self, size: int, seed: int) -> Ints:
+        """Return the positions of a subset of the training images, as `nested_subset` does."""
+        return nested_subset(self.train_labels, self.train_groups, size, seed)
+
+    @property
+    def train_groups(self) -> Ints | None:
+        """Group of each training image, int64; None if there are no groups."""
+        return None if self.groups is None else self.groups[: len(self.train_labels)]
 
     def subsample(self, count: int) -> tuple[TrialImages, float]:
         """Subsample to every k-th image.

@@ -88,7 +88,7 @@ def run_file() -> int:
             return code
     if comparison is None:
         return 0
-    from tune_jobs.analysis.results import COMPARISON_FILE
+    from tune_jobs.analysis.comparison_results import COMPARISON_FILE
     from tune_jobs.run_folder.folder import RunFolder
 
     output = RunFolder.at(comparison.options.output)

@@ -228,3 +228,28 @@ def test_resampled_scores_are_those_of_heads_that_did_not_see_the_images(tiny_da
 def test_a_penalty_is_above_zero(penalty):
     with pytest.raises(InputError, match=r"penalty .* above 0"):
         make_config(penalty)
+
+
+def test_heads_of_subsets_share_the_features_of_all_images(tiny_data, weights, monkeypatch):
+    computed = []
+    compute = features.compute_features
+    monkeypatch.setattr(features, "compute_features", lambda *a: computed.append(1) or compute(*a))
+    config = make_config(precision="fp32")
+    whole = Probe(config, tiny_data, weights, CPU, "fp32")
+    for chosen in (np.arange(0, 40, 2), np.arange(1, 40, 2)):
+        part = dataclasses.replace(
+            tiny_data,
+            train_images=tiny_data.train_images.take(chosen),
+            train_labels=tiny_data.train_labels[chosen],
+            whole=tiny_data,
+            chosen=chosen,
+        )
+        probe = Probe(config, part, weights, CPU, "fp32")
+        raw = torch.from_numpy(np.array(whole.features.train[chosen]))
+        assert torch.allclose(probe.mean, raw.mean(dim=0), atol=1e-6)
+        fresh = Probe(config, dataclasses.replace(part, whole=None, chosen=None), weights, CPU,
+                      "fp32")  # fmt: skip
+        for penalty in (1e-2,):
+            expected, found = (each.path(penalty)[penalty].weight for each in (fresh, probe))
+            torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-2)
+    assert len(computed) == 3  # of all images once, and of both parts for comparison

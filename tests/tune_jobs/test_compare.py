@@ -359,6 +359,7 @@ BOTH = ["{runs}/lr-grid", "{runs}/finetune"]
         (nothing, [*BOTH, "{runs}/../runs/lr-grid/"], ["given twice"]),
         (nothing, [*BOTH, "--seeds", 1], ["--seeds is 1"]),
         (nothing, [*BOTH, "--seeds", -3], ["--seeds is -3"]),
+        (nothing, [*BOTH, "--plan"], ["--plan estimates", "--seeds and --learning-curve"]),
         (nothing, [*BOTH, "--margin", 0], ["--margin is 0", "percentage points"]),
         (nothing, [*BOTH, "--price-per-hour", -1], ["--price-per-hour -1"]),
         (nothing, [*BOTH, "--output", "{runs}"], ["holds", "but no comparison", "--output"]),

@@ -242,7 +242,8 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
-        return self._parsed(name, pd.read_parquet)
+        frame: pd.DataFrame = self._parsed(name, pd.read_parquet)
+        return frame
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a parquet file, with None for null.

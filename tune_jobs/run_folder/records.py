@@ -171,6 +171,8 @@ class SearchRecord(TypedDict, total=False):
     """Constraints that trials must satisfy to be chosen, e.g. latency_ms<=5."""
     storage: str
     """URL of the database with the study."""
+    enqueued: list[str]
+    """Trials whose settings were given to the sampler; runs of earlier versions lack it."""
     ended_by: str | None
     """Option whose budget ended the search; None where all trials were run."""
 

@@ -129,6 +129,7 @@ class OptunaStrategy(Strategy):
                 "objectives": self.objectives,
                 "constraints": [constraint.text for constraint in self.options.constraints],
                 "storage": self.search.study.storage.url,
+                "enqueued": self.search.study.enqueued_trials(),
                 "ended_by": self.ended_by,
             },
             "budget": {

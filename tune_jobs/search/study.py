@@ -102,6 +102,14 @@ class Study:
         trials = self.optuna_study.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and SOURCE not in t.user_attrs]
 
+    def enqueued_trials(self) -> list[str]:
+        """Return the names of the started trials whose settings were enqueued, not sampled."""
+        return [
+            trial_name_of(trial.number)
+            for trial in self.started_trials()
+            if "fixed_params" in trial.system_attrs
+        ]
+
     @property
     def latency_limit(self) -> float | None:
         """Latency in milliseconds above which trials are not trained; None for none."""

@@ -7,6 +7,7 @@ import shlex
 from rich.console import Console
 from rich.markup import escape
 
+from tune_jobs.analysis.comparison import in_use
 from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import headline, summary
@@ -39,6 +40,8 @@ def print_answer(
     for caveat in warnings(comparison):
         text = f"[yellow]{escape(caveat.title)}[/]: {escape(caveat.text)}"
         console.print(text, highlight=False)
+    for sentence in in_use.sentences(comparison):
+        console.print(sentence, markup=False, highlight=False)
     rows = answers(comparison)
     table = plain_table()
     for i, text in enumerate(rows.header):

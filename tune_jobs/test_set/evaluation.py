@@ -24,6 +24,7 @@ from trainables.views import View
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.rejection import confidence, risk_thresholds
 from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
@@ -211,6 +212,7 @@ def contestant(
     validation: Validation,
     price_per_hour: float | None,
     train_accuracy: float,
+    curve: LearningCurve | None = None,
 ) -> Contestant:
     """Return the winner of a model family with its costs.
 
@@ -223,6 +225,7 @@ def contestant(
         validation: the winner's predictions on the validation images.
         price_per_hour: price of one node in dollars per hour; None if unknown.
         train_accuracy: accuracy of the winner on training images in evaluation mode.
+        curve: learning curve of the winner; None without --learning-curve.
     """
     searched = [
         (run, row)
@@ -246,6 +249,7 @@ def contestant(
             confidence(validation.logits, temperature),
             validation.logits.argmax(axis=1) == validation.labels,
         ),
+        curve=curve,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import torch
 from rich.console import Console
@@ -21,9 +20,9 @@ from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Role
 from tune_jobs.analysis.comparison.tables import write_frames
+from tune_jobs.analysis.comparison_results import COMPARISON_FILE
 from tune_jobs.analysis.report.html import write_report
 from tune_jobs.analysis.report.model_card import model_card
-from tune_jobs.analysis.results import COMPARISON_FILE
 from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.command_line.terminal import open_console
@@ -31,25 +30,17 @@ from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.answer import print_answer
+from tune_jobs.test_set.contenders import Contender, by_seeds
 from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
 from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
 from tune_jobs.test_set.labels import held_out_labels, training_labels
+from tune_jobs.test_set.learning_curve import curve_of
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.rescoring import in_fp32, load_rescored
 from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
 
 CARD_FILE = "README.md"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Winner of a model family and its runs with different random seeds, ready for scoring."""
-
-    winner: TrainedModel
-    """Model of the winning trial."""
-    seeds: list[TrainedModel]
-    """Models of the same settings with different random seeds; empty without --seeds."""
 
 
 def run(command: CommandLine[CompareOptions]) -> int:
@@ -65,19 +56,25 @@ def run(command: CommandLine[CompareOptions]) -> int:
         InputError: the input is invalid; the test set then stays sealed.
     """
     console = open_console()
-    comparison, folder = compare_runs(command, console)
+    compared = compare_runs(command, console)
+    if compared is None:
+        return 0
+    comparison, folder = compared
     print_answer(comparison, folder, folder.child(MODEL_FOLDER), console)
     return 0
 
 
 def compare_runs(
     command: CommandLine[CompareOptions], console: Console
-) -> tuple[Comparison, RunFolder]:
-    """Compare runs and write the report, tables and model; return the comparison and its folder.
+) -> tuple[Comparison, RunFolder] | None:
+    """Compare runs, and write the report, tables and model.
 
     Args:
         command: the command line.
         console: terminal or log file.
+
+    Returns:
+        The comparison and its folder; None after --plan.
 
     Raises:
         InputError: the input is invalid; the test set then stays sealed.
@@ -96,13 +93,19 @@ def compare_runs(
         check_model(trial, data_of(trial, images))
     folder.make()
     with folder.lock():
-        seeds = retrain_all(best_of_family, runs, folder, command, console)
+        own_images = [data_of(winner, images) for winner in best_of_family]
+        retrained = retrain_all(best_of_family, runs, own_images, folder, command, console)
+        if options.plan:
+            return None
         contenders = [
             Contender(
                 model,
-                [load_rescored(each, data_of(model.candidate, images), device) for each in own],
+                [load_rescored(seed, data, device) for seed in again.seeds],
+                curve_of(again.curve, data, i),
             )
-            for model, own in zip(models, seeds, strict=True)
+            for i, (model, again, data) in enumerate(
+                zip(models, retrained, own_images, strict=True)
+            )
         ]
         contenders = by_seeds(contenders)
         # Up to here no model has seen a test image.
@@ -137,22 +140,6 @@ def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candida
     won = {(candidate.run.folder.uri, candidate.trial) for candidate in chosen}
     everyone = [candidate for run in runs for candidate in candidates(run)]
     return [c for c in everyone if (c.run.folder.uri, c.trial) not in won]
-
-
-def by_seeds(contenders: list[Contender]) -> list[Contender]:
-    """Sort by the mean validation score of the trainings with other seeds, if all have them.
-
-    The winners' own scores are the best of many trials, and the more there were the more they
-    promise too much.
-    """
-    if not all(each.seeds for each in contenders):
-        return contenders
-
-    def mean(each: Contender) -> float:
-        target = each.winner.candidate.run.target
-        return sum(target.merit(s.candidate.row[target.best]) for s in each.seeds) / len(each.seeds)
-
-    return sorted(contenders, key=mean, reverse=True)
 
 
 def open_test(
@@ -207,7 +194,7 @@ def open_test(
         contestants.append(
             contestant(
                 winner, seeds, runs, each.winner.classifier, own, validation, price,
-                evaluation.training_accuracy(each.winner, run_data),
+                evaluation.training_accuracy(each.winner, run_data), each.curve,
             )
         )  # fmt: skip
         if each is contenders[0]:

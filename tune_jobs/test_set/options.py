@@ -25,6 +25,14 @@ class CompareOptions:
     """Number of additional runs of each winner with different random seeds,
     to measure the spread of its test accuracy; 0 or at least 2. From 3 on, the
     verdict is about the model families, not about one training of each."""
+    learning_curve: bool = False
+    """Train each winner on parts of its training images too, 6 sizes with 3 seeds
+    each, to tell how many images which model needs. The trainings on few images
+    take as many steps as those on all: 18 trainings of each winner, less those of
+    --seeds."""
+    plan: bool = False
+    """Estimate time, memory, disk space and cost of the trainings of --seeds and
+    --learning-curve, then exit. The test set stays sealed."""
     margin: float = 1.0
     """Difference in accuracy, in percentage points, below which two models are
     equivalent: from which on a difference would matter to you."""
@@ -45,13 +53,13 @@ class CompareOptions:
     data: str | None = None
     """Path of the images, if they have moved since the runs."""
     address: str | None = None
-    """Ray cluster for the runs of --seeds: auto, HOST or HOST:PORT;
-    by default a local Ray is started."""
+    """Ray cluster for the runs of --seeds and --learning-curve: auto, HOST or
+    HOST:PORT; by default a local Ray is started."""
     trust: tuple[str, ...] = ()
     """Modules of networks (package.module) that may be imported, which runs their
     code, though a run names them and not this command line."""
     price_per_hour: float | None = None
-    """Price of one node in dollars per hour, for the costs in the report."""
+    """Price of one node in dollars per hour, for the costs in the report and --plan."""
     config: str | None = None
     """YAML file with options by their names; those given here override it."""
 
@@ -61,6 +69,11 @@ def check_options(options: CompareOptions) -> None:
     check_range("--seeds", options.seeds, 0, 1000)
     if options.seeds == 1:
         raise InputError("--seeds is 1, and one run has no spread: give 2 or more, or leave it out")
+    if options.plan and not (options.seeds or options.learning_curve):
+        raise InputError(
+            "--plan estimates the trainings of --seeds and --learning-curve, but neither is given: "
+            "give one of them, or leave --plan out"
+        )
     if not 0 < options.margin < 100:
         raise InputError(
             f"--margin is {options.margin:g}, but it must be above 0 and below 100 percentage "

@@ -1,4 +1,8 @@
-"""Runs of the winners with different random seeds, through Ray Tune, in their own run folders."""
+"""Further trainings of the winners, through Ray Tune, in run folders of their own.
+
+They have other random seeds (--seeds), or also fewer training images (--learning-curve). Those of a
+winner are in one run folder, which a comparison with more of them resumes.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,16 @@ from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import ADDED_SETTINGS, config_of, members_of
+from tune_jobs.test_set.learning_curve import (
+    CURVE_SEEDS,
+    Retrained,
+    curve_sizes,
+    divided,
+    wanted_trials,
+)
 from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.tuning import job
-from tune_jobs.tuning.data import data_options
-from tune_jobs.tuning.found_images import stored_size
+from tune_jobs.tuning.data import RunData, data_options
 from tune_jobs.tuning.grid import Grid
 
 SEEDS_FOLDER = "seeds"
@@ -37,7 +47,7 @@ SEEDS_FOLDER = "seeds"
 SINCE_VERSION_0_1 = (
     "image_size", "resize", "resize_to", "interpolation", "horizontal_flip", "vertical_flip",
     "rotation", "mixup", "cutmix", "warmup", "clip_norm", "ema", "drop_path", "patience",
-    "lora_rank",
+    "lora_rank", "train_size",
 )  # fmt: skip
 """Settings that runs of version 0.1 lack, besides ADDED_SETTINGS."""
 
@@ -73,37 +83,66 @@ class Retraining(Grid):
 def retrain_all(
     chosen: list[Candidate],
     runs: list[LoadedRun],
+    images: list[RunData],
     folder: RunFolder,
     command: CommandLine[CompareOptions],
     console: Console,
-) -> list[list[Candidate]]:
-    """Train each winner with different random seeds, and return the candidates of each."""
+) -> list[Retrained]:
+    """Train each winner as --seeds and --learning-curve say, or plan to with --plan.
+
+    Args:
+        chosen: winners of the model families.
+        runs: compared runs.
+        images: images of the run of each winner.
+        folder: folder of the comparison.
+        command: command line of the comparison.
+        console: terminal for the progress display.
+
+    Returns:
+        The trainings of each winner; none with --plan.
+
+    Raises:
+        InputError, KeyboardInterrupt: as `retrain` does.
+    """
     options = command.options
-    if not options.seeds:
-        return [[] for _ in chosen]
-    retrained: list[list[Candidate]] = []
+    if not (options.seeds or options.learning_curve):
+        return [Retrained() for _ in chosen]
+    # Refused before the first training, as --learning-curve may be of any family.
+    sizes = [curve_sizes(data) if options.learning_curve else [] for data in images]
+    retrained: list[Retrained] = []
     with ray_session(options.address):
-        for candidate in chosen:
+        for candidate, own in zip(chosen, sizes, strict=True):
             if members := members_of(candidate.row):
                 console.print(
                     f"\n{candidate.name}: its winner averages {len(members)} trainings, which no "
-                    "training with another random seed repeats, so it is left out of --seeds",
+                    "training with another random seed repeats, so it is left out of "
+                    + " and ".join(asked_for(options)),
                     markup=False,
                 )
-                retrained.append([])
+                retrained.append(Retrained())
                 continue
             console.print(
-                f"\n{candidate.name}: training with {options.seeds} random seeds",
-                markup=False,
-                style="bold",
+                f"\n{candidate.name}: {what_is_trained(options, own)}", markup=False, style="bold"
             )
-            retrained.append(
-                retrain(
-                    candidate, options.seeds, first_seed(candidate, runs),
-                    folder.child(SEEDS_FOLDER), command, console,
-                )
-            )  # fmt: skip
+            wanted = wanted_trials(candidate, options.seeds, first_seed(candidate, runs), own)
+            storage = folder.child(SEEDS_FOLDER)
+            trained = retrain(candidate, wanted, storage, command, console)
+            retrained.append(divided(trained, options.seeds, bool(own)))
     return retrained
+
+
+def asked_for(options: CompareOptions) -> list[str]:
+    """Return the options that train the winners again, as they are typed."""
+    return ["--seeds"] * bool(options.seeds) + ["--learning-curve"] * options.learning_curve
+
+
+def what_is_trained(options: CompareOptions, sizes: list[int]) -> str:
+    """Announce the trainings of a winner."""
+    texts = [f"{options.seeds} random seeds"] * bool(options.seeds)
+    if sizes:
+        numbers = ", ".join(f"{size:,}" for size in sizes)
+        texts.append(f"{CURVE_SEEDS} seeds on each of {numbers} images")
+    return "training with " + ", and ".join(texts)
 
 
 def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:
@@ -114,47 +153,44 @@ def first_seed(winner: Candidate, runs: list[LoadedRun]) -> int:
 
 def retrain(
     winner: Candidate,
-    count: int,
-    start: int,
+    wanted: dict[str, TrialConfig],
     storage: RunFolder,
     command: CommandLine[CompareOptions],
     console: Console,
 ) -> list[Candidate]:
-    """Train a winner's settings with consecutive random seeds, or resume an earlier such run.
+    """Train a winner's settings anew, or resume an earlier run that did; with --plan, estimate it.
 
     Args:
         winner: winner of a model family.
-        count: number of seeds.
-        start: first seed.
+        wanted: configurations of the trainings by name.
         storage: folder that holds the run folder.
         command: command line of the comparison.
         console: terminal for the progress display.
 
     Returns:
-        The trained candidates, in the order of their seeds.
+        The trained candidates, in the order of `wanted`; none with --plan.
 
     Raises:
         InputError: the images or weights have changed since the winner's run, or a trial failed.
         KeyboardInterrupt: training was interrupted.
     """
     record = winner.run.record
-    settings = winner.config
-    if settings.image_size is None:  # the winner is of an earlier version
-        size = stored_size(record)
-        settings = dataclasses.replace(settings, image_size=size, resize="squash")
-    wanted = {
-        f"seed={seed}": dataclasses.replace(settings, seed=seed)
-        for seed in range(start, start + count)
-    }
     name = run_name(winner)
     folder = storage.child(name)
     known: dict[str, TrialConfig] = {}
     if folder.has(RUN_FILE):
         earlier = folder.read_record()["trials"]
         known = {trial: TrialConfig.from_dict(config) for trial, config in earlier.items()}
+    plan = command.options.plan
+    trials = wanted | known
+    if plan:
+        trials = {trial: config for trial, config in wanted.items() if trial not in known}
+        if not trials:
+            console.print(f"nothing is left to train: {folder.uri} has it", markup=False)
+            return []
     run_options = record["options"]["run"]
     # The other settings are those of the winner's trial.
-    own = {name: getattr(winner.config, name) for name in ("split", "metric")}
+    own = {name: getattr(winner.config, name) for name in ("split", "metric", "epochs")}
     options = RetrainingOptions(
         training=dataclasses.replace(JobOptions().training, **own),
         data=data_options(record, command.options.data),
@@ -166,11 +202,15 @@ def retrain(
             cpus_per_trial=run_options["cpus_per_trial"],
             gpus_per_trial=run_options["gpus_per_trial"] if has_gpus() else None,
             smoke_test=run_options["smoke_test"],
+            plan=plan,
+            price_per_hour=command.options.price_per_hour if plan else None,
         ),
     )
-    strategy = Retraining(wanted | known, winner)
+    strategy = Retraining(trials, winner)
     trained = job.train(command.with_options(options), lambda _: strategy, console)
-    assert trained is not None  # as --plan is not set
+    if trained is None:
+        assert plan
+        return []
     if trained.record["status"] == "interrupted":
         raise KeyboardInterrupt
     found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}
@@ -178,11 +218,12 @@ def retrain(
     # A diverged trial may have left weights of earlier epochs.
     unfinished = {trial: end for trial, end in status.items() if end != TrialStatus.FINISHED}
     if unfinished:
-        trials = ", ".join(f"{trial} {end}" for trial, end in unfinished.items())
+        named = ", ".join(f"{trial} {end}" for trial, end in unfinished.items())
+        options_to_leave = " and ".join(asked_for(command.options))
         raise InputError(
-            f"{winner.name} did not finish with every seed ({trials}), and a mean over the other "
+            f"{winner.name} did not finish with every seed ({named}), and a mean over the other "
             f"seeds would be too optimistic (see {folder.uri}). Run the same command again to "
-            "retry failed seeds; for diverged ones, leave --seeds out"
+            f"retry failed seeds; for diverged ones, leave {options_to_leave} out"
         )
     return [found[trial] for trial in wanted]
 

@@ -152,7 +152,7 @@ def make_plan(
     epochs = {n: (r[-1] - r[0]) / (len(r) - 1) for n, r in clock.reports.items() if len(r) > 1}
     epochs |= dict.fromkeys(probes, 0.0)
     if not epochs:
-        errors = {row["error"] for row in rows.values()}
+        errors = {row.get("error") or row["status"] for row in rows.values()}
         raise InputError(
             f"no trial of the pilot run completed two epochs ({errors}): fix the error, then "
             "run --plan again"

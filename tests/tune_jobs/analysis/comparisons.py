@@ -14,6 +14,7 @@ from trainables.model_file import Rejection
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.label_check import DoubtfulLabel, LabelCheck
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve, Measured
 from tune_jobs.analysis.comparison.robustness import Corrupted
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.student_report import LAYERS
@@ -165,3 +166,15 @@ def make_comparison(
         ]
     return Comparison(runs, test, contestants, others, opened, FACTS, student_report,
                       label_checks=[make_label_check(test)])  # fmt: skip
+
+
+def with_learning_curves(comparison, laws):
+    """Give the first contestants learning curves: errors with 1,600 images, and exponents."""
+    images = np.repeat([50, 100, 200, 400, 800, 1600], 3)
+    contestants = list(comparison.contestants)
+    for i, (now, exponent) in enumerate(laws):
+        generator = np.random.default_rng(i)
+        errors = now * (images / 1600) ** -exponent * (1 + 0.05 * generator.standard_normal(18))
+        measured = Measured(images, np.tile([1, 2, 3], 6), images, errors, 500, 0.9)
+        contestants[i] = dataclasses.replace(contestants[i], curve=LearningCurve(measured, seed=i))
+    return dataclasses.replace(comparison, contestants=contestants)

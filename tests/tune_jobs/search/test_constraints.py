@@ -75,7 +75,10 @@ def test_only_feasible_trials_are_chosen(finished, study_of):
     assert set(front["trial"]) <= set(feasible.index)
     assert set(front["trial"]) == {f"trial-{t.number:03d}" for t in study_of(finished).best_trials}
     assert (finished / "figures" / "pareto-accuracy-macs.png").exists()
-    assert load_run(finished)["search"]["constraints"] == list(BOTH)
+    search = load_run(finished)["search"]
+    assert search["constraints"] == list(BOTH)
+    given = [t.number for t in study_of(finished).trials if "fixed_params" in t.system_attrs]
+    assert search["enqueued"] == [f"trial-{number:03d}" for number in given]
 
 
 def test_a_trial_that_violates_a_constraint_does_not_win_a_comparison(finished):

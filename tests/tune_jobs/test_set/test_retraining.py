@@ -10,10 +10,17 @@ from safetensors.torch import save
 from tests import nets
 from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import edit_trials, openings, write_run
+from trainables import subsets
 from trainables.config import TrialConfig
+from trainables.errors import InputError
 from tune_jobs.analysis.comparison.candidates import load_runs
 from tune_jobs.analysis.comparison.choice import winners
-from tune_jobs.analysis.results import load_comparison, load_predictions, load_trials
+from tune_jobs.analysis.results import (
+    load_comparison,
+    load_learning_curve,
+    load_predictions,
+    load_trials,
+)
 from tune_jobs.compare import compare
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import config_of
@@ -34,7 +41,9 @@ def chosen(runs):
     return winners(load_runs([str(runs / "lr-grid"), str(runs / "finetune")]))
 
 
-def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_path):
+def test_winners_are_trained_again_with_seeds_of_their_own(
+    local_ray, runs, tmp_path, monkeypatch, capfd
+):
     out = tmp_path / "out"
     edit_trials(runs / "finetune", lambda row: row | (
         {"status": "failed"} if row["trial"] == "tiny,scratch" else {}))  # fmt: skip
@@ -63,13 +72,39 @@ def test_winners_are_trained_again_with_seeds_of_their_own(local_ray, runs, tmp_
     np.testing.assert_array_equal(np.stack(before["logits"]), np.stack(after["logits"]))
     assert "## Variation over random seeds" in (out / "report.md").read_text()
     assert "chosen by mean validation accuracy over 3 seeds" in (out / "report.md").read_text()
+    # The learning curve takes the trainings on all images from there, and leaves them as they are.
+    monkeypatch.setattr(subsets, "SIZES", 3)
+    arguments = [runs / "lr-grid", "--output", out, "--seeds", 3, "--learning-curve"]
+    capfd.readouterr()
+    assert run(*arguments, "--plan") == 0
+    assert "6 trials of 4 epochs" in capfd.readouterr().out
+    assert not (out / "learning_curve.parquet").exists()
+    assert run(*arguments) == 0
+    assert (
+        trained.items()
+        <= {path: path.stat().st_mtime_ns for path in out.glob("seeds/*/seed=*/*/*")}.items()
+    )
+    curve = load_learning_curve(out)
+    assert sorted(curve["train_size"].value_counts().to_dict().values()) == [1, 3, 3, 3]
+    assert curve["seed"].dropna().value_counts().to_dict() == {1: 3, 2: 3, 3: 3}
+    of_seeds = load_comparison(out).query("role == 'seed'")["validation_accuracy"]
+    whole = curve[curve["train_size"] == curve["train_size"].unique()[0]]
+    assert (1 - whole["validation_error"]).tolist() == pytest.approx(of_seeds.tolist())
+    assert len(openings(runs)) == 3
+    assert max(len(entry["models"]) for entry in openings(runs)) == 6  # none of the curve
+    assert "Data efficiency" in (out / "report.md").read_text()
+    assert "With twice the" in capfd.readouterr().out.replace("\n", " ")
+    # A comparison without it in the same folder leaves no table of an earlier one.
+    assert run(*arguments[:-1]) == 0
+    with pytest.raises(InputError, match="--learning-curve"):
+        load_learning_curve(out)
     # A retrained model is the one that the run with that seed would have trained.
     (name,) = (path.name for path in (out / "seeds").glob("custom-CNN-*"))
     rows = load_trials(out / "seeds" / name).to_dict("records")
     winner = next(c for c in chosen(runs) if c.family == "custom CNN")
-    assert [config_of(row) for row in rows] == [
-        dataclasses.replace(winner.config, seed=seed) for seed in (1, 2, 3)
-    ]
+    configs = [config_of(row) for row in rows]
+    assert configs[:3] == [dataclasses.replace(winner.config, seed=seed) for seed in (1, 2, 3)]
+    assert all(dataclasses.replace(each, train_size=None) in configs[:3] for each in configs[3:])
 
 
 def test_other_weights_than_those_of_the_winner_are_refused(
@@ -154,3 +189,13 @@ def test_the_choice_is_by_the_mean_validation_score_of_the_seeds(runs):
     assert by_seeds([lucky, steady]) == [steady, lucky]
     bare = contender(second)
     assert by_seeds([lucky, bare]) == [lucky, bare]
+
+
+def test_a_class_of_few_images_is_refused_before_anything_is_trained(
+    runs, tmp_path, monkeypatch, assert_one_message
+):
+    monkeypatch.setattr(subsets, "LEAST_IMAGES", 100)
+    out = tmp_path / "out"
+    assert run(runs / "lr-grid", "--learning-curve", "--output", out) == 2
+    assert_one_message(["images to train on", "needs 400 or more", "leave --learning-curve out"])
+    assert openings(runs) == []

@@ -18,8 +18,10 @@ from trainables.model_file import Rejection
 from trainables.target import Target
 from tune_jobs.analysis.comparison.calibration import Reliability, reliability
 from tune_jobs.analysis.comparison.candidates import LoadedRun
+from tune_jobs.analysis.comparison.effort import Effort, effort_of
 from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
 from tune_jobs.analysis.comparison.label_check import LabelCheck
+from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.names import is_custom
 from tune_jobs.analysis.comparison.rejection import (
     Area,
@@ -65,6 +67,8 @@ class Contestant:
     """Thresholds below which the winner does not answer, by risk, chosen on validation images."""
     corrupted: Corrupted | None = None
     """The winner's predictions on corrupted test images (--robustness)."""
+    curve: LearningCurve | None = None
+    """Learning curve of the winner's configuration; None without --learning-curve."""
 
     @property
     def name(self) -> str:
@@ -248,6 +252,19 @@ class Comparison:
     def rivals(self) -> list[Pair]:
         """Pairs of the chosen contestant with each of the others."""
         return [pair for pair in self.pairs if pair.first is self.chosen]
+
+    @cached_property
+    def efforts(self) -> list[Effort]:
+        """Effort that was spent on the family of each contestant."""
+        return [
+            effort_of(
+                each.short_name,
+                each.winner.candidate.family,
+                self.runs,
+                each.dollars / each.search_seconds if each.dollars is not None else None,
+            )
+            for each in self.contestants
+        ]
 
     @property
     def scored(self) -> list[Scored]:

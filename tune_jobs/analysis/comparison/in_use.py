@@ -1,7 +1,8 @@
-"""Sentences on the chosen model in use: leaving out images, corrupted images, wrong labels."""
+"""Sentences on the models in use: effort, data, leaving out images, corruptions, wrong labels."""
 
 from __future__ import annotations
 
+from tune_jobs.analysis.comparison import data_efficiency, effort
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.needed import MOST_NAMED
 from tune_jobs.analysis.comparison.robustness import robustness_differences
@@ -12,8 +13,14 @@ LEAST_COVERAGE = 0.5
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Return what else is known of the chosen model in use."""
-    found = [rejection(comparison), robustness(comparison), labels(comparison)]
+    """Return a sentence of each section on the models in use, if it has one."""
+    found = [
+        *effort.sentences(comparison.efforts),
+        *data_efficiency.sentences(comparison),
+        rejection(comparison),
+        robustness(comparison),
+        labels(comparison),
+    ]
     return [sentence for sentence in found if sentence]
 
 

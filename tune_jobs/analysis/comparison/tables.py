@@ -15,25 +15,25 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
 from tune_jobs.analysis.comparison.equivalence import AGAINST, Needed
+from tune_jobs.analysis.comparison.further_tables import (
+    labels_table,
+    learning_curve_frame,
+    robustness_table,
+)
 from tune_jobs.analysis.comparison.rejection import Area
 from tune_jobs.analysis.comparison.scored import Scored
-from tune_jobs.analysis.comparison.statistics import wilson
-from tune_jobs.analysis.results import (
+from tune_jobs.analysis.comparison_results import (
     COMPARISON_FILE,
     COMPARISON_FORMAT,
     DOUBTFUL_LABELS_FILE,
     FORMAT_KEY,
+    LEARNING_CURVE_FILE,
     PREDICTIONS_FILE,
     ROBUSTNESS_FILE,
 )
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns
 
-LABEL_COLUMNS = (
-    ("part", "file", "label", "suggested"),
-    ("label_probability", "suggested_probability"),
-)
-"""Columns of doubtful_labels.parquet beside the judge: texts and numbers."""
 PREDICTIONS_SCHEMA = pa.schema(
     [
         ("model", pa.dictionary(pa.int16(), pa.string())),
@@ -190,55 +190,6 @@ def predictions_table(comparison: Comparison) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries()
 
 
-def robustness_table(comparison: Comparison) -> pa.Table:
-    """Return one row per winner, corruption and severity, as in robustness.parquet.
-
-    `strength` is in the unit of `trainables.corruptions.PUBLISHED`, for images of `size` pixels.
-    `right` says which test images are correctly classified, in the order of predictions.parquet.
-    """
-    rows = []
-    for contestant in comparison.contestants:
-        corrupted, candidate = contestant.corrupted, contestant.winner.candidate
-        if corrupted is None:
-            continue
-        for i, corruption in enumerate(corrupted.corruptions):
-            for k, strength in enumerate(corrupted.strengths[i]):
-                right = corrupted.correct[i, k]
-                low, high = wilson(int(right.sum()), len(right))
-                rows.append(
-                    {
-                        "model": candidate.family,
-                        "run": candidate.run.folder.uri,
-                        "trial": candidate.trial,
-                        "corruption": corruption,
-                        "severity": k + 1,
-                        "strength": strength,
-                        "size": corrupted.size,
-                        "images": len(right),
-                        "accuracy": float(right.mean()),
-                        "accuracy/low": low,
-                        "accuracy/high": high,
-                        "right": right,
-                    }
-                )
-    return pa.Table.from_pylist(rows)
-
-
-def labels_table(comparison: Comparison) -> pa.Table:
-    """Return one row per image whose label may be wrong, as in doubtful_labels.parquet."""
-    texts, numbers = LABEL_COLUMNS
-    rows = [
-        {"judge": check.judge} | {name: getattr(doubt, name) for name in (*texts, *numbers)}
-        for check in comparison.label_checks
-        for doubt in check.doubtful
-    ]
-    schema = pa.schema(
-        [(name, pa.string()) for name in ("judge", *texts)]
-        + [(name, pa.float64()) for name in numbers]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
 def _repeated(text: str, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(np.zeros(times, np.int16), [text])
 
@@ -248,7 +199,7 @@ def _named(labels: Ints, classes: tuple[str, ...]) -> pa.Array:
 
 
 def write_frames(comparison: Comparison, folder: RunFolder) -> None:
-    """Write comparison, predictions and doubtful labels, and with --robustness its table.
+    """Write comparison, predictions and doubtful labels, and the tables of options that were given.
 
     Tables that an earlier comparison wrote there and this one does not are deleted.
     """
@@ -258,9 +209,11 @@ def write_frames(comparison: Comparison, folder: RunFolder) -> None:
         PREDICTIONS_FILE: predictions_table(comparison),
         DOUBTFUL_LABELS_FILE: labels_table(comparison),
     }
-    folder.clear(ROBUSTNESS_FILE)
+    folder.clear(ROBUSTNESS_FILE, LEARNING_CURVE_FILE)
     if comparison.chosen.corrupted is not None:
         tables[ROBUSTNESS_FILE] = robustness_table(comparison)
+    if len(curves := learning_curve_frame(comparison)):
+        tables[LEARNING_CURVE_FILE] = pa.Table.from_pandas(curves, preserve_index=False)
     for name, table in tables.items():
         metadata = {**(table.schema.metadata or {}), FORMAT_KEY: str(COMPARISON_FORMAT).encode()}
         buffer = io.BytesIO()

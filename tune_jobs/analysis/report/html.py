@@ -29,6 +29,8 @@ from tune_jobs.analysis.report.page import (
 from tune_jobs.analysis.report.sections import (
     calibration,
     costs,
+    data_efficiency,
+    equal_budget,
     error_analysis,
     label_check,
     method,
@@ -54,6 +56,8 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     overtuning.section,
     costs.section,
     calibration.section,
+    equal_budget.section,
+    data_efficiency.section,
     rejection.section,
     robustness.section,
     error_analysis.section,

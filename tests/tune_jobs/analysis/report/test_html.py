@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.tune_jobs.analysis.comparisons import CIFAR10, make_comparison
+from tests.tune_jobs.analysis.comparisons import CIFAR10, make_comparison, with_learning_curves
 from tune_jobs.analysis.report.html import (
     DRAWING,
     SECTIONS,
@@ -28,7 +28,7 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.fixture(scope="module")
 def comparison():
-    return make_comparison(
+    made = make_comparison(
         models=(("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
                 ("densenet121", "none", 0.9, 4)),
         classes=NASTY + CIFAR10[:5],
@@ -37,6 +37,7 @@ def comparison():
         trials=True,
         robustness=True,
     )  # fmt: skip
+    return with_learning_curves(made, [(0.05, 0.7), (0.1, 0.25)])
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.tune_jobs.analysis.comparisons import CIFAR10, IMAGES, make_comparison
+from tests.tune_jobs.analysis.comparisons import (
+    CIFAR10,
+    IMAGES,
+    make_comparison,
+    with_learning_curves,
+)
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison import in_use
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
@@ -12,6 +17,8 @@ from tune_jobs.analysis.report.blocks import Fold, Table, Text
 from tune_jobs.analysis.report.sections import (
     calibration,
     costs,
+    data_efficiency,
+    equal_budget,
     error_analysis,
     label_check,
     method,
@@ -36,7 +43,8 @@ def comparison():
     models = (("cnn", "none", 0.9, 0), ("resnet18", "default", 0.7, 0),
               ("densenet121", "default", 0.9, 4))  # fmt: skip
     latencies = (1.0, 10.0, 0.5)
-    return make_comparison(models, seeds=3, trials=True, latencies=latencies, robustness=True)
+    made = make_comparison(models, seeds=3, trials=True, latencies=latencies, robustness=True)
+    return with_learning_curves(made, [(0.05, 0.7), (0.1, 0.25)])
 
 
 def tables(section):
@@ -58,6 +66,8 @@ def tables(section):
         seeds,
         costs,
         calibration,
+        equal_budget,
+        data_efficiency,
         rejection,
         robustness,
         error_analysis,
@@ -367,3 +377,29 @@ def test_one_bad_model_does_not_flatten_the_others():
     assert [text.get_text() for text in ax.texts] == ["10.00%"]
     assert ax.lines[-1].get_xdata() == [low]  # its mark, at the edge
     assert zoom([(10, 20), (80, 90)], [1, 0])[0] < 10  # one of two is no outlier
+
+
+def test_learning_curves_are_drawn_dashed_beyond_the_images_trained_on(comparison):
+    info = data_efficiency.data_efficiency_info(comparison)
+    assert list(info.curves) == [c.name for c in comparison.contestants[:2]]  # the third has none
+    curve = info.curves[comparison.chosen.name]
+    assert (curve.along[0], curve.along[-1]) == pytest.approx((50, 3200))
+    (ax,) = data_efficiency.plot_data_efficiency(info).axes
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 2
+    assert all(line.get_xdata()[0] <= 1600 < line.get_xdata()[1] for line in dashed)
+    needed = tables(data_efficiency.section(comparison))[2]
+    assert needed.header[0] == "model"
+    assert any("not stated" in row for row in needed.rows)
+    assert data_efficiency.section(make_comparison()) is None
+
+
+def test_scores_are_drawn_against_every_unit_of_effort(comparison):
+    info = equal_budget.budget_info(comparison)
+    assert list(info.panels) == ["training time (s)", "epochs"]  # no price was given
+    line = info.panels["epochs"]["custom CNN"]
+    assert line.x[-1] == 6
+    assert line.y[-1] == pytest.approx(90)
+    priced = dataclasses.replace(comparison.contestants[0], dollars=3.0)
+    info = equal_budget.budget_info(dataclasses.replace(comparison, contestants=[priced]))
+    assert info.panels["dollars"]["custom CNN"].x[-1] == pytest.approx(12 * 3 / 60)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.label_check import DoubtfulLabel, LabelCheck
+from tune_jobs.analysis.comparison_results import DOUBTFUL_LABELS_FILE
 from tune_jobs.analysis.formatting import counted
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.report.sections.error_analysis import Mistake, plot_mistakes
-from tune_jobs.analysis.results import DOUBTFUL_LABELS_FILE
 
 MOST_ROWS = 50
 """Images in the table of a judge."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points, throughput
 from tune_jobs.analysis.report.blocks import Section, Table, Text
@@ -31,6 +33,18 @@ def compute(contestant: Contestant) -> str:
     return (
         f"{count(contestant.costs.macs)} MACs per image, "
         f"{duration(contestant.training_seconds)} to train the winner"
+    )
+
+
+def data_requirements(contestant: Contestant) -> str:
+    """Return the error with the fewest and with all training images."""
+    if (curve := contestant.curve) is None:
+        return "–"
+    few, every = curve.cells.images[[0, -1]]
+    first, last = curve.at(np.array([few, every]))
+    return (
+        f"validation error {percent(first)} with {few:,.0f} training images, {percent(last)} with "
+        f"{every:,.0f}"
     )
 
 
@@ -89,8 +103,8 @@ ROWS = (
         how="not measured: needs images of another domain"),
     Row("Control over architecture", "High", "Low",
         how="not measured: a property of the method, not a quantity"),
-    Row("Data requirements", "High", "Low",
-        how="not measured: needs training runs on subsets of the images"),
+    Row("Data requirements", "High", "Low", data_requirements,
+        "learning curve on the validation images, which --learning-curve measures"),
     Row("Computational requirements", "High", "Low", compute,
         "MACs counted by FlopCounterMode; training time summed over the winner's epochs"),
     Row("Expertise requirements", "High", "Low", how="not measured: no users were observed"),
@@ -117,9 +131,10 @@ def cells(row: Row, comparison: Comparison) -> tuple[str, str, str]:
         row.measure(best[kind]) if row.measure and kind in best else "–"
         for kind in ("custom", "pretrained")
     )
-    # A comparison needs measurements of both kinds.
-    one = row.measure is not None and "–" in (custom, pretrained)
-    return custom, pretrained, f"one kind only: {row.how}" if one else row.how
+    how = row.how
+    if row.measure is not None and "–" in (custom, pretrained):  # a comparison needs both kinds
+        how = f"{'not measured' if custom == pretrained else 'one kind only'}: {how}"
+    return custom, pretrained, how
 
 
 def section(comparison: Comparison) -> Section | None:

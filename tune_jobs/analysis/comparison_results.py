@@ -1,0 +1,106 @@
+"""Read the tables of a comparison as data frames."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from trainables.errors import InputError
+from trainables.storage import PARQUET_DAMAGE
+from tune_jobs.run_folder.folder import RunFolder
+
+COMPARISON_FILE = "comparison.parquet"
+PREDICTIONS_FILE = "predictions.parquet"
+ROBUSTNESS_FILE = "robustness.parquet"
+DOUBTFUL_LABELS_FILE = "doubtful_labels.parquet"
+LEARNING_CURVE_FILE = "learning_curve.parquet"
+COMPARISON_FORMAT = 1
+"""Format version of these files, in their schema metadata; other versions are refused."""
+FORMAT_KEY = b"bakeoff.format"
+
+
+def load_comparison(path: str | Path) -> pd.DataFrame:
+    """Load comparison.parquet of a comparison; `comparison_frame` describes its columns.
+
+    Args:
+        path: folder that a comparison wrote, local or s3://… or gs://….
+
+    Raises:
+        InputError: the folder holds no comparison, or one of another version.
+    """
+    return _load_table(path, COMPARISON_FILE)
+
+
+def load_predictions(path: str | Path) -> pd.DataFrame:
+    """Load predictions.parquet of a comparison; `predictions_table` describes its columns.
+
+    Arguments and errors are the same as for `load_comparison`.
+    """
+    return _load_table(path, PREDICTIONS_FILE)
+
+
+def load_robustness(path: str | Path) -> pd.DataFrame:
+    """Load robustness.parquet of a comparison; `robustness_table` describes its columns.
+
+    Args:
+        path: folder that a comparison wrote, local or s3://… or gs://….
+
+    Raises:
+        InputError: the folder holds no comparison with --robustness, or one of another version.
+    """
+    if load_comparison(path) is not None and not RunFolder.at(path).has(ROBUSTNESS_FILE):
+        raise InputError(
+            f"{path} holds a comparison without {ROBUSTNESS_FILE}: compare the runs with "
+            "--robustness"
+        )
+    return _load_table(path, ROBUSTNESS_FILE)
+
+
+def load_doubtful_labels(path: str | Path) -> pd.DataFrame:
+    """Load doubtful_labels.parquet of a comparison, the images whose labels may be wrong.
+
+    Returns:
+        One row per image, the least probable label of each judge first: judge, part (training,
+        validation or test), file, label, suggested, label_probability and suggested_probability.
+
+    Arguments and errors are the same as for `load_comparison`.
+    """
+    return _load_table(path, DOUBTFUL_LABELS_FILE)
+
+
+def load_learning_curve(path: str | Path) -> pd.DataFrame:
+    """Load the learning curves of a comparison; `learning_curve_frame` describes the columns.
+
+    Arguments are the same as for `load_comparison`.
+
+    Raises:
+        InputError: the folder holds no comparison with --learning-curve, or one of another version.
+    """
+    folder = RunFolder.at(path)
+    if folder.has(COMPARISON_FILE) and not folder.has(LEARNING_CURVE_FILE):
+        raise InputError(
+            f"{path} holds a comparison without {LEARNING_CURVE_FILE}: compare the runs with "
+            "--learning-curve"
+        )
+    return _load_table(path, LEARNING_CURVE_FILE)
+
+
+def _load_table(path: str | Path, name: str) -> pd.DataFrame:
+    folder = RunFolder.at(path)
+    if not folder.has(name):
+        raise InputError(f"{path} holds no {name}: give the folder that a comparison wrote")
+    try:
+        table = pq.read_table(io.BytesIO(folder.read(name)))
+    except PARQUET_DAMAGE as error:
+        raise InputError(f"{path}/{name} is damaged ({error}): compare the runs again") from error
+    version = (table.schema.metadata or {}).get(FORMAT_KEY, b"none").decode()
+    if version != str(COMPARISON_FORMAT):
+        raise InputError(
+            f"{path}/{name} has format {version}, but this version reads {COMPARISON_FORMAT}: "
+            "compare the runs again"
+        )
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
