@@ -145,7 +145,7 @@ def test_a_comparison_is_by_the_metric_of_its_runs(photos, tmp_path, quick, capf
     card = (tmp_path / "out" / "model" / "README.md").read_text()
     for text in (printed, report, card):
         assert CAT in text.replace("\\", "")
-        assert "Chosen by validation macro-F1" in text
+        assert "chosen by validation macro-F1" in text
         assert "are about accuracy" in text
 
 

@@ -13,6 +13,7 @@ from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
 from tune_jobs.analysis.report.onnx_usage import onnx_usage
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
+from tune_jobs.analysis.report.summary import cards
 
 HOW: dict[Resize, str] = {
     "crop": "resized and cropped",
@@ -70,6 +71,7 @@ def model_card(comparison: Comparison) -> str:
     parts = [
         f"# {plain(chosen.name)}",
         plain(f"{headline(comparison)}. {' '.join(summary(comparison))}"),
+        "\n".join(f"- {plain(each.line)}" for each in cards(comparison) if each.line),
         *(f"- {plain(f'{each.title}: {each.text}')}" for each in warnings(comparison)),
         table(Table(("property", "value"), facts, left=frozenset({0, 1}))),
         "## Usage",

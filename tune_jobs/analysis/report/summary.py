@@ -37,8 +37,18 @@ def which(comparison: Comparison) -> Card:
             f"accuracy {percent(chosen.winner.accuracy)} on {images:,} sealed test images "
             f"(95% CI {percent_interval(chosen.winner.accuracy_interval)})",
             f"chosen by {comparison.chosen_by}",
+            other_metric(comparison),
         ),
     )
+
+
+def other_metric(comparison: Comparison) -> str:
+    """Return the test score of the chosen model by the metric of the runs, if not accuracy."""
+    target, winner = comparison.target, comparison.chosen.winner
+    if target == ACCURACY:
+        return ""
+    score = target.show(winner.metrics[target.name])
+    return f"test {target.label} {score}; intervals and verdicts are about accuracy"
 
 
 def how_sure(comparison: Comparison) -> Card:
