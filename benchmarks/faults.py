@@ -245,17 +245,6 @@ def moved(job: Job) -> str:
     return other.resume()
 
 
-def same_name(job: Job) -> str:
-    """Two jobs of one name."""
-    job.start()
-    job.until(1)
-    second = Job(job.folder)
-    second.log = job.folder / "second.log"
-    second.start("--resume")
-    refused = second.outcome(second.end())
-    return f"second: {refused}; first: {job.outcome(job.end())}"
-
-
 def damaged(job: Job, pattern: str, damage: Callable[[Path], object]) -> str:
     """Kill a grid, damage a file of each kind, and resume."""
     job.start()
@@ -343,7 +332,6 @@ FAULTS = {
         full_disk,
         deleted,
         moved,
-        same_name,
         truncated_state,
         altered_state,
         truncated_tables,

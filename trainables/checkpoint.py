@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from trainables.config import MUTABLE_SETTINGS, TrialConfig
@@ -25,6 +26,8 @@ from trainables.config import MUTABLE_SETTINGS, TrialConfig
 STATE_FILE = "state.pt"
 BEST_FILE = "best.safetensors"
 CORRECT_FILE = "correct.bin"
+BEST_DIGEST = "best_sha256"
+"""Key in STATE_FILE of the SHA-256 of BEST_FILE, in hexadecimal."""
 LEARNING_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 """Keys of an optimiser's parameter group in which optimisers and schedules keep learning rates."""
 
@@ -67,13 +70,14 @@ def save_checkpoint(folder: Path, state: TrainingState) -> str:
     Returns:
         SHA-256 of BEST_FILE, in hexadecimal.
     """
+    best = save({k: v.contiguous() for k, v in state["best"].items()})
+    digest = hashlib.sha256(best).hexdigest()
     rest = {key: value for key, value in state.items() if key not in ("best", "correct")}
-    torch.save(rest, folder / STATE_FILE)
+    torch.save(rest | {BEST_DIGEST: digest}, folder / STATE_FILE)
     if state["correct"]:
         (folder / CORRECT_FILE).write_bytes(state["correct"])
-    best = save({k: v.contiguous() for k, v in state["best"].items()})
     (folder / BEST_FILE).write_bytes(best)
-    return hashlib.sha256(best).hexdigest()
+    return digest
 
 
 def load_checkpoint(folder: Path) -> TrainingState:
@@ -82,8 +86,15 @@ def load_checkpoint(folder: Path) -> TrainingState:
     Raises:
         Exception: A file is missing, truncated or altered. The type depends on the damage.
     """
+    with zipfile.ZipFile(folder / STATE_FILE) as file:  # torch.load() checks no checksum
+        if (wrong := file.testzip()) is not None:
+            raise ValueError(f"{wrong} in {STATE_FILE} is altered")
     state: TrainingState = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
-    state["best"] = load_file(folder / BEST_FILE)
+    best = (folder / BEST_FILE).read_bytes()
+    digest = state.pop(BEST_DIGEST, None)  # type: ignore[misc]
+    if digest not in (None, hashlib.sha256(best).hexdigest()):  # None in earlier versions
+        raise ValueError(f"{BEST_FILE} is altered")
+    state["best"] = load(best)
     correct = folder / CORRECT_FILE
     state["correct"] = correct.read_bytes() if correct.exists() else b""
     return state

@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from trainables.checkpoint import (
 
 FILES = ["state.pt", "best.safetensors"]
 # Exceptions after which an earlier checkpoint is used.
-UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError)
+UNREADABLE = (
+    OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def make_state():
@@ -106,6 +110,17 @@ def test_a_truncated_file_is_refused(file, fraction, tmp_path):
     path = tmp_path / file
     content = path.read_bytes()
     path.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(UNREADABLE):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("fraction", [0.3, 0.5, 0.7])
+def test_a_file_with_an_altered_byte_is_refused(file, fraction, tmp_path):
+    save_checkpoint(tmp_path, make_state())
+    content = bytearray((tmp_path / file).read_bytes())
+    content[int(fraction * len(content))] ^= 0xFF
+    (tmp_path / file).write_bytes(content)
     with pytest.raises(UNREADABLE):
         load_checkpoint(tmp_path)
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -242,8 +242,7 @@ class RunFolder:
         Raises:
             InputError: the file is damaged.
         """
-        frame: pd.DataFrame = self._parsed(name, pd.read_parquet)
-        return frame
+        return cast("pd.DataFrame", self._parsed(name, pd.read_parquet))
 
     def read_rows(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a parquet file, with None for null.

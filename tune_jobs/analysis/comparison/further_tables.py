@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tune_jobs.analysis.comparison.comparison import Comparison
+from tune_jobs.analysis.comparison.statistics import wilson
 
 LABEL_COLUMNS = (
     ("part", "file", "label", "suggested"),
