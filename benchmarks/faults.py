@@ -296,27 +296,28 @@ def small_shm(job: Job) -> str:
 
 def read_only_home(job: Job) -> str:
     """HOME cannot be written."""
-    return in_namespace(job, "mount -t tmpfs -o ro tmpfs $HOME")
+    return in_namespace(job, "export HOME=/proc")
 
 
 def harmful_networks(job: Job) -> str:
     """Networks that do harm in their tenth step, a trial each."""
     models = [f"benchmarks.faulty_nets:{name}" for name in HARMS]
     command = [sys.executable, "tune_jobs/finetune.py", "--models", *models, "--weights", "none"]
-    options = ["--lr", "1e-3", "--epochs", "2", "--trial-timeout", "20s", "--name", "grid"]
+    options = ["--lr", "1e-3", "--epochs", "2", "--trial-timeout", "20", "--name", "grid"]
     with job.log.open("a") as log:
         job.process = subprocess.Popen(
             [*command, *options, "--storage-path", str(job.folder)], cwd=HERE, stdout=log,
             stderr=log, start_new_session=True, env=os.environ | {"PYTHONPATH": str(HERE)},
         )  # fmt: skip
-    code = job.end()
+    if code := job.end():
+        return f"exit code {code}, says {job.said()}"
     rows = load_trials(job.run).to_dict("records")
     ends = [f"{row['model'].split(':')[1]}: {row['status']} ({row['error']})" for row in rows]
-    return f"exit code {code}; " + "; ".join(ends)
+    return "; ".join(ends)
 
 
 def in_namespace(job: Job, command: str) -> str:
-    """Run the grid with mounts of its own."""
+    """Run the grid after a shell command, with mounts of its own."""
     job.start(wrapper=("unshare", "--mount", "sh", "-c", f'{command} && exec "$@"', "sh"))
     return job.outcome(job.end())
 

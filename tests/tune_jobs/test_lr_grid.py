@@ -367,7 +367,7 @@ def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path, 
     monkeypatch.setattr(tune, "with_parameters", spy)
     assert command("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path) == 0
     (parameters,) = handed
-    assert set(parameters) == {"images", "weights"}  # nothing else reaches a trial
+    assert set(parameters) == {"images", "weights", "send_progress"}  # nothing else reaches a trial
     assert parameters["weights"] == {}
     images, parts = parameters["images"], split(digits.dataset)
     assert len(images.train_rows) == len(images.train_labels) <= len(parts.train)

@@ -16,7 +16,7 @@ from trainables.target import TARGETS, Target
 from tune_jobs.analysis.curves import curves_info, plot_curves
 from tune_jobs.analysis.datasets import metric_of
 from tune_jobs.analysis.formatting import counted, duration, moment
-from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Card, Picture, Section, Table, Text
 from tune_jobs.analysis.report.page import (
     DRAWING,
     PAGE_TEMPLATE,
@@ -77,7 +77,8 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
         .get_template(PAGE_TEMPLATE)
         .render(
             headline=headline(folder.name, record, rows),
-            verdict=best_sentence(ranked, target, record["status"]),
+            sentences=[best_sentence(ranked, target, record["status"])],
+            caveats=[],
             when=moment(datetime.now(timezone.utc).isoformat()),
             dataset=record["dataset"].get("name", ""),
             version=version("bakeoff"),
@@ -120,8 +121,8 @@ def cards(
     ranked: list[dict[str, Any]],
     target: Target,
     planned_s: float | None,
-) -> list[tuple[str, str, str]]:
-    """Return the key figures, each as label, value and note."""
+) -> list[Card]:
+    """Return the key figures."""
     done = sum(int(row["epochs"]) for row in rows)
     open_ = [row for row in rows if TrialStatus(row["status"]).is_open]
     planned = done + sum(int(row["config/epochs"] - row["epochs"]) for row in open_)
@@ -147,7 +148,7 @@ def cards(
     if ranked:
         best = ranked[0]
         shown.insert(0, (f"best validation {target.label}", _score(best, target), best["trial"]))
-    return shown
+    return [Card(label, value, (note,)) for label, value, note in shown]
 
 
 def curves(epochs: pd.DataFrame, ranked: list[dict[str, Any]]) -> Picture:

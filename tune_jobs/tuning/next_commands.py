@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 
-from tune_jobs.command_line.invocation import python_word, typed_path, words_that_start
+from tune_jobs.command_line.invocation import JOBS, python_word, typed_path, words_that_start
 from tune_jobs.command_line.options import RunOptions
 from tune_jobs.tuning.strategy import Findings, Run
 
@@ -33,11 +33,15 @@ def read_command(call: str) -> str:
 def resume_command(run: Run, *options: str) -> str:
     """Return the command that resumes a run, which restores its other options.
 
+    The runs of a comparison are resumed by the comparison.
+
     Args:
         run: the run.
         options: options in place of --resume.
     """
     module = run.options.job.replace("-", "_")
+    if module not in {job.module for job in JOBS.values()}:
+        return run.command.text
     words = [*words_that_start(module), "--name", run.folder.name, *(options or ("--resume",))]
     for option in ("storage_path", "address"):
         value = getattr(run.options.run, option)
