@@ -296,7 +296,7 @@ def small_shm(job: Job) -> str:
 
 def read_only_home(job: Job) -> str:
     """HOME cannot be written."""
-    return in_namespace(job, "export HOME=/proc")
+    return in_namespace(job, "export HOME=/sys")
 
 
 def harmful_networks(job: Job) -> str:
