@@ -312,7 +312,9 @@ def harmful_networks(job: Job) -> str:
     if code := job.end():
         return f"exit code {code}, says {job.said()}"
     rows = load_trials(job.run).to_dict("records")
-    ends = [f"{row['model'].split(':')[1]}: {row['status']} ({row['error']})" for row in rows]
+    ends = [
+        f"{row['config/model'].split(':')[1]}: {row['status']} ({row['error']})" for row in rows
+    ]
     return "; ".join(ends)
 
 

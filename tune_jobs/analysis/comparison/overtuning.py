@@ -85,7 +85,7 @@ def tuned(correct: Bools, default: int) -> Tuned:
 
 
 @dataclass(frozen=True)
-class Effort:
+class Selection:
     """The trials of a model family, and what its winner owes to choosing among them."""
 
     contestant: Contestant
@@ -103,13 +103,13 @@ class Effort:
     """Optimism of the winner's validation accuracy; None if fewer than two trials are known."""
 
 
-def efforts(comparison: Comparison) -> list[Effort]:
-    """Return the effort that each model family was tuned with, and the optimism that it brought."""
-    return [effort_of(contestant, comparison.runs) for contestant in comparison.contestants]
+def selections(comparison: Comparison) -> list[Selection]:
+    """Return what each family owes to choosing among its trials."""
+    return [selection_of(contestant, comparison.runs) for contestant in comparison.contestants]
 
 
-def effort_of(contestant: Contestant, runs: Sequence[LoadedRun]) -> Effort:
-    """Return the effort of a model family.
+def selection_of(contestant: Contestant, runs: Sequence[LoadedRun]) -> Selection:
+    """Return what a model family owes to choosing among its trials.
 
     Args:
         contestant: the family.
@@ -124,15 +124,16 @@ def effort_of(contestant: Contestant, runs: Sequence[LoadedRun]) -> Effort:
     ]
     scored = [each for each in trials if each.may_win]
     known = [(each, bits) for each in scored if (bits := each.correct()) is not None]
-    effort = Effort(contestant, sum(int(each.row["epochs"]) for each in trials),
-                    len(scored) - len(known), "", float("nan"), None)  # fmt: skip
+    epochs = sum(int(each.row["epochs"]) for each in trials)
+    unknown = len(scored) - len(known)
+    selection = Selection(contestant, epochs, unknown, "", float("nan"), None)
     if len(known) < 2 or len({len(bits) for _, bits in known}) > 1:
-        return effort
+        return selection
     default = known[untuned([each for each, _ in known])][0]
     ranked = sorted(known, key=lambda each: merit(each[0].row, ACCURACY), reverse=True)
     position = next(i for i, (each, _) in enumerate(ranked) if each is default)
     return dataclasses.replace(
-        effort,
+        selection,
         default=default.row["trial"],
         default_accuracy=default.row[ACCURACY.best],
         tuned=tuned(np.stack([bits for _, bits in ranked]), position),

@@ -9,7 +9,7 @@ from tests.tune_jobs.analysis.comparisons import make_comparison
 from trainables.checkpoint import CORRECT_FILE, pack
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison import overtuning
-from tune_jobs.analysis.comparison.overtuning import Trial, efforts, tuned, untuned
+from tune_jobs.analysis.comparison.overtuning import Trial, selections, tuned, untuned
 from tune_jobs.analysis.report.sections import overtuning as section
 from tune_jobs.run_folder.folder import RunFolder
 
@@ -56,7 +56,7 @@ def pack_array(right):
 
 def test_the_efforts_of_the_families_stand_side_by_side(tmp_path):
     comparison = in_folders(make_comparison(), tmp_path)
-    cnn, resnet = efforts(comparison)
+    cnn, resnet = selections(comparison)
     assert (cnn.epochs, cnn.unknown, cnn.tuned.trials, cnn.default) == (6, 0, 2, "other")
     assert cnn.tuned.chosen == pytest.approx(0.9)
     assert (resnet.default, resnet.default_accuracy) == ("best", pytest.approx(0.85))
@@ -67,7 +67,7 @@ def test_the_efforts_of_the_families_stand_side_by_side(tmp_path):
 
 def test_trials_without_a_record_of_their_validation_images_are_left_out(tmp_path):
     old = make_comparison()
-    (cnn, _) = efforts(old)
+    (cnn, _) = selections(old)
     assert (cnn.tuned, cnn.unknown) == (None, 2)
     assert (
         "2 trials of custom CNN and 2 trials of pretrained ResNet18, which keep no record"
@@ -76,7 +76,7 @@ def test_trials_without_a_record_of_their_validation_images_are_left_out(tmp_pat
     resumed = in_folders(old, tmp_path)
     run = resumed.runs[0]
     run.folder.write(f"best/checkpoint/{CORRECT_FILE}", pack_array(np.ones(500, bool)))  # other
-    assert efforts(resumed)[0].unknown == 1
+    assert selections(resumed)[0].unknown == 1
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
-from tune_jobs.analysis.comparison.overtuning import Effort, efforts
+from tune_jobs.analysis.comparison.overtuning import Selection, selections
 from tune_jobs.analysis.formatting import counted, duration, listed, percent, points
 from tune_jobs.analysis.report.blocks import Block, Section, Table, Text
 
 
 def section(comparison: Comparison) -> Section:
     """Return the section: the efforts side by side, and what the winners owe to the choice."""
-    found = efforts(comparison)
+    found = selections(comparison)
     blocks: list[Block] = [
         Text(
             "The validation score of a winner is the best of many, and the more trials there were, "
@@ -62,36 +62,36 @@ def section(comparison: Comparison) -> Section:
     return Section("Overtuning check", blocks)
 
 
-def effort_row(comparison: Comparison, effort: Effort) -> tuple[str, ...]:
+def effort_row(comparison: Comparison, selection: Selection) -> tuple[str, ...]:
     """Return the row of a model family in the table of efforts."""
-    contestant, target = effort.contestant, comparison.target
+    contestant, target = selection.contestant, comparison.target
     winner = contestant.winner
     return (
         contestant.name,
         f"{contestant.tried:,}",
-        f"{effort.epochs:,}",
+        f"{selection.epochs:,}",
         duration(contestant.search_seconds),
         target.show(winner.candidate.row[target.best]),
         percent(winner.accuracy),
     )
 
 
-def tuned_row(effort: Effort) -> tuple[str, ...]:
+def tuned_row(selection: Selection) -> tuple[str, ...]:
     """Return the row of a model family in the table of optimism."""
-    tuned = effort.tuned
+    tuned = selection.tuned
     assert tuned is not None  # as filtered by the caller
     return (
-        effort.contestant.name,
+        selection.contestant.name,
         percent(tuned.chosen),
         points(tuned.optimism),
         percent(tuned.corrected),
-        effort.default,
-        percent(effort.default_accuracy),
+        selection.default,
+        percent(selection.default_accuracy),
         f"{tuned.default_as_good:.0%}",
     )
 
 
-def unknown_sentence(found: list[Effort]) -> str:
+def unknown_sentence(found: list[Selection]) -> str:
     """Say which trials are left out, as they keep no record of the images that they get right."""
     names = [
         f"{counted(each.unknown, 'trial')} of {each.contestant.short_name}"
