@@ -16,16 +16,14 @@ Measure = Callable[[Contestant], str]
 """Function that formats a measurement of a contestant."""
 
 
-@dataclass(frozen=True)
-class Settled:
-    """What a section of the report measured on a feature."""
-
-    custom: str
-    """Of the best custom model."""
-    pretrained: str
-    """Of the best pretrained model."""
-    how: str
-    """How it was measured."""
+def corrupted_accuracy(contestant: Contestant) -> str:
+    """Return the mean accuracy on corrupted test images, and on the images as they are."""
+    if contestant.corrupted is None:
+        return "–"
+    return (
+        f"mean accuracy {percent(contestant.corrupted.accuracy)} on corrupted test images, "
+        f"{percent(contestant.winner.accuracy)} on the images as they are"
+    )
 
 
 def compute(contestant: Contestant) -> str:
@@ -93,14 +91,12 @@ class Row:
     """Our measurement; None if the feature is not measured."""
     how: str = ""
     """How the feature is measured, or why it is not."""
-    section: Callable[[Comparison], Settled | None] | None = None
-    """Function of a section that measures the feature of both models in comparisons where it has
-    what it needs, and returns None in others."""
 
 
 ROWS = (
-    Row("Domain specificity", "High", "Medium – Low",
-        how="not measured: needs images of another domain"),
+    Row("Domain specificity", "High", "Medium – Low", corrupted_accuracy,
+        "noise, blur, JPEG, brightness, contrast and pixelation, which --robustness measures; "
+        "other domains need images of theirs"),
     Row("Control over architecture", "High", "Low",
         how="not measured: a property of the method, not a quantity"),
     Row("Data requirements", "High", "Low", data_requirements,
@@ -124,9 +120,6 @@ ROWS = (
 def cells(row: Row, comparison: Comparison) -> tuple[str, str, str]:
     """Return what was measured of the best custom and pretrained model, and how."""
     best = comparison.best_by_kind
-    settled = row.section(comparison) if row.section else None
-    if settled is not None:
-        return settled.custom, settled.pretrained, settled.how
     custom, pretrained = (
         row.measure(best[kind]) if row.measure and kind in best else "–"
         for kind in ("custom", "pretrained")
