@@ -30,11 +30,11 @@ class Hosts:
         self.folder = Path(tempfile.mkdtemp(prefix="lab", dir="/tmp"))
         self.share = self.folder / "share"
         binds = [sys.prefix, str(Path(sys.executable).resolve().parents[1]), str(ROOT)]
-        self.environment = {
-            **os.environ,
-            "LAB": str(self.folder),
-            "BIND": ":".join(dict.fromkeys(binds)),
-        }
+        # Without the token of a Ray that other tests of this process have started.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        self.environment = own | {
+            "LAB": str(self.folder), "BIND": ":".join(dict.fromkeys(binds))
+        }  # fmt: skip
         self.config = self.folder / "cluster.yaml"
         self.key = str(self.folder / "id")
         self.log = self.folder / "job.log"
