@@ -220,11 +220,14 @@ class Recorder(DriverCallback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """Record that a worker process died and has no restart left."""
-        row, error = self._row(trial), str(trial.get_error()).strip()
+        row, found = self._row(trial), trial.get_error()  # None if the process said nothing
+        error = "" if found is None else str(found).strip()
         row["status"] = TrialStatus.FAILED
         hung = "" if self.timeout is None else f", or had no epoch within {self.timeout:g} s,"
-        row["error"] = f"worker process died{hung} too often: {error.splitlines()[0]}"
-        self._write_traceback(trial, error)
+        reason = f": {error.splitlines()[0]}" if error else ""
+        row["error"] = f"worker process died{hung} too often{reason}"
+        if error:
+            self._write_traceback(trial, error)
         self.write()
 
     # Tables
