@@ -14,7 +14,7 @@ from rich.console import Console
 from trainables.metrics import classification_scores
 from trainables.step import criterion
 from tune_jobs.analysis.comparison.candidates import Candidate
-from tune_jobs.test_set.evaluation import TrainedModel, load_trained
+from tune_jobs.test_set.evaluation import TrainedModel, load_trained, validation_logits
 from tune_jobs.tuning.data import RunData
 
 
@@ -62,9 +62,8 @@ def scored_again(model: TrainedModel, data: RunData) -> TrainedModel:
     candidate = model.candidate
     if not needed(candidate):
         return model
-    rows = data.split.validation
-    logits = model.classifier.logits(data.images(rows, model.classifier.view))
-    labels = torch.from_numpy(data.dataset.labels[rows])
+    predicted = validation_logits(model, data)
+    logits, labels = torch.from_numpy(predicted.logits), torch.from_numpy(predicted.labels)
     scores = {f"best/val_{name}": v for name, v in classification_scores(logits, labels).items()}
     scores["best/val_loss"] = float(criterion(candidate.config.loss, logits, labels))
     before = {column: candidate.row[column] for column in scores}
