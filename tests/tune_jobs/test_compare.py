@@ -55,6 +55,8 @@ def compared(trained_runs, tmp_path_factory):
     paths = folder / "runs" / "lr-grid", folder / "runs" / "finetune"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
+        # Other modules may have cached features of the same images.
+        patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
         given = "--every-trial", "--robustness", "--price-per-hour", 2
         code = run(*paths, *given, "--output", folder / "out")
     assert code == 0
@@ -179,12 +181,13 @@ def test_corrupted_images_are_those_of_the_test_set(compared):
 
 
 def test_labels_of_training_images_are_judged_by_features_that_are_cached(
-    compared, trained_runs, monkeypatch
+    compared, trained_runs, tmp_path, monkeypatch
 ):
     doubts = load_doubtful_labels(compared / "out")
     assert set(doubts["part"]) <= {"validation", "test"}
     runs = load_runs([str(trained_runs / "finetune")])
     images = {runs[0].folder.uri: load_data_of_run(runs[0].record, QUIET)}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert training_labels(runs, images, torch.device("cpu")) == []
     monkeypatch.setenv("XDG_CACHE_HOME", str(trained_runs / ".cache"))
     (check,) = training_labels(runs, images, torch.device("cpu"))
