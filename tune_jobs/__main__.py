@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 
 from trainables.errors import InputError
+from tune_jobs.command_line.completion import completion_script
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.invocation import JOBS, PROGRAM
 
@@ -24,6 +25,8 @@ def bakeoff() -> None:
     if word == "--version":
         print(PROGRAM, version(PROGRAM))  # noqa: T201
         return
+    if word == "--completion":
+        main(completion)
     if word not in JOBS:
         main(lambda: unknown(word))
     module = JOBS[word].module
@@ -32,14 +35,26 @@ def bakeoff() -> None:
     main(getattr(importlib.import_module(f"tune_jobs.{module}"), function))
 
 
+def completion() -> int:
+    """Print the script by which the shell that is named completes the command; return 0."""
+    jobs = {
+        name: job.options
+        and getattr(importlib.import_module(f"tune_jobs.{job.module}"), job.options)
+        for name, job in JOBS.items()
+    }
+    print(completion_script(sys.argv[2] if len(sys.argv) > 2 else "", jobs), end="")  # noqa: T201
+    return 0
+
+
 def help_text() -> str:
     """Return the help of the console command, with a line for each job."""
     width = max(map(len, JOBS))
     jobs = "\n".join(f"  {name:<{width}}  {job.question}" for name, job in JOBS.items())
     return (
         f"usage: {PROGRAM} JOB [OPTIONS]\n\n{jobs}\n\n"
-        f"{PROGRAM} JOB --help explains the options of a job; {PROGRAM} --version prints the "
-        f"version.\nWithout options, {PROGRAM} lr-grid trains on handwritten digits for about half "
+        f"{PROGRAM} JOB --help explains the options of a job that are decided first, --help-all "
+        f"every one.\n{PROGRAM} --version prints the version, and {PROGRAM} --completion bash (or "
+        f"zsh) a script for the\nshell, which completes jobs, options and values.\nWithout options, {PROGRAM} lr-grid trains on handwritten digits for about half "
         "a minute."
     )
 
