@@ -47,7 +47,7 @@ class RunRow(TypedDict, total=False):
     ended: str
     """End in UTC, ISO 8601; None until then."""
     status: str
-    """Status as in run.json, where a run whose driver was killed stays running; or damaged."""
+    """Status as in run.json, and interrupted where the driver was killed; or damaged."""
     error: str
     """Why the run cannot be read; None for one that can."""
 

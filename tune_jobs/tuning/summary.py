@@ -16,7 +16,7 @@ from tune_jobs.command_line.terminal import plain_table, print_table
 from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import has_scores, is_soup, merit
+from tune_jobs.run_folder.schema import ending, has_scores, is_soup, merit
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.caveats import caveats
 from tune_jobs.tuning.next_commands import next_commands, resume_command
@@ -131,7 +131,8 @@ def print_trials(run: Run, best: TrialRow | None) -> None:
             reverse=True,
         )[:FEW_ROWS]
     feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
-    print_table(console, trial_table(shown, best, run.target, feasible), DROPPABLE)
+    ends = [ending(row["status"], recorder.stopped_by(row)) for row in shown]
+    print_table(console, trial_table(shown, ends, best, run.target, feasible), DROPPABLE)
     if len(shown) < len(rows):
         console.print(f"… the best {len(shown)} of {len(rows)} trials", highlight=False)
 
@@ -208,12 +209,17 @@ def patience_note(run: Run) -> str:
 
 
 def trial_table(
-    rows: list[TrialRow], best: TrialRow | None, target: Target, feasible: dict[str, bool | None]
+    rows: list[TrialRow],
+    ended: list[str],
+    best: TrialRow | None,
+    target: Target,
+    feasible: dict[str, bool | None],
 ) -> Table:
     """Return a table with a row per trial and the best trial highlighted.
 
     Args:
         rows: rows of the trials.
+        ended: how each of them has ended.
         best: row of the best trial; None if there is none.
         target: metric of the run.
         feasible: whether each trial satisfies the constraints; empty without constraints.
@@ -226,7 +232,7 @@ def trial_table(
     table.add_column("status")
     if feasible:
         table.add_column("feasible")
-    for row in rows:
+    for row, end in zip(rows, ended, strict=True):
         cells = [""] * 6
         if row["epochs"]:
             cells = [
@@ -240,7 +246,7 @@ def trial_table(
         elif is_soup(row):
             score = target.show(row[target.best])  # type: ignore[literal-required]
             cells = ["", f"{row['best/val_loss']:.4f}", score, "", duration(row["seconds"]), ""]
-        ends = [str(row["status"])]
+        ends = [end]
         if feasible:
             ends.append({True: "yes", False: "no", None: ""}[feasible[row["trial"]]])
         style = "bold green" if row is best else None
