@@ -37,11 +37,10 @@ def bakeoff() -> None:
 
 def completion() -> int:
     """Print the script by which the shell that is named completes the command; return 0."""
-    jobs = {
-        name: job.options
-        and getattr(importlib.import_module(f"tune_jobs.{job.module}"), job.options)
-        for name, job in JOBS.items()
+    modules = {
+        name: importlib.import_module(f"tune_jobs.{job.module}") for name, job in JOBS.items()
     }
+    jobs = {name: getattr(module, JOBS[name].options, None) for name, module in modules.items()}
     print(completion_script(sys.argv[2] if len(sys.argv) > 2 else "", jobs), end="")  # noqa: T201
     return 0
 
@@ -52,10 +51,10 @@ def help_text() -> str:
     jobs = "\n".join(f"  {name:<{width}}  {job.question}" for name, job in JOBS.items())
     return (
         f"usage: {PROGRAM} JOB [OPTIONS]\n\n{jobs}\n\n"
-        f"{PROGRAM} JOB --help explains the options of a job that are decided first, --help-all "
-        f"every one.\n{PROGRAM} --version prints the version, and {PROGRAM} --completion bash (or "
-        f"zsh) a script for the\nshell, which completes jobs, options and values.\nWithout options, {PROGRAM} lr-grid trains on handwritten digits for about half "
-        "a minute."
+        f"{PROGRAM} JOB --help explains the options of a job that are decided first, and\n"
+        f"{PROGRAM} JOB --help-all every one. {PROGRAM} --version prints the version, and\n"
+        f"{PROGRAM} --completion bash (or zsh) a script by which the shell completes them.\n"
+        f"Without options, {PROGRAM} lr-grid trains on handwritten digits for about half a minute."
     )
 
 

@@ -58,8 +58,9 @@ def help_class(cls: Any, default: Any, everything: bool) -> Any:
         fields.append((name, made, dataclasses.field(default_factory=made)))
     if not everything:
         text = f"explain all {len(options)} options and exit"
-        marks = tyro.conf.arg(help=text, help_behavior_hint=""), tyro.conf.FlagCreatePairsOff
-        fields.insert(0, ("help_all", Annotated[bool, *marks], dataclasses.field(default=False)))
+        every = tyro.conf.arg(help=text, help_behavior_hint="")
+        flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], every]
+        fields.insert(0, ("help_all", flag, dataclasses.field(default=False)))
     return dataclasses.make_dataclass(cls.__name__, fields, frozen=True, kw_only=True)
 
 
