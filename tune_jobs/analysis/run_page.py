@@ -30,6 +30,7 @@ from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.schema import ending, has_scores, merit
+from tune_jobs.run_folder.settings import eligible_stored
 
 MOST_CURVES, MOST_ROWS = 12, 50
 """Maximum number of trials in the figure and in the table."""
@@ -61,6 +62,8 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
         key=lambda row: merit(row, target),
         reverse=True,
     )
+    first_ones = [row["trial"] for row in eligible_stored(ranked, record, target)]
+    ranked.sort(key=lambda row: row["trial"] not in first_ones)
     sections = [Section("Trials", [trials_table(rows, ranked, target)])]
     first: list[Block] = [Text("No epoch has ended yet.")]
     with mpl.rc_context(DRAWING):

@@ -201,6 +201,11 @@ class JobOptions:
         return RECIPES
 
     @property
+    def has_seeds(self) -> bool:
+        """Whether each setting is trained with several random seeds."""
+        return getattr(self, "seeds", 1) > 1
+
+    @property
     def constraints(self) -> tuple[Constraint, ...]:
         """Constraints that trials must satisfy to be chosen."""
         return ()

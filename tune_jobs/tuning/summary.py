@@ -17,11 +17,12 @@ from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import ending, has_scores, is_soup, merit
+from tune_jobs.run_folder.settings import Setting, best_setting, settings_of
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.caveats import caveats
 from tune_jobs.tuning.next_commands import next_commands, resume_command
 from tune_jobs.tuning.seeds import DROPPABLE as SEED_COLUMNS
-from tune_jobs.tuning.seeds import Setting, best_setting, settings_of, settings_table
+from tune_jobs.tuning.seeds import settings_table
 from tune_jobs.tuning.strategy import Findings, Run
 
 MOST_ROWS, FEW_ROWS = 20, 10
@@ -46,9 +47,9 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         console.print(text, highlight=False, soft_wrap=whole)  # a command must stay one to copy
 
     recorder, console = run.recorder, run.console
-    best = best_row(recorder)
-    settings = settings_of(recorder, run.target)
-    seeded = is_seeded(run, findings, settings)
+    best = best_row(recorder, run.options.has_seeds)
+    settings = settings_of(recorder.rows.values(), recorder.configs, run.target)
+    seeded = is_seeded(run, findings)
     setting = best_setting(settings) if seeded else None
     say("")
     if findings.table is not None:
@@ -98,9 +99,9 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     return 0 if best is not None else 1
 
 
-def is_seeded(run: Run, findings: Findings, settings: list[Setting]) -> bool:
+def is_seeded(run: Run, findings: Findings) -> bool:
     """Return whether trials differ in their random seed alone, so that settings are compared."""
-    return findings.table is None and len(settings) < len(run.recorder.rows)
+    return findings.table is None and run.options.has_seeds
 
 
 def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
@@ -108,11 +109,12 @@ def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
 
     Arguments are those of `print_summary`. A command stands in a line of its own.
     """
-    notes, best = problems(run), best_row(run.recorder)
+    recorder, seeds = run.recorder, run.options.has_seeds
+    notes, best = problems(run), best_row(recorder, seeds)
     if best is None or findings.table is not None or record["status"] == "interrupted":
         return notes
-    settings = settings_of(run.recorder, run.target)
-    setting = best_setting(settings) if is_seeded(run, findings, settings) else None
+    settings = settings_of(recorder.rows.values(), recorder.configs, run.target)
+    setting = best_setting(settings) if is_seeded(run, findings) else None
     if setting is not None:
         return notes + caveats(run, setting.name, setting.rows)
     return notes + caveats(run, best["trial"], [best])
@@ -151,9 +153,10 @@ def describe_setting(setting: Setting, best: TrialRow) -> str:
     if len(setting.scores) == 1:
         trials = "one seed"
     kept = f"{best['trial']} ({_score(best, setting.target)})"
+    which = "the average of several trials" if is_soup(best) else "its best seed on these images"
     return (
         f"Best setting: {setting.name} with validation {setting.target.label} {setting.show()} "
-        f"({trials})\nbest/ has the weights of the best trial, {kept}"
+        f"({trials})\nbest/ has the weights of {which}, {kept}"
     )
 
 
