@@ -53,7 +53,8 @@ def runs() -> int:
     is_run = list(frame["run"]) == [folder.name]
     found = {name: folder if is_run else folder.child(name) for name in frame["run"]}
     interrupted = [found[name] for name in frame[frame["status"] == "interrupted"]["run"]]
-    commands = [text for each in interrupted if (text := resume_found(each, each.read_record()))]
+    resume = [resume_found(each, each.read_record()) for each in interrupted]
+    commands = [command for command in resume if command is not None]
     commands += [
         shlex.join([*words_that_start("compare"), *(
             typed_path(found[name].uri) for name in group["run"]

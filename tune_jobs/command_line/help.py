@@ -49,8 +49,9 @@ def help_class(cls: Any, default: Any, everything: bool) -> Any:
     shown = [option for option in options if everything or option.name.strip("_") in first]
     groups: dict[str, list[tuple[Any, ...]]] = {}
     for option in shown:
-        hint = Annotated[option.hint, tyro.conf.arg(help=option.help)]
-        field = option.name, hint, dataclasses.field(default=option.default)
+        hint: Any = option.hint
+        explained: Any = Annotated[hint, tyro.conf.arg(help=option.help)]
+        field = option.name, explained, dataclasses.field(default=option.default)
         groups.setdefault(option.group, []).append(field)
     fields = groups.pop("", [])
     for name, group in groups.items():
