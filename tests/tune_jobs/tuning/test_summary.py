@@ -95,7 +95,7 @@ def test_seeds_are_one_setting_and_the_luckiest_seed_is_not_the_best(summary):
     assert "88.50% ± 12.02" in out
     said = " ".join(out.split())  # whatever the width of the terminal
     assert "best/ has the weights of its best seed on these images, lr=0.001,seed=0 (" in said
-    assert "seed=0" not in out
+    assert "lr=0.01,seed=1" not in out
 
 
 def test_what_is_suggested_is_typed_as_the_run_was(summary, monkeypatch):
