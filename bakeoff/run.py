@@ -146,6 +146,7 @@ class Run(os.PathLike[str]):
         """Return the run as a notebook shows it: a sentence, the trials, and a figure."""
         from trainables.target import TARGETS
         from tune_jobs.analysis.formatting import duration
+        from tune_jobs.run_folder.schema import ending
 
         target, row = TARGETS[self.summary["metric"]], self.summary
         text = f"{row['dataset']}: {len(self.trials)} trials, {row['status']}{self._best_text()}"
@@ -157,7 +158,9 @@ class Run(os.PathLike[str]):
             "time": shown["seconds"].map(_or_dash(duration)),
             "best": ["✓" if name == best else "" for name in shown["trial"]],
         }
-        table = shown[["trial", "status", "epochs"]].assign(**columns)
+        ends = list(map(ending, shown["status"], shown["stopped_by"]))
+        table = shown[["trial", "epochs"]].assign(**columns)
+        table.insert(1, "status", ends)
         more = len(self.trials) - len(shown)
         note = f"<p>… the best {len(shown)} of {len(self.trials)} trials</p>" if more else ""
         name = html.escape(typed_path(self.path))

@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 
 from trainables.errors import InputError
+from tune_jobs.command_line.completion import completion_script
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.invocation import JOBS, PROGRAM
 
@@ -24,6 +25,8 @@ def bakeoff() -> None:
     if word == "--version":
         print(PROGRAM, version(PROGRAM))  # noqa: T201
         return
+    if word == "--completion":
+        main(completion)
     if word not in JOBS:
         main(lambda: unknown(word))
     module = JOBS[word].module
@@ -32,15 +35,26 @@ def bakeoff() -> None:
     main(getattr(importlib.import_module(f"tune_jobs.{module}"), function))
 
 
+def completion() -> int:
+    """Print the script by which the shell that is named completes the command; return 0."""
+    modules = {
+        name: importlib.import_module(f"tune_jobs.{job.module}") for name, job in JOBS.items()
+    }
+    jobs = {name: getattr(module, JOBS[name].options, None) for name, module in modules.items()}
+    print(completion_script(sys.argv[2] if len(sys.argv) > 2 else "", jobs), end="")  # noqa: T201
+    return 0
+
+
 def help_text() -> str:
     """Return the help of the console command, with a line for each job."""
     width = max(map(len, JOBS))
     jobs = "\n".join(f"  {name:<{width}}  {job.question}" for name, job in JOBS.items())
     return (
         f"usage: {PROGRAM} JOB [OPTIONS]\n\n{jobs}\n\n"
-        f"{PROGRAM} JOB --help explains the options of a job; {PROGRAM} --version prints the "
-        f"version.\nWithout options, {PROGRAM} lr-grid trains on handwritten digits for about half "
-        "a minute."
+        f"{PROGRAM} JOB --help explains the options of a job that are decided first, and\n"
+        f"{PROGRAM} JOB --help-all every one. {PROGRAM} --version prints the version, and\n"
+        f"{PROGRAM} --completion bash (or zsh) a script by which the shell completes them.\n"
+        f"Without options, {PROGRAM} lr-grid trains on handwritten digits for about half a minute."
     )
 
 

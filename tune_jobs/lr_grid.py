@@ -25,6 +25,7 @@ class GridOptions(JobOptions):
 
     job = "lr-grid"
     extended_by = ("lr",)
+    first_options = (*JobOptions.first_options, "lr", "seeds")
     lr: tuple[float, ...] = (1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1)
     """Learning rates, above 0. The defaults are those of the student report."""
     seed: int = 0

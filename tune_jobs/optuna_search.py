@@ -26,6 +26,7 @@ class SearchOptions(StudyOptions):
     """Options of a search over one network."""
 
     job = "optuna-search"
+    first_options = (*StudyOptions.first_options, "model", "trials", "max_time")
     model: str = "cnn"
     """Network: cnn, a torchvision name, timm:NAME, package.module:function.
     Its initial weights are random; the job finetune uses pretrained ones."""

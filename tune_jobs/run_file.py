@@ -28,7 +28,7 @@ from tune_jobs.tuning.before_ray import PreparedJob, start
 if TYPE_CHECKING:
     from tune_jobs.run_folder.folder import RunFolder
 
-TRAINING = [name for name, job in JOBS.items() if job.options]
+TRAINING = [name for name, job in JOBS.items() if job.trains]
 """Jobs that a file may have."""
 JOBS_KEY, COMPARE_KEY = "jobs", "compare"
 

@@ -41,7 +41,7 @@ def runs() -> int:
     from tune_jobs.analysis.results import load_runs
     from tune_jobs.command_line.terminal import open_console, print_table
     from tune_jobs.run_folder.folder import RunFolder
-    from tune_jobs.tuning.next_commands import read_command
+    from tune_jobs.tuning.next_commands import read_command, resume_found
 
     frame, console = load_runs(path), open_console()
     print_table(console, runs_table(frame), DROPPABLE)
@@ -51,9 +51,13 @@ def runs() -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
     folder = RunFolder.at(path)
     is_run = list(frame["run"]) == [folder.name]
-    commands = [
+    found = {name: folder if is_run else folder.child(name) for name in frame["run"]}
+    interrupted = [found[name] for name in frame[frame["status"] == "interrupted"]["run"]]
+    resume = [resume_found(each, each.read_record()) for each in interrupted]
+    commands = [command for command in resume if command is not None]
+    commands += [
         shlex.join([*words_that_start("compare"), *(
-            typed_path((folder if is_run else folder.child(name)).uri) for name in group["run"]
+            typed_path(found[name].uri) for name in group["run"]
         )])
         for _, group in frame[(frame["status"] == "finished") & (frame["job"] != "shortlist")]
         .groupby("group")

@@ -67,6 +67,8 @@ def watch() -> int:
     while is_running(options.run):
         time.sleep(options.every)
         write(file, page)
+    if command := how_to_resume(options.run):
+        print(f"Interrupted. To resume:\n  {command}")  # noqa: T201
     return 0
 
 
@@ -80,10 +82,20 @@ def page_of(run: str, every: int) -> str:
 
 
 def is_running(run: str) -> bool:
-    """Return whether a run is training, or was when its driver was killed."""
+    """Return whether a run is training."""
     from tune_jobs.analysis.results import load_run
 
     return bool(load_run(run)["status"] == "running")
+
+
+def how_to_resume(run: str) -> str | None:
+    """Return the command that resumes a run; None if it was not interrupted."""
+    from tune_jobs.analysis.results import load_run
+    from tune_jobs.run_folder.folder import RunFolder
+    from tune_jobs.tuning.next_commands import resume_found
+
+    record = load_run(run)
+    return resume_found(RunFolder.at(run), record) if record["status"] == "interrupted" else None
 
 
 def planned_seconds(run: str) -> float | None:
@@ -94,7 +106,7 @@ def planned_seconds(run: str) -> float | None:
     from tune_jobs.tuning.plan import stored_plan
 
     folder, record = RunFolder.at(run), load_run(run)
-    names = {job.module.replace("_", "-"): job for job in JOBS.values() if job.options}
+    names = {job.module.replace("_", "-"): job for job in JOBS.values() if job.trains}
     job = names.get(record["job"])
     if job is None:
         return None

@@ -155,7 +155,7 @@ def test_a_search_is_extended(local_ray, runs, study_of):
     after = load_trials(runs / "search")
     assert len(after) == 6
     # It had no effect in mode full, and would have one today.
-    kept = before.columns.drop("config/layer_decay")
+    kept = before.columns.drop(["config/layer_decay", "stopped_by"])
     pd.testing.assert_frame_equal(after.head(5)[kept], before[kept])
     assert after["config/layer_decay"].isna().all()
     assert len(study_of(runs / "search").trials) == 6

@@ -1,5 +1,6 @@
 """The page of a run: bakeoff watch."""
 
+import contextlib
 import dataclasses
 import http.client
 import threading
@@ -27,8 +28,12 @@ def runs(tmp_path):
     return tmp_path / "runs"
 
 
+@contextlib.contextmanager
 def running(run, minutes=3):
-    """Make a run look as if it had started some minutes ago, with one trial left to train."""
+    """Make a run look as if it had started some minutes ago, with one trial left to train.
+
+    After the context it looks as if its driver had been killed.
+    """
     started = datetime.now(timezone.utc) - timedelta(minutes=minutes)
     edit_record(run, status="running", started=started.isoformat(), ended=None)
 
@@ -36,6 +41,8 @@ def running(run, minutes=3):
         return row | ({"status": "running", "epochs": 1} if row["trial"] == "lr=0.001" else {})
 
     edit_trials(run, change)
+    with RunFolder.at(run).lock():
+        yield
 
 
 def test_a_finished_run_is_one_page(runs, tmp_path, capfd):
@@ -52,17 +59,25 @@ def test_a_finished_run_is_one_page(runs, tmp_path, capfd):
 
 
 def test_a_run_that_is_training_is_read_again(runs):
-    running(runs / "lr-grid")
-    text = page_of(str(runs / "lr-grid"), 7)
+    with running(runs / "lr-grid"):
+        text = page_of(str(runs / "lr-grid"), 7)
     assert '<meta http-equiv="refresh" content="7">' in text
     assert "lr-grid is running: 2 of 3 trials have ended" in text
     assert "9 of 12" in text  # one trial has three epochs left
     assert "planned by --plan" not in text
 
 
+def test_a_run_whose_driver_was_killed_is_not_waited_for(runs, tmp_path, capfd):
+    with running(runs / "lr-grid"):
+        pass
+    page = tmp_path / "page.html"
+    assert command_line(watch)(runs / "lr-grid", "--output", page) == 0
+    assert "lr-grid was interrupted: 2 of 3 trials have ended" in page.read_text()
+    assert "Interrupted. To resume:" in capfd.readouterr().out
+
+
 def test_the_plan_of_a_run_stands_beside_its_time(runs):
     run = RunFolder.at(runs / "lr-grid")
-    running(runs / "lr-grid", minutes=5)
     assert planned_seconds(run.uri) is None
     plan = Plan(trials=3, epochs=4, share=1.0, slots=1, at_once=1, start_s=0.0, epoch_s=50.0,
                 checkpoint_mb=1.0, memory_mb={})  # fmt: skip
@@ -71,7 +86,8 @@ def test_the_plan_of_a_run_stands_beside_its_time(runs):
     options = options_of_record(GridOptions, run.read_record(), run)
     kept.write_json(plan_file(options), dataclasses.asdict(plan))
     assert planned_seconds(run.uri) == 600
-    assert "50% of it have passed" in page_of(run.uri, 5)
+    with running(runs / "lr-grid", minutes=5):
+        assert "50% of it have passed" in page_of(run.uri, 5)
 
 
 def test_a_run_without_an_epoch_has_a_page(runs):

@@ -11,6 +11,7 @@ from trainables.target import TARGETS
 from tune_jobs.analysis.datasets import dataset_labels, metric_of, together
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.schema import has_scores, merit
+from tune_jobs.run_folder.settings import eligible_stored
 
 DAMAGED = "damaged"
 """Status of a run that cannot be read."""
@@ -35,7 +36,8 @@ class RunRow(TypedDict, total=False):
     score: float
     """That metric of the best trial on the validation images; NaN without a scored trial."""
     best: str
-    """Name of the best trial; None without a scored trial."""
+    """Name of the best trial, with --seeds of the best seed of the best setting; None without a
+    scored trial."""
     trials: int
     """Number of trials that have scores."""
     epochs: int
@@ -47,7 +49,7 @@ class RunRow(TypedDict, total=False):
     ended: str
     """End in UTC, ISO 8601; None until then."""
     status: str
-    """Status as in run.json, where a run whose driver was killed stays running; or damaged."""
+    """Status as in run.json, and interrupted where the driver was killed; or damaged."""
     error: str
     """Why the run cannot be read; None for one that can."""
 
@@ -87,7 +89,7 @@ def leaderboard(
 def _row(name: str, record: Mapping[str, Any], trials: Sequence[dict[str, Any]]) -> RunRow:
     target = TARGETS[metric_of(record)]
     scored = [row for row in trials if has_scores(row)]
-    choosable = [row for row in scored if may_be_chosen(row)]
+    choosable = [row for row in eligible_stored(scored, record, target) if may_be_chosen(row)]
     best = max(choosable, key=lambda row: merit(row, target), default=None)
     return {
         "run": name,

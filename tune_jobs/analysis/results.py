@@ -106,8 +106,11 @@ def load_trials(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
-    load_run(path)
+    record = load_run(path)
     trials = _completed(RunFolder.at(path).read_frame(TRIALS_FILE), TRIAL_SCHEMA)
+    if record["status"] != "running":  # a driver that was killed has left its trials running
+        ended = {TrialStatus.RUNNING.value: TrialStatus.INTERRUPTED.value}
+        trials = trials.assign(status=trials["status"].replace(ended))
     return trials.join(_model_columns(trials["config/model_args"]))
 
 

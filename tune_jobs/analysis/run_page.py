@@ -29,7 +29,8 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import has_scores, merit
+from tune_jobs.run_folder.schema import ending, has_scores, merit
+from tune_jobs.run_folder.settings import eligible_stored
 
 MOST_CURVES, MOST_ROWS = 12, 50
 """Maximum number of trials in the figure and in the table."""
@@ -51,6 +52,9 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
     begun = folder.has(TRIALS_FILE) and folder.has(EPOCHS_FILE)
     trials = load_trials(path) if begun else pd.DataFrame()
     epochs = load_epochs(path) if begun else pd.DataFrame()
+    if record["status"] == "interrupted" and begun and not record.get("ended"):  # by a kill
+        written = folder.fs.get_file_info(f"{folder.path}/{TRIALS_FILE}").mtime
+        record["ended"] = written.isoformat()
     rows: list[dict[str, Any]] = trials.to_dict("records")  # type: ignore[assignment]
     target = TARGETS[metric_of(record)]
     ranked = sorted(
@@ -58,6 +62,8 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
         key=lambda row: merit(row, target),
         reverse=True,
     )
+    first_ones = [row["trial"] for row in eligible_stored(ranked, record, target)]
+    ranked.sort(key=lambda row: row["trial"] not in first_ones)
     sections = [Section("Trials", [trials_table(rows, ranked, target)])]
     first: list[Block] = [Text("No epoch has ended yet.")]
     with mpl.rc_context(DRAWING):
@@ -104,7 +110,8 @@ def headline(name: str, record: Mapping[str, Any], rows: list[dict[str, Any]]) -
     ended = f"{len(rows) - left} of {counted(len(rows), 'trial')}"
     if record["status"] == "running":
         return f"{name} is running: {ended} have ended"
-    return f"{name} has {record['status']}: {ended} have ended"
+    was = "was interrupted" if record["status"] == "interrupted" else f"has {record['status']}"
+    return f"{name} {was}: {ended} have ended"
 
 
 def best_sentence(ranked: list[dict[str, Any]], target: Target, status: str) -> str:
@@ -170,7 +177,7 @@ def trials_table(rows: list[dict[str, Any]], ranked: list[dict[str, Any]], targe
     cells = [
         (
             row["trial"],
-            row["status"],
+            ending(row["status"], row["stopped_by"]),
             f"{row['epochs']:.0f} of {row['config/epochs']:.0f}",
             _score(row, target),
             _number(row["best/epoch"], ".0f"),

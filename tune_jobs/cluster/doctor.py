@@ -151,7 +151,7 @@ def sources() -> str:
     """Return a hash of the Python sources of this checkout."""
     digest = hashlib.blake2b(digest_size=4)
     root = Path(__file__).parents[2]
-    for package in ("trainables", "tune_jobs"):
+    for package in ("bakeoff", "trainables", "tune_jobs"):
         for file in sorted((root / package).rglob("*.py")):
             digest.update(str(file.relative_to(root)).encode() + file.read_bytes())
     return digest.hexdigest()

@@ -20,28 +20,51 @@ class Job(NamedTuple):
     question: str
     """What it answers."""
     options: str = ""
-    """Name of the class of its options in its module, if it trains; "" if not."""
+    """Name of the class of its options in its module; "" if it has several."""
+    trains: bool = False
+    """Whether it trains models, into a run folder."""
 
 
 JOBS = {
-    "check-data": Job("check_data", "What is in these images, and what makes a comparison wrong?"),
-    "lr-grid": Job("lr_grid", "Which learning rate trains the custom CNN best?", "GridOptions"),
+    "check-data": Job(
+        "check_data",
+        "What is in these images, and what makes a comparison wrong?",
+        "CheckOptions",
+    ),
+    "lr-grid": Job(
+        "lr_grid", "Which learning rate trains the custom CNN best?", "GridOptions", trains=True
+    ),
     "search": Job(
-        "optuna_search", "Which training settings and architecture are best?", "SearchOptions"
+        "optuna_search",
+        "Which training settings and architecture are best?",
+        "SearchOptions",
+        trains=True,
     ),
     "shortlist": Job(
         "shortlist",
         "Which of twenty pretrained networks are worth fine-tuning?",
         "ShortlistOptions",
+        trains=True,
     ),
     "finetune": Job(
-        "finetune", "Which pretrained network is best, at which learning rate?", "FinetuneOptions"
+        "finetune",
+        "Which pretrained network is best, at which learning rate?",
+        "FinetuneOptions",
+        trains=True,
     ),
-    "compare": Job("compare", "Which model should we use, and how certain is that?"),
-    "run": Job("run_file", "What comes out of the jobs and the comparison in this file?"),
-    "runs": Job("runs", "Which runs are there, of which images, and which of each are best?"),
-    "watch": Job("watch", "How far is this run, and how do its trials compare?"),
-    "predict": Job("predict", "Which class does the chosen model predict?"),
+    "compare": Job(
+        "compare", "Which model should we use, and how certain is that?", "CompareOptions"
+    ),
+    "run": Job(
+        "run_file",
+        "What comes out of the jobs and the comparison in this file?",
+        "RunFileOptions",
+    ),
+    "runs": Job(
+        "runs", "Which runs are there, of which images, and which of each are best?", "RunsOptions"
+    ),
+    "watch": Job("watch", "How far is this run, and how do its trials compare?", "WatchOptions"),
+    "predict": Job("predict", "Which class does the chosen model predict?", "PredictOptions"),
     "cluster": Job("cluster", "Is this cluster configuration right, and do its nodes agree?"),
 }
 """Jobs by their names in the console command, in the order in which a person meets them."""

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 import tyro
 
 from trainables.errors import InputError
+from tune_jobs.command_line.help import HELP, HELP_ALL, help_class
 
 OTHER_WORDS = {
     "arch": ("model", "models"),
@@ -74,6 +75,11 @@ def read_options(
         InputError: the words are no options, or their values none that they take.
     """
     name, printed = shlex.join(program), io.StringIO()
+    if HELP & set(arguments):
+        explained = help_class(cls, settings.get("default"), HELP_ALL in arguments)
+        if explained is not cls:  # its fields have the defaults
+            cls, settings = explained, {**settings, "default": explained()}
+        arguments = ["--help" if word == HELP_ALL else word for word in arguments]
     try:
         with contextlib.redirect_stderr(printed), _unwrapped(arguments):
             options, unknown = tyro.cli(
@@ -95,7 +101,7 @@ def _unwrapped(arguments: Sequence[str]) -> Iterator[None]:
     Help keeps that width.
     """
     before = os.environ.get("COLUMNS")
-    if not {"-h", "--help"} & set(arguments):
+    if not HELP & set(arguments):
         os.environ["COLUMNS"] = "1000"
     try:
         yield
@@ -151,7 +157,7 @@ def meant_by(given: str, names: Sequence[str]) -> list[str]:
 
 def _help(program: str) -> str:
     """Return where the options are explained."""
-    return f"{program} --help explains every option"
+    return f"{program} --help-all explains every option"
 
 
 def _refused(printed: str, arguments: Sequence[str], program: str) -> str:

@@ -180,6 +180,10 @@ class JobOptions:
     """Whether the weights of the trials of each network are averaged when they have ended."""
     extended_by: ClassVar[tuple[str, ...]] = ()
     """Options whose values --extend adds to those of a finished run; none if it adds trials."""
+    first_options: ClassVar[tuple[str, ...]] = (
+        "data", "image_size", "recipe", "epochs", "patience", "name", "resume", "plan",
+    )  # fmt: skip
+    """Options that --help explains, as they are decided first; --help-all explains all."""
     recipe: Literal["standard", "report", "fast", "modern"] = "standard"
     """Preset of the training options below. Each of them can be overridden."""
     scheduler: Literal["fifo", "asha", "hyperband", "pbt"] = "fifo"
@@ -195,6 +199,11 @@ class JobOptions:
     def recipes(cls) -> dict[str, Recipe]:
         """Return the presets that --recipe chooses from."""
         return RECIPES
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether each setting is trained with several random seeds."""
+        return getattr(self, "seeds", 1) > 1
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:

@@ -90,7 +90,7 @@ def unknown_option(given: str, names: Iterable[str], program: str) -> str:
     meant = meant_by(given.strip("_"), [name.replace("_", "-") for name in names])
     shown = [name if "-" in given else name.replace("-", "_") for name in meant]
     hint = f"did you mean {' or '.join(shown)}? " if shown else ""
-    return f"there is no option {given}: {hint}{program} --help explains every option"
+    return f"there is no option {given}: {hint}{program} --help-all explains every option"
 
 
 def _words(option: Option, value: Any) -> list[str]:

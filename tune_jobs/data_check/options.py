@@ -19,6 +19,9 @@ from tune_jobs.command_line.options import SEEDS, DataOptions, check_data
 class CheckOptions(DataOptions):
     """Options of the check: those of the training jobs that decide which images they read."""
 
+    first_options = (
+        "photos", "image_column", "label_column", "group_column", "duplicates", "split", "output",
+    )  # fmt: skip
     photos: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[SOURCE]")]] = None
     """Source of the images, in place of --data."""
     split: tuple[float, float, float] | None = None

@@ -49,9 +49,10 @@ and image-text; small to base."""
 class ShortlistOptions(JobOptions):
     """Options of the job."""
 
-    # The help of an option breaks its lines where the docstring does.
+    # The help of an option breaks its lines where the docstring has a whole sentence in a line.
 
     job = "shortlist"
+    first_options = ("data", "image_size", "models", "with", "name", "resume", "plan")
     models: tuple[str, ...] = NETWORKS
     """Networks: torchvision names, timm:NAME, or package.module:function.
     Those whose weights cannot be had are listed, and the others go on."""

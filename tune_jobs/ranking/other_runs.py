@@ -12,6 +12,7 @@ from tune_jobs.analysis.shortlist import Judged
 from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.run_folder.schema import config_of, merit
+from tune_jobs.run_folder.settings import eligible_stored
 from tune_jobs.tuning.tuner import macs_at
 
 
@@ -47,7 +48,7 @@ def judged_trial(path: str, target: Target) -> Judged:
     """
     record = load_run(path)
     rows = [row for row in RunFolder.at(path).read_rows(TRIALS_FILE) if row["epochs"]]
-    row = max(rows, key=lambda each: merit(each, target))
+    row = max(eligible_stored(rows, record, target), key=lambda each: merit(each, target))
     config = config_of(row)
     size = config.network_size(record["dataset"].get("image_size", 0))
     score, images = row[target.best], record["split"]["validation"]

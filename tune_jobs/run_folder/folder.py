@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from trainables.errors import InputError
 from trainables.storage import PARQUET_DAMAGE, open_folder
+from tune_jobs.run_folder.lock import READERS_S, is_locked, locked
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.parquet"
@@ -156,10 +156,8 @@ class RunFolder:
             ) from error
 
     @contextlib.contextmanager
-    def lock(self, wait_s: float = 0) -> Iterator[None]:
+    def lock(self, wait_s: float = READERS_S) -> Iterator[None]:
         """Lock the folder against other drivers, on a disk only.
-
-        The operating system releases the lock when the process ends, even if it is killed.
 
         Args:
             wait_s: seconds to wait for another driver.
@@ -167,16 +165,8 @@ class RunFolder:
         Raises:
             InputError: another driver has locked the folder.
         """
-        if not self.is_local:
+        with locked(self.path, self.uri, wait_s) if self.is_local else contextlib.nullcontext():
             yield
-            return
-        try:
-            with FileLock(f"{self.path}/.lock", timeout=wait_s):
-                yield
-        except Timeout as error:
-            raise InputError(
-                f"{self.uri} is being written by another process: wait for it, or stop it first"
-            ) from error
 
     def read(self, name: str) -> bytes:
         """Return the content of a file.
@@ -214,6 +204,9 @@ class RunFolder:
     def read_record(self) -> dict[str, Any]:
         """Return the content of run.json.
 
+        A driver that was killed has left the status running. It is interrupted here, but not in an
+        object store, which has no locks.
+
         Raises:
             InputError: it is damaged, no run.json, or a newer version wrote it.
         """
@@ -230,6 +223,8 @@ class RunFolder:
         for name in ("data", "run", "training"):
             if not isinstance(record["options"].get(name), dict):
                 raise self._damaged(RUN_FILE, f"options.{name} must be of type dict")
+        if record["status"] == "running" and self.is_local and not is_locked(self.path):
+            record["status"] = "interrupted"
         return record
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:

@@ -91,6 +91,7 @@ TrialRow = TypedDict(
         "macs": int | None,  # multiply-accumulates of one image; None unless a search asks for them
         "feasible": bool | None,  # within the constraints of the search; None without constraints
         "members": str | None,  # of a soup: the trials whose weights were averaged
+        "stopped_by": str | None,  # patience or scheduler, where it ended before its last epoch
     },
     total=False,
 )
@@ -187,7 +188,8 @@ class RunRecord(TypedDict, total=False):
     command: str
     """Command line that started the run."""
     status: Literal["running", "finished", "interrupted"]
-    """Status of the run; it stays running if the driver was killed."""
+    """Status of the run. The file still has running where the driver was killed; readers get
+    interrupted."""
     started: str
     """Start in UTC, ISO 8601."""
     ended: str | None

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
+from trainables.status import TrialStatus
 from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 
@@ -19,7 +20,7 @@ ADDED_METRICS = (
     "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty",
 )  # fmt: skip
 """Metrics that runs of version 0.1 lack."""
-ADDED_COLUMNS = ("macs", "feasible", "members")
+ADDED_COLUMNS = ("macs", "feasible", "members", "stopped_by")
 """Other columns of the trials that runs of version 0.1 lack, where they are null."""
 ADDED_SETTINGS = {"metric": "accuracy", "class_weights": "none", "penalty": math.nan}
 """Settings that runs of version 0.1 lack, with the values that they had there."""
@@ -81,6 +82,7 @@ TRIAL_SCHEMA = pa.schema(
         ("macs", pa.int64()),
         ("feasible", pa.bool_()),
         ("members", pa.string()),
+        ("stopped_by", pa.string()),
     ]
 )
 
@@ -124,6 +126,28 @@ def has_scores(row: Mapping[str, Any] | TrialRow) -> bool:
 def is_soup(row: Mapping[str, Any] | TrialRow) -> bool:
     """Return whether a row is of an average of the weights of trials, which nothing trained."""
     return isinstance(row.get("members"), str)
+
+
+def stopped_by(row: TrialRow, config: TrialConfig) -> str | None:
+    """Return what ended a trial before its last epoch: patience or scheduler; None if neither did.
+
+    A trial whose patience has run out has finished: unlike one that a scheduler stops, it is not
+    expected to become better. Where a budget or a constraint has stopped it, `error` says so.
+    """
+    if row["status"] == TrialStatus.STOPPED:
+        return None if row.get("error") else "scheduler"
+    early = row["epochs"] < config.epochs and config.mode != "probe" and not is_soup(row)
+    return "patience" if row["status"] == TrialStatus.FINISHED and early else None
+
+
+def ending(status: str, stopped_by: Any) -> str:
+    """Return how a trial ended as tables show it: its status, or e.g. stopped (patience).
+
+    Args:
+        status: column `status`.
+        stopped_by: column `stopped_by`, which may be null.
+    """
+    return f"stopped ({stopped_by})" if isinstance(stopped_by, str) else str(status)
 
 
 def join_members(trials: Sequence[str]) -> str:

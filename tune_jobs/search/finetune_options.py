@@ -17,10 +17,11 @@ REPORT_MODELS = ("resnet18", "densenet121", "googlenet")
 class FinetuneOptions(StudyOptions):
     """Options of fine-tuning."""
 
-    # The help of an option breaks its lines where the docstring does.
+    # The help of an option breaks its lines where the docstring has a whole sentence in a line.
 
     job = "finetune"
     makes_soups = True
+    first_options = (*StudyOptions.first_options, "models", "mode", "lr", "search")
     models: tuple[str, ...] = REPORT_MODELS
     """Networks: torchvision names, timm:NAME, timm:hf_hub:ORG/NAME, or
     package.module:function.

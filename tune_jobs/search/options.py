@@ -30,7 +30,7 @@ LONGEST_S = 366 * 24 * 3600
 class StudyOptions(JobOptions):
     """Options of every Optuna search."""
 
-    # The help of an option breaks its lines where the docstring does.
+    # The help of an option breaks its lines where the docstring has a whole sentence in a line.
 
     trials: int = 20
     """Number of trials; --max-time or --max-epochs-total may end the search earlier."""

@@ -15,8 +15,9 @@ from tune_jobs.command_line.options import check_price
 class CompareOptions:
     """Options of a comparison."""
 
-    # The help of an option breaks its lines where the docstring does.
-
+    first_options = (
+        "runs", "seeds", "margin", "learning_curve", "robustness", "plan", "output",
+    )  # fmt: skip
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Run folders to compare: local paths, s3://… or gs://…. The best trial of each
     model family, by the runs' --metric on the validation images, is scored on

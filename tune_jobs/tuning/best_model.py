@@ -18,6 +18,7 @@ from tune_jobs.run_folder.folder import BEST_FOLDER, CURVES_FILE, RUN_FILE, RunF
 from tune_jobs.run_folder.provenance import now
 from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.run_folder.schema import members_of, merit
+from tune_jobs.run_folder.settings import eligible
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Run
 
@@ -31,7 +32,7 @@ MOST_CURVES = 20
 def finish(run: Run, record: RunRecord) -> None:
     """Write best/ and curves.png from the tables of a run, and complete run.json."""
     folder, recorder = run.folder, run.recorder
-    best = best_row(recorder)
+    best = best_row(recorder, run.options.has_seeds)
     if best is not None:
         write_best(folder, best, recorder.configs[best["trial"]], run.data, record)
         if len(recorder.rows) <= MOST_CURVES:
@@ -50,17 +51,21 @@ def write_figure(folder: RunFolder, name: str, figure: Figure) -> None:
     folder.write(name, picture.getvalue())
 
 
-def best_row(recorder: Recorder) -> TrialRow | None:
+def best_row(recorder: Recorder, seeds: bool = False) -> TrialRow | None:
     """Return the trial that is best by the metric of the run; ties go to the lower loss.
 
     Trials that violate a constraint are left out.
+
+    Args:
+        recorder: tables of the run.
+        seeds: whether each setting was trained with several random seeds; the trial is then one of
+            the setting with the best mean.
     """
-    scored = [
-        row
-        for row in recorder.rows.values()
-        if row.get("checkpoint") and recorder.feasible(row) is not False
-    ]
+    rows = list(recorder.rows.values())
     metrics = {name: TARGETS[config.metric] for name, config in recorder.configs.items()}
+    if seeds and rows:
+        rows = eligible(rows, recorder.configs, metrics[rows[0]["trial"]])
+    scored = [row for row in rows if row.get("checkpoint") and recorder.feasible(row) is not False]
     return max(scored, key=lambda row: merit(row, metrics[row["trial"]]), default=None)
 
 

@@ -8,8 +8,8 @@ from tune_jobs.analysis.formatting import class_counts, first_of, percent, perce
 from tune_jobs.analysis.training_checks import at_chance, edge_of, still_rising, wilson
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.run_folder.schema import has_scores, is_soup
+from tune_jobs.run_folder.settings import settings_of
 from tune_jobs.tuning.next_commands import resume_command
-from tune_jobs.tuning.seeds import settings_of
 from tune_jobs.tuning.strategy import Run
 
 NAMED = 3
@@ -66,7 +66,7 @@ def chance(run: Run) -> str:
     images, most = sum(counts), max(counts, default=0)
     low = [
         setting.name
-        for setting in settings_of(run.recorder, run.target)
+        for setting in settings_of(run.recorder.rows.values(), run.recorder.configs, run.target)
         if setting.scores and all(at_chance(score, counts) for score in setting.scores)
     ]
     if not low:

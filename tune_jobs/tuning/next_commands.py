@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 from tune_jobs.command_line.invocation import JOBS, python_word, typed_path, words_that_start
 from tune_jobs.command_line.options import RunOptions
+from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.strategy import Findings, Run
 
 
@@ -39,8 +42,8 @@ def resume_command(run: Run, *options: str) -> str:
         run: the run.
         options: options in place of --resume.
     """
-    module = run.options.job.replace("-", "_")
-    if module not in {job.module for job in JOBS.values()}:
+    module = module_of(run.options.job)
+    if module is None:
         return run.command.text
     words = [*words_that_start(module), "--name", run.folder.name, *(options or ("--resume",))]
     for option in ("storage_path", "address"):
@@ -48,3 +51,27 @@ def resume_command(run: Run, *options: str) -> str:
         if value != getattr(RunOptions(), option):
             words += [f"--{option.replace('_', '-')}", value]
     return shlex.join(words)
+
+
+def resume_found(folder: RunFolder, record: Mapping[str, Any]) -> str | None:
+    """Return the command that resumes a run which was found in a folder; None if there is none.
+
+    Args:
+        folder: its folder.
+        record: its run.json.
+    """
+    module = module_of(record["job"])
+    if module is None:
+        return None
+    words = [*words_that_start(module), "--name", folder.name, "--resume"]
+    if folder.parent.uri != RunFolder.at(RunOptions().storage_path).uri:
+        words += ["--storage-path", typed_path(folder.parent.uri)]
+    if address := record["options"]["run"].get("address"):
+        words += ["--address", address]
+    return shlex.join(words)
+
+
+def module_of(job: str) -> str | None:
+    """Return the module of the job of a run; None for the trainings of a comparison."""
+    module = job.replace("-", "_")
+    return module if module in {job.module for job in JOBS.values()} else None

@@ -18,6 +18,7 @@ from trainables.target import TARGETS, Target
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.ray_runtime.epoch_progress import forget_progress
 from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.run_folder.schema import ending
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.time_left import TimeLeft
@@ -112,7 +113,9 @@ class TerminalProgress(DriverCallback):
         if name in self.bars:
             self.live.remove_task(self.bars.pop(name))
         self._estimate()
-        line = describe(self.recorder.rows[name], self.width, self._target(name))
+        row = self.recorder.rows[name]
+        ended = ending(row["status"], self.recorder.stopped_by(row))
+        line = describe(row, ended, self.width, self._target(name))
         self.console.print(line, highlight=False)
 
     on_trial_error = on_trial_complete
@@ -156,12 +159,11 @@ class TerminalProgress(DriverCallback):
             self.console.print(line, highlight=False, markup=False)
 
 
-def describe(row: TrialRow, width: int, target: Target) -> str:
-    """Return the line for a trial that has ended."""
-    status = TrialStatus(row["status"])
-    colour = COLOURS.get(status, "green")
+def describe(row: TrialRow, ended: str, width: int, target: Target) -> str:
+    """Return the line for a trial that has ended; `ended` says how."""
+    colour = COLOURS.get(TrialStatus(row["status"]), "green")
     line = (
-        f"{escape(row['trial'].ljust(width))}  [{colour}]{status:<8}[/]  {row['epochs']:>3} epochs"
+        f"{escape(row['trial'].ljust(width))}  [{colour}]{ended:<8}[/]  {row['epochs']:>3} epochs"
     )
     if row["epochs"]:
         score = target.show(row[target.best])  # type: ignore[literal-required]

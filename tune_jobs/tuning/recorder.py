@@ -28,6 +28,7 @@ from tune_jobs.run_folder.schema import (
     config_columns,
     config_of,
     is_soup,
+    stopped_by,
     summary_columns,
 )
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
@@ -248,7 +249,9 @@ class Recorder(DriverCallback):
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]
         self.folder.write_rows(EPOCHS_FILE, rows, EPOCH_SCHEMA)
         trials = [
-            config_columns(self.configs[name]) | row | {"feasible": self.feasible(row)}
+            config_columns(self.configs[name])
+            | row
+            | {"feasible": self.feasible(row), "stopped_by": self.stopped_by(row)}
             for name, row in self.rows.items()
         ]
         self.folder.write_rows(TRIALS_FILE, trials, TRIAL_SCHEMA)
@@ -258,6 +261,10 @@ class Recorder(DriverCallback):
     def feasible(self, row: TrialRow) -> bool | None:
         """Return whether a trial satisfies the constraints; None without any, or if it may yet."""
         return is_feasible(row, self.constraints) if self.constraints else None
+
+    def stopped_by(self, row: TrialRow) -> str | None:
+        """Return what ended a trial before its last epoch, as the column of that name has it."""
+        return stopped_by(row, self.configs[row["trial"]])
 
     def _weights(self, checkpoint: str) -> TrialRow:
         """Return the columns on the weights of a trial's best epoch."""

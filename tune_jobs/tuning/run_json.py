@@ -114,4 +114,5 @@ def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
             "start another run"
         )
     resumed = [*old["resumed"], new["started"]]
-    return {**old, "options": new["options"], "status": "running", "resumed": resumed}
+    changes = {"options": new["options"], "status": "running", "ended": None, "resumed": resumed}
+    return {**old, **changes}  # type: ignore[typeddict-item]

@@ -16,12 +16,13 @@ from tune_jobs.command_line.terminal import plain_table, print_table
 from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import has_scores, is_soup, merit
+from tune_jobs.run_folder.schema import ending, has_scores, is_soup, merit
+from tune_jobs.run_folder.settings import Setting, best_setting, settings_of
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.caveats import caveats
 from tune_jobs.tuning.next_commands import next_commands, resume_command
 from tune_jobs.tuning.seeds import DROPPABLE as SEED_COLUMNS
-from tune_jobs.tuning.seeds import Setting, best_setting, settings_of, settings_table
+from tune_jobs.tuning.seeds import settings_table
 from tune_jobs.tuning.strategy import Findings, Run
 
 MOST_ROWS, FEW_ROWS = 20, 10
@@ -46,9 +47,9 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         console.print(text, highlight=False, soft_wrap=whole)  # a command must stay one to copy
 
     recorder, console = run.recorder, run.console
-    best = best_row(recorder)
-    settings = settings_of(recorder, run.target)
-    seeded = is_seeded(run, findings, settings)
+    best = best_row(recorder, run.options.has_seeds)
+    settings = settings_of(recorder.rows.values(), recorder.configs, run.target)
+    seeded = is_seeded(run, findings)
     setting = best_setting(settings) if seeded else None
     say("")
     if findings.table is not None:
@@ -98,9 +99,9 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     return 0 if best is not None else 1
 
 
-def is_seeded(run: Run, findings: Findings, settings: list[Setting]) -> bool:
+def is_seeded(run: Run, findings: Findings) -> bool:
     """Return whether trials differ in their random seed alone, so that settings are compared."""
-    return findings.table is None and len(settings) < len(run.recorder.rows)
+    return findings.table is None and run.options.has_seeds
 
 
 def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
@@ -108,11 +109,12 @@ def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
 
     Arguments are those of `print_summary`. A command stands in a line of its own.
     """
-    notes, best = problems(run), best_row(run.recorder)
+    recorder, seeds = run.recorder, run.options.has_seeds
+    notes, best = problems(run), best_row(recorder, seeds)
     if best is None or findings.table is not None or record["status"] == "interrupted":
         return notes
-    settings = settings_of(run.recorder, run.target)
-    setting = best_setting(settings) if is_seeded(run, findings, settings) else None
+    settings = settings_of(recorder.rows.values(), recorder.configs, run.target)
+    setting = best_setting(settings) if is_seeded(run, findings) else None
     if setting is not None:
         return notes + caveats(run, setting.name, setting.rows)
     return notes + caveats(run, best["trial"], [best])
@@ -131,7 +133,8 @@ def print_trials(run: Run, best: TrialRow | None) -> None:
             reverse=True,
         )[:FEW_ROWS]
     feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
-    print_table(console, trial_table(shown, best, run.target, feasible), DROPPABLE)
+    ends = [ending(row["status"], recorder.stopped_by(row)) for row in shown]
+    print_table(console, trial_table(shown, ends, best, run.target, feasible), DROPPABLE)
     if len(shown) < len(rows):
         console.print(f"… the best {len(shown)} of {len(rows)} trials", highlight=False)
 
@@ -150,9 +153,10 @@ def describe_setting(setting: Setting, best: TrialRow) -> str:
     if len(setting.scores) == 1:
         trials = "one seed"
     kept = f"{best['trial']} ({_score(best, setting.target)})"
+    which = "the average of several trials" if is_soup(best) else "its best seed on these images"
     return (
         f"Best setting: {setting.name} with validation {setting.target.label} {setting.show()} "
-        f"({trials})\nbest/ has the weights of the best trial, {kept}"
+        f"({trials})\nbest/ has the weights of {which}, {kept}"
     )
 
 
@@ -208,12 +212,17 @@ def patience_note(run: Run) -> str:
 
 
 def trial_table(
-    rows: list[TrialRow], best: TrialRow | None, target: Target, feasible: dict[str, bool | None]
+    rows: list[TrialRow],
+    ended: list[str],
+    best: TrialRow | None,
+    target: Target,
+    feasible: dict[str, bool | None],
 ) -> Table:
     """Return a table with a row per trial and the best trial highlighted.
 
     Args:
         rows: rows of the trials.
+        ended: how each of them has ended.
         best: row of the best trial; None if there is none.
         target: metric of the run.
         feasible: whether each trial satisfies the constraints; empty without constraints.
@@ -226,7 +235,7 @@ def trial_table(
     table.add_column("status")
     if feasible:
         table.add_column("feasible")
-    for row in rows:
+    for row, end in zip(rows, ended, strict=True):
         cells = [""] * 6
         if row["epochs"]:
             cells = [
@@ -240,7 +249,7 @@ def trial_table(
         elif is_soup(row):
             score = target.show(row[target.best])  # type: ignore[literal-required]
             cells = ["", f"{row['best/val_loss']:.4f}", score, "", duration(row["seconds"]), ""]
-        ends = [str(row["status"])]
+        ends = [end]
         if feasible:
             ends.append({True: "yes", False: "no", None: ""}[feasible[row["trial"]]])
         style = "bold green" if row is best else None

@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from tests.tune_jobs.conftest import command_line
-from tests.tune_jobs.runs import edit_record, write_tables
+from tests.tune_jobs.runs import edit_record, edit_trials, write_tables
 from trainables.errors import InputError
 from tune_jobs.analysis.datasets import dataset_labels, together
 from tune_jobs.analysis.results import load_runs, load_trials
+from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.runs import runs as list_runs
 
 
@@ -79,10 +80,22 @@ def test_every_run_of_a_folder_has_a_row(runs):
 
 def test_runs_in_which_nothing_has_a_score_yet_have_a_row(runs, capfd):
     write_tables(runs / "later", {"lr=0.1": []}, status="running", ended=None)
-    row = load_runs(runs).set_index("run").loc["later"]
-    assert (row["status"], row["trials"], row.isna()["best"]) == ("running", 0, True)
+    with RunFolder.at(runs / "later").lock():
+        row = load_runs(runs).set_index("run").loc["later"]
+        assert (row["status"], row["trials"], row.isna()["best"]) == ("running", 0, True)
+        assert command_line(list_runs)(runs) == 0
+    printed = capfd.readouterr().out
+    assert "later" in printed
+    assert "--resume" not in printed
+
+
+def test_a_run_whose_driver_was_killed_is_interrupted_and_can_be_resumed(runs, capfd):
+    killed = write_tables(runs / "later", {"lr=0.1": [0.5]}, status="running", ended=None)
+    edit_trials(killed, lambda row: row | {"status": "running"})
+    assert load_runs(killed)["status"].tolist() == ["interrupted"]
+    assert load_trials(killed)["status"].tolist() == ["interrupted"]
     assert command_line(list_runs)(runs) == 0
-    assert "later" in capfd.readouterr().out
+    assert f"lr_grid.py --name later --resume --storage-path {runs}\n" in capfd.readouterr().out
 
 
 def table_cut(run):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -5,6 +7,7 @@ from tests.tune_jobs.cluster.checks.test_static import run
 from trainables.errors import InputError
 from tune_jobs.cluster.config import read_config
 
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("home")
 
 
@@ -91,3 +94,8 @@ def test_a_manifest_is_for_kubectl(tmp_path, capsys):
 def test_a_bad_file_is_refused_by_read_config(tmp_path):
     with pytest.raises(InputError):
         read_config(tmp_path / "none.yaml")
+
+
+def test_every_package_is_copied_to_the_nodes():
+    config = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
+    assert set(config["file_mounts"].values()) >= {"bakeoff", "trainables", "tune_jobs"}

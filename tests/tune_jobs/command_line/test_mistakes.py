@@ -20,7 +20,7 @@ from tune_jobs.lr_grid import GridOptions
         ("--bathc-size 32", ["did you mean --batch-size?"]),
         ("--img-size 64", ["did you mean --image-size?"]),
         ("-lr 1e-3", ["no option -lr", "did you mean --lr?"]),
-        ("--xyzzy", ["no option --xyzzy", "--help explains every option"]),
+        ("--xyzzy", ["no option --xyzzy", "--help-all explains every option"]),
         ("photos", ["'photos' belongs to no option", "--data photos"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
         ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),

@@ -64,7 +64,7 @@ def test_values_without_the_name_of_their_option_come_first():
     ("values", "words"),
     [
         ({"learning_rate": 1}, ["no option learning_rate", "did you mean lr?"]),
-        ({"batchsize": 1}, ["did you mean batch_size?", "job --help explains every option"]),
+        ({"batchsize": 1}, ["did you mean batch_size?", "job --help-all explains every option"]),
         ({"bathc-size": 1}, ["did you mean batch-size?"]),
         ({"xyzzy": 1}, ["no option xyzzy: job --help"]),
         ({"lr": "fast"}, ["--lr fast cannot be read"]),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from trainables.target import Target
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, candidates
 from tune_jobs.run_folder.schema import merit
+from tune_jobs.run_folder.settings import eligible_stored
 
 MOST_FINALISTS, CLOSE = 3, 0.01
 """Trials of a family that are scored again in fp32, and how close to the best they are: bf16 moved
@@ -34,10 +35,23 @@ def winners(
 
     families: dict[str, list[Candidate]] = {}
     for run in runs:
+        own: dict[str, list[Candidate]] = {}
         for candidate in filter(Candidate.may_win, candidates(run)):
-            families.setdefault(candidate.family, []).append(candidate)
+            own.setdefault(candidate.family, []).append(candidate)
+        for family, trained in own.items():
+            families.setdefault(family, []).extend(of_best_setting(trained, run))
     best = [max(map(again, finalists(each, target)), key=rank) for each in families.values()]
     return with_distinct_names(sorted(best, key=rank, reverse=True))
+
+
+def of_best_setting(trained: Sequence[Candidate], run: LoadedRun) -> list[Candidate]:
+    """Return the candidates of one family of a run that may win.
+
+    With --seeds, they are those of the setting with the best mean.
+    """
+    rows = eligible_stored([each.row for each in trained], run.record, run.target)
+    names = {row["trial"] for row in rows}
+    return [each for each in trained if each.trial in names]
 
 
 def finalists(family: Sequence[Candidate], target: Target) -> list[Candidate]:
