@@ -103,11 +103,9 @@ def attributions_of(
             left = covered_probabilities(
                 classifier.model, inputs, label, np.stack(masks), contestant.temperature
             )
-            found.append((pixels[0], own, theirs, masks[0], left[0], left[1], left[2:].mean()))
-    seen, own, theirs, marked, *left = (np.stack(each) for each in zip(*found, strict=True))
-    return Attributions(
-        images, seen, own, theirs, marked, contestant.confidence[images.every], *left
-    )
+            found.append((pixels[0], own, theirs, left[0], left[1], left[2:].mean()))
+    seen, own, theirs, *left = (np.stack(each) for each in zip(*found, strict=True))
+    return Attributions(images, seen, own, theirs, contestant.confidence[images.every], *left)
 
 
 def random_masks(like: Bools, seed: int) -> list[Bools]:

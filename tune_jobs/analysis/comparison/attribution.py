@@ -85,12 +85,11 @@ class Attributions:
     untrained: Floats
     """Maps of the same class by the same network with random weights, A×G×G, other weights for each
     image."""
-    marked: Bools
-    """Cells with the highest values of `maps`, A×G×G, FRACTION of them."""
     as_is: Floats
     """Calibrated probability of the predicted class, A, in 0..1."""
     covered: Floats
-    """The same with the cells `marked` covered, A, in 0..1."""
+    """The same with the cells covered that have the highest values of `maps`, FRACTION of them, A,
+    in 0..1."""
     covered_untrained: Floats
     """The same with as many cells covered, those with the highest absolute values of `untrained`,
     A, in 0..1."""
