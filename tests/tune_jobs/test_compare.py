@@ -57,7 +57,7 @@ def compared(trained_runs, tmp_path_factory):
         patch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
         # Other modules may have cached features of the same images.
         patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
-        given = "--every-trial", "--robustness", "--price-per-hour", 2
+        given = "--every-trial", "--robustness", "--attribution", "--price-per-hour", 2
         code = run(*paths, *given, "--output", folder / "out")
     assert code == 0
     return folder

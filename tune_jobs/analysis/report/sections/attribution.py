@@ -16,7 +16,7 @@ from tune_jobs.analysis.comparison.attribution import ALIKE, FRACTION, SHOWN, At
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.formatting import (
     Interval,
-    capitalised,
+    listed,
     percent,
     points_interval,
     shortened,
@@ -31,7 +31,7 @@ AGAINST, FOR = (np.array(to_rgb(colour)) for colour in COLOURS[:2])
 """Colours of the parts that speak against and for a class."""
 STRONGEST = 0.8
 """Opacity of the colour where a map is strongest."""
-COLUMN, ROW = 1.4, 1.62
+COLUMN, ROW = 1.18, 1.4
 """Width of a column and height of a row of the figure in inches."""
 
 Floats = NDArray[np.float64]
@@ -85,7 +85,7 @@ def plot_maps(columns: Sequence[tuple[str, Sequence[Cell]]]) -> Figure:
             ax.imshow(cell.image, interpolation="none")
             ax.set_axis_off()
             title = f"{heading}\n\n{cell.text}" if i == 0 else cell.text
-            ax.set_title(title, fontsize=8)
+            ax.set_title(title, fontsize=8.5)
     return figure
 
 
@@ -93,7 +93,7 @@ def predicted_text(comparison: Comparison, contestant: Contestant, position: int
     """Return the predicted class of a test image with its probability, and whether it is right."""
     winner = contestant.winner
     mark = "✓" if winner.correct[position] else "✗"
-    name = shortened(comparison.test_set.classes[winner.predicted[position]], 13)
+    name = shortened(comparison.test_set.classes[winner.predicted[position]], 11)
     return f"{mark} {name} {contestant.confidence[position]:.0%}"
 
 
@@ -123,7 +123,7 @@ def columns_of(
         own = attributions(contestant)
         columns.append(
             (
-                wrapped(contestant.short_name, 17),
+                wrapped(contestant.short_name, 15),
                 [
                     Cell(
                         overlaid(own.pixels[i], own.maps[i]),
@@ -136,7 +136,7 @@ def columns_of(
     cells = [
         Cell(
             overlaid(first.pixels[i], first.untrained[i]),
-            f"correlation {signed(first.correlations[i], '.2f')}",
+            f"corr. {signed(first.correlations[i], '.2f')}",
         )
         for i in rows
     ]
@@ -210,27 +210,28 @@ def check_table(comparison: Comparison) -> Table:
     return Table(header, rows, strong=0)
 
 
-def outcome_sentence(contestant: Contestant) -> str:
-    """Say what the check of a model allows to conclude."""
-    check, name = attributions(contestant).check, capitalised(contestant.short_name)
-    if check.outcome == "failed":
-        return (
-            f"{name}: the maps explain nothing that could be shown. Covering what they mark does "
-            "not lower the probability of the predicted class by more than covering what an "
-            "untrained network marks, or than covering random parts. Do not draw conclusions from "
-            "them."
-        )
-    text = (
-        f"{name}: the maps passed the check. The mean probability of the predicted class is "
-        f"{percent(check.as_is)}, {percent(check.covered)} with the marked {FRACTION:.0%} of the "
-        f"image covered, and {percent(check.covered_random)} with as many random parts covered"
-    )
-    if check.outcome == "alike":
-        return (
-            f"{text}. But they are much like those of an untrained network (rank correlation "
-            f"above {ALIKE}), so that most of what they show is the image, not the model."
-        )
-    return f"{text}."
+def outcome_sentences(contestants: Sequence[Contestant]) -> list[str]:
+    """Say what the check allows to conclude, a sentence or two for each outcome."""
+    names: dict[str, list[str]] = {}
+    for contestant in contestants:
+        outcome = attributions(contestant).check.outcome
+        names.setdefault(outcome, []).append(contestant.short_name)
+    said = {
+        "passed": "passed the check: covering what they mark lowers the probability of the "
+        "predicted class by more than covering what an untrained network marks, and than covering "
+        "random parts.",
+        "alike": "passed the check of what they mark, but are much like those of an untrained "
+        f"network (rank correlation above {ALIKE}), so that most of what they show is the image, "
+        "not the model.",
+        "failed": "explain nothing that could be shown: covering what they mark does not lower the "
+        "probability of the predicted class by more than covering what an untrained network marks, "
+        "or than covering random parts. Do not draw conclusions from them.",
+    }
+    return [
+        f"The maps of {listed(names[outcome])} {text}"
+        for outcome, text in said.items()
+        if outcome in names
+    ]
 
 
 def section(comparison: Comparison) -> Section | None:
@@ -255,7 +256,7 @@ def section(comparison: Comparison) -> Section | None:
             f"model classifies correctly and up to {SHOWN} that it misclassifies, of different "
             "classes as far as possible. The probabilities are calibrated."
         ),
-        *(Text(outcome_sentence(each)) for each in contestants),
+        *map(Text, outcome_sentences(contestants)),
         check_table(comparison),
         Text(
             f"The check is a mean over {check.images} random test images. Maps that stay as they "
