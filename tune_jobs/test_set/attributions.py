@@ -103,9 +103,10 @@ def attributions_of(
             left = covered_probabilities(
                 classifier.model, inputs, label, np.stack(masks), contestant.temperature
             )
-            found.append((pixels[0], own, theirs, left[0], left[1], left[2:].mean()))
-    seen, own, theirs, *left = (np.stack(each) for each in zip(*found, strict=True))
-    return Attributions(images, seen, own, theirs, contestant.confidence[images.every], *left)
+            found.append((pixels[0], own, theirs, np.array([left[0], left[1], left[2:].mean()])))
+    seen, own_maps, random_maps, left = (np.stack(each) for each in zip(*found, strict=True))
+    as_is = contestant.confidence[images.every]
+    return Attributions(images, seen, own_maps, random_maps, as_is, *left.T)
 
 
 def random_masks(like: Bools, seed: int) -> list[Bools]:

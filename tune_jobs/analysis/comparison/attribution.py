@@ -117,18 +117,23 @@ class Attributions:
         """The check, on the images of the sample."""
         own, sampled = self.covered, self.sampled
 
-        def mean(values: Floats, *extremes: float) -> tuple[float, Interval]:
-            of_sample = values[sampled]
-            return float(of_sample.mean()), mean_with_extremes(of_sample, *extremes)
+        def mean(values: Floats) -> float:
+            return float(values[sampled].mean())
+
+        def interval(values: Floats) -> Interval:
+            return mean_with_extremes(values[sampled], -1.0, 1.0)
 
         return AttributionCheck(
-            int(sampled.sum()),
-            *mean(self.correlations, -1.0, 1.0),
-            *(float(each[sampled].mean())
-              for each in (self.as_is, own, self.covered_untrained, self.covered_random)),
-            mean(self.covered_untrained - own, -1.0, 1.0)[1],
-            mean(self.covered_random - own, -1.0, 1.0)[1],
-        )  # fmt: skip
+            images=int(sampled.sum()),
+            correlation=mean(self.correlations),
+            correlation_interval=interval(self.correlations),
+            as_is=mean(self.as_is),
+            covered=mean(own),
+            covered_untrained=mean(self.covered_untrained),
+            covered_random=mean(self.covered_random),
+            gain_untrained=interval(self.covered_untrained - own),
+            gain_random=interval(self.covered_random - own),
+        )
 
 
 def rank_correlation(first: Floats, second: Floats) -> float:
