@@ -57,7 +57,7 @@ def with_attributions(
     passes = PASSES * len(images.every)
     # Twice the time of throughput, as batches are smaller; NaN on a machine that was busy.
     seconds = sum(passes / each.costs.images_per_second for each in contestants)
-    about = "" if np.isnan(seconds) else f", at least {duration(seconds)}"
+    about = f", at least {duration(seconds)}" if seconds >= 1 else ""
     console.print(
         f"making attribution maps of {counted(len(models), 'model')}: {passes:,} forward passes "
         f"each{about}",

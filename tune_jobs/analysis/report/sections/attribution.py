@@ -175,7 +175,8 @@ def panels(comparison: Comparison, contestants: Sequence[Contestant], name: str)
     return Panels(
         pictures,
         "Orange: covering this part makes the predicted class less probable. Blue: more probable. "
-        "Each map is scaled to its own strongest part.",
+        "Each map is scaled to its own strongest part. corr.: rank correlation of the map of an "
+        "untrained network with that of the first model, without signs.",
     )
 
 
@@ -202,10 +203,10 @@ def check_table(comparison: Comparison) -> Table:
                 points_interval(check.gain_random),
             )
         )
-    quarter = f"{FRACTION:.0%} of the image covered"
+    covered = f"with {FRACTION:.0%} covered"
     header = ("model", "rank correlation with untrained networks (95% CI)",
-              "probability of the predicted class", f"{quarter}: marked by the map",
-              "marked by an untrained network", "random",
+              "probability of the predicted class", f"{covered}: marked by the map",
+              f"{covered}: marked by an untrained network", f"{covered}: at random",
               "untrained minus map (pp, 95% CI)", "random minus map (pp, 95% CI)")  # fmt: skip
     return Table(header, rows, strong=0)
 
