@@ -14,6 +14,7 @@ from sklearn import metrics
 from tests.images import load_source
 from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import QUIET, edit_record, edit_trials, openings, write_run
+from trainables.attribution import occlusion_map
 from trainables.checkpoint import BEST_FILE
 from trainables.config import TrialConfig
 from trainables.corruptions import corrupt
@@ -24,6 +25,7 @@ from tune_jobs.analysis.comparison.candidates import load_runs
 from tune_jobs.analysis.comparison.rejection import risk_thresholds
 from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.results import (
+    load_attribution,
     load_comparison,
     load_doubtful_labels,
     load_predictions,
@@ -59,7 +61,7 @@ def compared(trained_runs, tmp_path_factory):
         patch.setattr("trainables.costs.BUSY", 2)  # tests run beside one another
         # Other modules may have cached features of the same images.
         patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
-        given = "--every-trial", "--robustness", "--price-per-hour", 2
+        given = "--every-trial", "--robustness", "--attribution", "--price-per-hour", 2
         code = run(*paths, *given, "--output", folder / "out")
     assert code == 0
     return folder
@@ -180,6 +182,23 @@ def test_corrupted_images_are_those_of_the_test_set(compared):
     noisy = corrupt(clean, "noise", 5, mine["image"].to_numpy())
     right = classifier.logits(noisy).argmax(1).numpy() == mine["label"].astype(int)
     assert right.tolist() == row["right"].tolist()
+
+
+def test_attribution_maps_are_those_of_the_models_on_the_test_images(compared):
+    frame, images = load_attribution(compared / "out"), load_predictions(compared / "out")
+    assert set(frame.groupby("model")["image"].agg(tuple)) == {tuple(frame["image"].unique())}
+    classifier = load_model(compared / "out" / "model")
+    chosen = frame[frame["trial"] == load_comparison(compared / "out")["trial"][0]]
+    row = chosen.iloc[0]
+    mine = images[images["trial"] == row["trial"]].set_index("image").loc[row["image"]]
+    assert (row["label"], row["predicted"]) == (mine["label"], mine["predicted"])
+    pixels = load_source("digits", classifier.view.size).images[[row["image"]]]
+    label = classifier.classes.index(row["predicted"])
+    assert row["probability"] == pytest.approx(float(classifier.probabilities(pixels)[0, label]))
+    inputs = classifier.prepare(torch.from_numpy(pixels))
+    expected = occlusion_map(classifier.model, inputs, label)
+    np.testing.assert_allclose(row["map"], expected.ravel(), atol=1e-5)
+    assert "Attribution" in (compared / "out/report.md").read_text()
 
 
 def test_labels_of_training_images_are_judged_by_features_that_are_cached(

@@ -23,7 +23,8 @@ class BatchNormMaxPool2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise and pool activations, B×C×H×W, floating point, to B×C×⌊H/2⌋×⌊W/2⌋."""
-        if not (self.training and x.device.type == "cpu" and x.dtype is torch.float32):
+        fused = self.training and x.device.type == "cpu" and x.dtype is torch.float32
+        if not fused or self.momentum is None:  # None averages all batches
             return F.max_pool2d(super().forward(x), 2)
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)

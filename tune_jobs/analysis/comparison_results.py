@@ -15,6 +15,7 @@ from tune_jobs.run_folder.folder import RunFolder
 COMPARISON_FILE = "comparison.parquet"
 PREDICTIONS_FILE = "predictions.parquet"
 ROBUSTNESS_FILE = "robustness.parquet"
+ATTRIBUTION_FILE = "attribution.parquet"
 DOUBTFUL_LABELS_FILE = "doubtful_labels.parquet"
 LEARNING_CURVE_FILE = "learning_curve.parquet"
 COMPARISON_FORMAT = 1
@@ -51,12 +52,18 @@ def load_robustness(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no comparison with --robustness, or one of another version.
     """
-    if load_comparison(path) is not None and not RunFolder.at(path).has(ROBUSTNESS_FILE):
-        raise InputError(
-            f"{path} holds a comparison without {ROBUSTNESS_FILE}: compare the runs with "
-            "--robustness"
-        )
-    return _load_table(path, ROBUSTNESS_FILE)
+    return _load_optional(path, ROBUSTNESS_FILE, "--robustness")
+
+
+def load_attribution(path: str | Path) -> pd.DataFrame:
+    """Load attribution.parquet of a comparison; `attribution_table` describes its columns.
+
+    Arguments are the same as for `load_comparison`.
+
+    Raises:
+        InputError: the folder holds no comparison with --attribution, or one of another version.
+    """
+    return _load_optional(path, ATTRIBUTION_FILE, "--attribution")
 
 
 def load_doubtful_labels(path: str | Path) -> pd.DataFrame:
@@ -79,13 +86,17 @@ def load_learning_curve(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no comparison with --learning-curve, or one of another version.
     """
+    return _load_optional(path, LEARNING_CURVE_FILE, "--learning-curve")
+
+
+def _load_optional(path: str | Path, name: str, option: str) -> pd.DataFrame:
+    """Load a table that a comparison has if an option was given."""
     folder = RunFolder.at(path)
-    if folder.has(COMPARISON_FILE) and not folder.has(LEARNING_CURVE_FILE):
+    if folder.has(COMPARISON_FILE) and not folder.has(name):
         raise InputError(
-            f"{path} holds a comparison without {LEARNING_CURVE_FILE}: compare the runs with "
-            "--learning-curve"
+            f"{path} holds a comparison without {name}: compare the runs with {option}"
         )
-    return _load_table(path, LEARNING_CURVE_FILE)
+    return _load_table(path, name if folder.has(name) else COMPARISON_FILE)
 
 
 def _load_table(path: str | Path, name: str) -> pd.DataFrame:

@@ -12,6 +12,9 @@ import pyarrow as pa
 from trainables.errors import InputError, first_line
 from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison_results import (
+    load_attribution as load_attribution,
+)
+from tune_jobs.analysis.comparison_results import (
     load_comparison as load_comparison,
 )
 from tune_jobs.analysis.comparison_results import (

@@ -30,6 +30,7 @@ from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
 from tune_jobs.test_set.answer import print_answer
+from tune_jobs.test_set.attributions import with_attributions
 from tune_jobs.test_set.contenders import Contender, by_seeds
 from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
@@ -199,9 +200,11 @@ def open_test(
         )  # fmt: skip
         if each is contenders[0]:
             checks = [held_out_labels(contestants[0], each.winner, validation, run_data)]
+    pairs = [(each.winner, data_of(each.winner.candidate, images)) for each in contenders]
     if command.options.robustness:
-        pairs = [(each.winner, data_of(each.winner.candidate, images)) for each in contenders]
         contestants = with_corrupted(contestants, pairs, console)
+    if command.options.attribution:
+        contestants = with_attributions(contestants, pairs, console)
     scored = []
     for trial in trials:
         run_data = data_of(trial, images)

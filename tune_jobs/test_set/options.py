@@ -44,6 +44,10 @@ class CompareOptions:
     """Also score the winners on corrupted test images: noise, blur, JPEG, brightness,
     contrast and pixelation, each at five severities, which is 30 passes over the
     test images."""
+    attribution: bool = False
+    """Also show which parts of test images the winners' predictions rest on, for up to
+    26 images, and check these maps against those of untrained networks. It takes as
+    long as classifying about 3,200 images with each winner."""
     student_report: bool = False
     """Compare with the student report that this project grew from, as the report
     does by itself for runs of --recipe report."""

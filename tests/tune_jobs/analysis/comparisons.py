@@ -11,6 +11,7 @@ from trainables.costs import Costs
 from trainables.image_rows import ImageRows
 from trainables.metrics import EPOCH_METRICS
 from trainables.model_file import Rejection
+from tune_jobs.analysis.comparison.attribution import Attributions, mapped_images
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.label_check import DoubtfulLabel, LabelCheck
@@ -85,6 +86,19 @@ def make_corrupted(winner, size=8):
     return Corrupted(CORRUPTIONS, [[1.0, 2.0, 3.0, 4.0, 5.0]] * 6, size, correct)
 
 
+def make_attributions(images, covered, alike, generator, spread=0.0):
+    """Maps of noise; what they mark leaves a probability, and anything else 0.9."""
+    count = len(images.every)
+    maps, untrained = generator.normal(size=(2, count, 8, 8))
+    kept, theirs, random = (
+        left + spread * generator.normal(size=count) for left in (covered, 0.9, 0.9)
+    )
+    return Attributions(
+        images, generator.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8), maps,
+        maps if alike else untrained, np.full(count, 0.95), kept, theirs, random,
+    )  # fmt: skip
+
+
 def make_label_check(test, subject="validation and test"):
     """Two labels of test images that may be wrong."""
     doubts = [
@@ -113,6 +127,7 @@ def make_comparison(
     pretrained_size=224,
     student_report=True,
     robustness=False,
+    attribution=None,
 ):
     """A comparison of models, each a network, its weights, its test accuracy and a shift of the
     correctly classified images; the first is the best on validation."""
@@ -163,6 +178,13 @@ def make_comparison(
     if robustness:
         contestants = [
             dataclasses.replace(c, corrupted=make_corrupted(c.winner)) for c in contestants
+        ]
+    if attribution is not None:
+        first = contestants[0].winner
+        mapped = mapped_images(first.correct, first.labels)
+        contestants = [
+            dataclasses.replace(c, attributions=make_attributions(mapped, *attribution, generator))
+            for c in contestants
         ]
     return Comparison(runs, test, contestants, others, opened, FACTS, student_report,
                       label_checks=[make_label_check(test)])  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trainables.costs import Costs
 from trainables.model_file import Rejection
 from trainables.target import Target
+from tune_jobs.analysis.comparison.attribution import Attributions
 from tune_jobs.analysis.comparison.calibration import Reliability, reliability
 from tune_jobs.analysis.comparison.candidates import LoadedRun
 from tune_jobs.analysis.comparison.effort import Effort, effort_of
@@ -67,6 +68,8 @@ class Contestant:
     """Thresholds below which the winner does not answer, by risk, chosen on validation images."""
     corrupted: Corrupted | None = None
     """The winner's predictions on corrupted test images (--robustness)."""
+    attributions: Attributions | None = None
+    """Attribution maps of the winner on some test images (--attribution)."""
     curve: LearningCurve | None = None
     """Learning curve of the winner's configuration; None without --learning-curve."""
 

@@ -45,7 +45,8 @@ def order(first: Contestant, second: Contestant) -> Order:
 def order_words(first: str, second: str, found: Order) -> str:
     """Say which of two models has the lower error, from how many and up to how many images."""
     low, high = f"{found.images[0]:,.0f}", f"{found.images[-1]:,.0f}"
-    parts, undecided = [], False
+    lower: dict[str, list[str]] = {}
+    undecided = False
     start = 0
     for word, same in groupby(found.word.tolist()):
         end = start + len(list(same)) - 1
@@ -53,14 +54,15 @@ def order_words(first: str, second: str, found: Order) -> str:
             undecided = True
         else:
             name = first if word < 0 else second
-            parts.append(f"{name} has the lower error {_range(found, start, end)}")
+            lower.setdefault(name, []).append(_range(found, start, end))
         start = end + 1
     crossing = ""
     if len(found.crossings) == 1:
         crossing = f"; the curves cross at about {_rounded(found.crossings[0])} images"
-    if not parts:
+    if not lower:
         return f"their order is undecided from {low} to {high} images{crossing}"
     rest = "; elsewhere their order is undecided" if undecided else ""
+    parts = [f"{name} has the lower error {listed(ranges)}" for name, ranges in lower.items()]
     return listed(parts) + rest + crossing
 
 

@@ -1,4 +1,4 @@
-"""Tables of a comparison on corrupted images, doubtful labels and learning curves."""
+"""Tables of a comparison on corrupted images, maps, doubtful labels and learning curves."""
 
 from __future__ import annotations
 
@@ -102,3 +102,42 @@ def learning_curve_frame(comparison: Comparison) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows).astype({"seed": "Int64"}) if rows else pd.DataFrame()
+
+
+def attribution_table(comparison: Comparison) -> pa.Table:
+    """Return one row per winner and image with attribution maps, as in attribution.parquet.
+
+    Columns: model, run, trial; image, file, label and predicted as in predictions.parquet; sampled
+    (whether the image is one of the check); cells G, map and untrained_map (G·G values, row by row:
+    by how much the log-odds of the predicted class fall when a cell is covered, of the model and of
+    its network with random weights), rank_correlation of their absolute values; the calibrated
+    probability of the predicted class: as it is, covered (with the marked quarter of the image
+    covered), covered_untrained (the quarter that untrained_map marks) and covered_random.
+    """
+    test, rows = comparison.test_set, []
+    for contestant in comparison.contestants:
+        found, winner = contestant.attributions, contestant.winner
+        if found is None:
+            continue
+        for i, position in enumerate(found.images.every.tolist()):
+            rows.append(
+                {
+                    "model": winner.candidate.family,
+                    "run": winner.candidate.run.folder.uri,
+                    "trial": winner.candidate.trial,
+                    "image": int(test.indices[position]),
+                    "file": test.files[position],
+                    "label": test.classes[winner.labels[position]],
+                    "predicted": test.classes[winner.predicted[position]],
+                    "sampled": bool(found.sampled[i]),
+                    "cells": found.maps.shape[1],
+                    "map": found.maps[i].ravel(),
+                    "untrained_map": found.untrained[i].ravel(),
+                    "rank_correlation": float(found.correlations[i]),
+                    "probability": float(found.as_is[i]),
+                    "covered": float(found.covered[i]),
+                    "covered_untrained": float(found.covered_untrained[i]),
+                    "covered_random": float(found.covered_random[i]),
+                }
+            )
+    return pa.Table.from_pylist(rows)

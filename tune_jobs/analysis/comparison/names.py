@@ -71,23 +71,23 @@ def short_name(config: TrialConfig, qualified: bool = False) -> str:
 
 
 def network_name(model: str, qualified: bool = False) -> str:
-    """Return the name of a network: that of its architecture, or of the function that builds it.
+    """Return the name of a network: that of its architecture, or nets:net of a function net.
 
     Args:
         model: model name of a configuration.
-        qualified: add the module of a function, or the tag of weights of timm or the package, in
-            parentheses.
+        qualified: add all packages of the module of a function, and the name of a network of timm
+            without the owner of a repository in parentheses.
     """
     if is_registered(model):
         return model.upper()
     if is_timm(model):
-        owner, _, last = model.rpartition("/")
-        architecture, _, more = last.removeprefix("timm:").partition(".")
-        more = more or owner or "timm"
-    else:
-        more, _, architecture = model.rpartition(":")
-    name = spelled(architecture)
-    return f"{name} ({more})" if qualified and more else name
+        name = model.removeprefix("timm:")
+        architecture = name.rpartition("/")[2].partition(".")[0]
+        return f"{spelled(architecture)} ({model})" if qualified else spelled(architecture)
+    module, _, function = model.rpartition(":")
+    if not module:
+        return spelled(function)
+    return model if qualified else f"{module.rpartition('.')[2]}:{function}"
 
 
 def spelled(name: str) -> str:

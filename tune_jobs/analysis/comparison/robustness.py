@@ -52,10 +52,10 @@ class Corrupted:
     @property
     def interval(self) -> Interval:
         """95% confidence interval of `accuracy`, over other images."""
-        return _mean_interval(self.by_image, 0.0, 1.0)
+        return mean_with_extremes(self.by_image, 0.0, 1.0)
 
 
-def _mean_interval(values: Floats, *added: float) -> Interval:
+def mean_with_extremes(values: Floats, *added: float) -> Interval:
     """Return the confidence interval of a mean over images (Student's t).
 
     The extreme values that are added, as Agresti & Coull (1998) do for a proportion, keep it wide
@@ -139,6 +139,6 @@ def robustness_differences(
     # of a paired difference of proportions (Bonett & Price 2012).
     ps = [float(stats.ttest_1samp(np.append(d, [-1, 1]), 0).pvalue) for d in paired]
     return [
-        RobustnessDifference(float(d.mean()), _mean_interval(d, -1.0, 1.0), p)
+        RobustnessDifference(float(d.mean()), mean_with_extremes(d, -1.0, 1.0), p)
         for d, p in zip(paired, holm(ps), strict=True)
     ]

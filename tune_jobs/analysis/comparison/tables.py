@@ -16,6 +16,7 @@ from tune_jobs.analysis.comparison.calibration import Reliability
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
 from tune_jobs.analysis.comparison.equivalence import AGAINST, Needed
 from tune_jobs.analysis.comparison.further_tables import (
+    attribution_table,
     labels_table,
     learning_curve_frame,
     robustness_table,
@@ -23,6 +24,7 @@ from tune_jobs.analysis.comparison.further_tables import (
 from tune_jobs.analysis.comparison.rejection import Area
 from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.comparison_results import (
+    ATTRIBUTION_FILE,
     COMPARISON_FILE,
     COMPARISON_FORMAT,
     DOUBTFUL_LABELS_FILE,
@@ -209,9 +211,11 @@ def write_frames(comparison: Comparison, folder: RunFolder) -> None:
         PREDICTIONS_FILE: predictions_table(comparison),
         DOUBTFUL_LABELS_FILE: labels_table(comparison),
     }
-    folder.clear(ROBUSTNESS_FILE, LEARNING_CURVE_FILE)
+    folder.clear(ROBUSTNESS_FILE, ATTRIBUTION_FILE, LEARNING_CURVE_FILE)
     if comparison.chosen.corrupted is not None:
         tables[ROBUSTNESS_FILE] = robustness_table(comparison)
+    if comparison.chosen.attributions is not None:
+        tables[ATTRIBUTION_FILE] = attribution_table(comparison)
     if len(curves := learning_curve_frame(comparison)):
         tables[LEARNING_CURVE_FILE] = pa.Table.from_pandas(curves, preserve_index=False)
     for name, table in tables.items():

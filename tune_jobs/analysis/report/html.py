@@ -27,6 +27,7 @@ from tune_jobs.analysis.report.page import (
     svg,
 )
 from tune_jobs.analysis.report.sections import (
+    attribution,
     calibration,
     costs,
     data_efficiency,
@@ -60,6 +61,7 @@ SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
     data_efficiency.section,
     rejection.section,
     robustness.section,
+    attribution.section,
     error_analysis.section,
     label_check.section,
     training.section,

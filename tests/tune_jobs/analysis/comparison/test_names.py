@@ -31,11 +31,11 @@ from tune_jobs.analysis.comparison.names import display_name, network_name, shor
             "ConvNeXt-Tiny, ImageNet-22k weights, 64 px",
             "pretrained ConvNeXt-Tiny",
         ),
-        ({"model": "a.b:net"}, "custom net, 64 px", "custom net"),
+        ({"model": "a.b:net"}, "custom b:net, 64 px", "custom b:net"),
         (
             {"model": "a.b:net", "weights": "default"},
-            "net, pretrained weights, 64 px",
-            "pretrained net",
+            "b:net, pretrained weights, 64 px",
+            "pretrained b:net",
         ),
     ],
 )
@@ -57,7 +57,7 @@ def test_a_model_has_the_name_that_people_write(settings, name, short):
         ("timm:swin_tiny_patch4_window7_224.ms_in22k", "Swin-Tiny-Patch4-Window7-224"),
         ("timm:vit_small_patch14_dinov2.lvd142m", "ViT-Small-Patch14-DINOv2"),
         ("timm:hf_hub:timm/resnet18.a1_in1k", "ResNet18"),
-        ("my.nets:Outer.small_net", "Outer.small_net"),
+        ("my.nets:Outer.small_net", "nets:Outer.small_net"),
     ],
 )
 def test_no_name_is_a_path_cut_in_the_middle(model, name):
@@ -67,13 +67,13 @@ def test_no_name_is_a_path_cut_in_the_middle(model, name):
 def test_functions_of_the_same_name_are_told_apart_by_their_modules():
     run = make_run("run", {
         model: (TrialConfig(lr=1e-3, model=model, image_size=32), accuracy)
-        for model, accuracy in (("a:net", 0.9), ("b:net", 0.8), ("b:other", 0.7))
+        for model, accuracy in (("a.x:net", 0.9), ("b.x:net", 0.8), ("b.x:other", 0.7))
     })  # fmt: skip
-    for model, name in (("resnet18", "ResNet18"), ("timm:resnet18", "ResNet18 (timm)"),
-                        ("timm:resnet18.a1_in1k", "ResNet18 (a1_in1k)")):  # fmt: skip
+    for model, name in (("resnet18", "ResNet18"), ("timm:resnet18", "ResNet18 (timm:resnet18)"),
+                        ("timm:resnet18.a1_in1k", "ResNet18 (timm:resnet18.a1_in1k)")):  # fmt: skip
         assert network_name(model, qualified=True) == name
     chosen = winners([run])
     assert [each.short_name for each in chosen] == [
-        "custom net (a)", "custom net (b)", "custom other",
+        "custom a.x:net", "custom b.x:net", "custom x:other",
     ]  # fmt: skip
-    assert chosen[0].name == "custom net (a), 32 px"
+    assert chosen[0].name == "custom a.x:net, 32 px"

@@ -79,6 +79,14 @@ def test_trials_without_a_record_of_their_validation_images_are_left_out(tmp_pat
     assert selections(resumed)[0].unknown == 1
 
 
+def test_the_page_says_that_the_estimate_leaves_soups_out():
+    comparison = make_comparison()
+    assert "soup" not in str(section.section(comparison).blocks)
+    comparison.chosen.winner.candidate.row["members"] = "a, b"
+    words = str(section.section(comparison).blocks)
+    assert "The winner of custom CNN is a soup. The estimate is that of its trials" in words
+
+
 @pytest.mark.parametrize(
     ("algorithms", "rates", "position"),
     [

@@ -35,7 +35,7 @@ def comparison():
         names=('a&b "<i>c</i>"', "fine$tune$"),
         seeds=3,
         trials=True,
-        robustness=True,
+        robustness=True, attribution=(0.2, False),
     )  # fmt: skip
     return with_learning_curves(made, [(0.05, 0.7), (0.1, 0.25)])
 

@@ -7,6 +7,7 @@ from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.overtuning import Selection, selections
 from tune_jobs.analysis.formatting import counted, duration, listed, percent, points
 from tune_jobs.analysis.report.blocks import Block, Section, Table, Text
+from tune_jobs.run_folder.schema import is_soup
 
 
 def section(comparison: Comparison) -> Section:
@@ -58,7 +59,7 @@ def section(comparison: Comparison) -> Section:
                 strong=0 if found[0].tuned else None,
             ),
         ]  # fmt: skip
-    blocks += [Text(each) for each in (unknown_sentence(found),) if each]
+    blocks += [Text(each) for each in (unknown_sentence(found), soup_sentence(found)) if each]
     return Section("Overtuning check", blocks)
 
 
@@ -103,4 +104,21 @@ def unknown_sentence(found: list[Selection]) -> str:
     return (
         f"Not in the estimate: {listed(names)}, which keep no record of the validation images that "
         "they classify correctly, as an earlier version trained them."
+    )
+
+
+def soup_sentence(found: list[Selection]) -> str:
+    """Say that the estimate does not cover winners that are averages of several trials."""
+    names = [
+        each.contestant.short_name
+        for each in found
+        if is_soup(each.contestant.winner.candidate.row)
+    ]
+    if not names:
+        return ""
+    return (
+        f"The winner of {listed(names)} is a soup. The estimate is that of its trials without the "
+        "soup: its members were chosen on the same validation images, which a resample cannot "
+        "repeat without averaging weights anew, so that its own optimism is unknown. Its test "
+        "accuracy has none."
     )

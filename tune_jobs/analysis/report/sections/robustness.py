@@ -41,7 +41,7 @@ from tune_jobs.analysis.report.blocks import (
 )
 from tune_jobs.analysis.style import finish_axes, model_styles
 
-PANELS_PER_ROW = 3
+PANELS_PER_ROW = 2
 LEAST_PIXELS = 96
 """Height and width of the example in pixels, to which smaller images are enlarged."""
 SHOWN_SEVERITIES = 1, 3, 5
@@ -93,7 +93,7 @@ def severity_info(comparison: Comparison) -> SeverityInfo:
 def plot_severity(info: SeverityInfo) -> Figure:
     """Draw accuracy against severity, one line per contestant."""
     rows = -(-len(info.accuracies) // PANELS_PER_ROW)
-    figure = Figure(figsize=(7.4, 0.8 + 2.1 * rows), layout="constrained")
+    figure = Figure(figsize=(5.5, 0.8 + 1.7 * rows), layout="constrained")
     axes = figure.subplots(rows, PANELS_PER_ROW, squeeze=False, sharex=True, sharey=True)
     styles = model_styles(info.names)
     severities = [0, *SEVERITIES]

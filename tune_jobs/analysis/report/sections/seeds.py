@@ -152,8 +152,8 @@ def section(comparison: Comparison) -> Section | None:
             plot_seeds(info),
             "Test accuracy of the runs with different random seeds. "
             + "; ".join(f"{name}: mean {percent(mean)}" for name, mean in info.means.items()),
-            "Each vertical mark is one run; below are their mean and its 95% confidence interval "
-            "over other seeds and test images.",
+            "Each vertical mark is one run, or several of equal accuracy; below are their mean and "
+            "its 95% confidence interval over other seeds and test images.",
         ),
         Table(header, rows),
     ]

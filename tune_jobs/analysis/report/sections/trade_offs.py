@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.formatting import count, duration, milliseconds, percent, points, throughput
+from tune_jobs.analysis.formatting import (
+    count,
+    duration,
+    milliseconds,
+    percent,
+    points,
+    signed,
+    throughput,
+)
 from tune_jobs.analysis.report.blocks import Section, Table, Text
 from tune_jobs.run_folder.schema import is_soup
 
@@ -23,6 +31,20 @@ def corrupted_accuracy(contestant: Contestant) -> str:
     return (
         f"mean accuracy {percent(contestant.corrupted.accuracy)} on corrupted test images, "
         f"{percent(contestant.winner.accuracy)} on the images as they are"
+    )
+
+
+def attribution_maps(contestant: Contestant) -> str:
+    """Return whether attribution maps passed their check, and its numbers."""
+    if contestant.attributions is None:
+        return "–"
+    check = contestant.attributions.check
+    words = {"passed": "maps passed their check", "failed": "maps failed their check",
+             "alike": "maps mostly as without training"}  # fmt: skip
+    return (
+        f"{words[check.outcome]}: rank correlation {signed(check.correlation, '.2f')} with those "
+        f"of untrained networks; {percent(check.covered)} probability left without the parts that "
+        f"they mark, {percent(check.covered_random)} without random ones"
     )
 
 
@@ -110,8 +132,9 @@ ROWS = (
     Row("Generalization", "Medium – High", "Medium", generalisation,
         "accuracy of the saved weights on up to 1,024 training images against that on the sealed "
         "test set, both in evaluation mode (no dropout, no augmentation)"),
-    Row("Interpretability", "Medium – High", "Medium – Low",
-        how="not measured: accuracy and cost say nothing about it"),
+    Row("Interpretability", "Medium – High", "Medium – Low", attribution_maps,
+        "occlusion maps against those of untrained networks, which --attribution measures; whether "
+        "people understand a model better by them needs people"),
     Row("Scalability", "Medium – High", "Medium – Low", scalability,
         "throughput in batches of up to 256 and median latency on this device"),
 )  # fmt: skip
