@@ -17,6 +17,8 @@ from tune_jobs.run_folder.schema import is_soup
 
 FEWER = 2
 """Factor by which a model is trained with less effort, from which on that is unequal."""
+SHORT = 3
+"""Epochs after which a network may improve, whatever its learning-rate schedule."""
 
 
 @dataclass(frozen=True)
@@ -75,63 +77,74 @@ def unequal_effort(comparison: Comparison) -> Caveat | None:
     chosen, less = comparison.chosen, with_less_effort(comparison)
     if not less:
         return None
-    epochs = epochs_of(chosen.winner.candidate)
     names = [f"{each.short_name} ({effort(each)})" for each in less]
+    most = max(epochs_of(each.winner.candidate) or 0 for each in [chosen, *less])
+    longer = max(2 * (epochs_of(each.winner.candidate) or 0) for each in less)
     return Caveat(
         "Unequal effort",
         f"{chosen.short_name} had {effort(chosen)}; {named(names)} had less, and still improved in "
-        f"the last epoch. Train with --epochs {epochs} and as many trials before you conclude that "
-        f"{'it is' if len(less) == 1 else 'they are'} worse.",
+        f"the last epoch. Train with --epochs {max(most, longer)} and as many trials before you "
+        f"conclude that {'it is' if len(less) == 1 else 'they are'} worse.",
     )
 
 
 def with_less_effort(comparison: Comparison) -> list[Contestant]:
-    """Return the contestants with half of the chosen one's trials or epochs that still improved."""
+    """Return the contestants with half of the chosen one's trials or epochs that still improved.
+
+    Where the chosen one is a linear probe, which has no epochs, only trials count.
+    """
     chosen = comparison.chosen
     epochs = epochs_of(chosen.winner.candidate)
+
+    def less(each: Contestant) -> bool:
+        own = epochs_of(each.winner.candidate)
+        shorter = own is not None and epochs is not None and FEWER * own <= epochs
+        return shorter or FEWER * each.tried <= chosen.tried
+
     return [
-        each
-        for each in comparison.contestants[1:]
-        if (
-            FEWER * each.tried <= chosen.tried or FEWER * epochs_of(each.winner.candidate) <= epochs
-        )
-        and rising(each.winner.candidate)
+        each for each in comparison.contestants[1:] if less(each) and rising(each.winner.candidate)
     ]
 
 
 def effort(contestant: Contestant) -> str:
     """Return the trials of a family and the epochs of its winner: 13 trials, 20 epochs."""
-    epochs = epochs_of(contestant.winner.candidate)
-    return f"{counted(contestant.tried, 'trial')}, {counted(epochs, 'epoch')}"
+    trials, epochs = counted(contestant.tried, "trial"), epochs_of(contestant.winner.candidate)
+    return f"{trials}, head only" if epochs is None else f"{trials}, {counted(epochs, 'epoch')}"
 
 
-def epochs_of(candidate: Candidate) -> int:
-    """Return the epochs that a model was trained for; for a soup, those of its best member."""
+def epochs_of(candidate: Candidate) -> int | None:
+    """Return the epochs that a model was trained for; for a soup, those of its best member.
+
+    None for a linear probe, whose head is fitted without epochs.
+    """
+    if candidate.config.mode == "probe":
+        return None
     return candidate.config.epochs if is_soup(candidate.row) else int(candidate.row["epochs"])
 
 
 def rising(candidate: Candidate) -> bool:
     """Return whether a trial had its best epoch last, at a constant learning rate."""
-    if is_soup(candidate.row):
+    if is_soup(candidate.row) or epochs_of(candidate) is None:
         return False
     return still_rising(candidate.config, candidate.row["best/epoch"])
 
 
-def last_epoch(comparison: Comparison) -> Caveat | None:
-    """Warn of other models that were best in their last epoch."""
+def short_training(comparison: Comparison) -> Caveat | None:
+    """Warn of other models that were best in their last epoch, or had a few epochs in all."""
     told = with_less_effort(comparison)
-    found = [
-        c
+    found = {
+        c.short_name: epochs
         for c in comparison.contestants
-        if rising(c.winner.candidate) and all(c is not each for each in told)
-    ]
+        if (epochs := epochs_of(c.winner.candidate)) is not None
+        and (rising(c.winner.candidate) or epochs <= SHORT)
+        and all(c is not each for each in told)
+    }
     if not found:
         return None
-    epochs = [epochs_of(each.winner.candidate) for each in found]
-    last = named([f"{c.short_name} ({n})" for c, n in zip(found, epochs, strict=True)])
+    named_epochs = named([f"{name} ({counted(n, 'epoch')})" for name, n in found.items()])
     return Caveat(
-        "Best in the last epoch",
-        f"Longer training may improve {last}: try --epochs {2 * max(epochs)}.",
+        "Training may be too short",
+        f"Longer training may improve {named_epochs}: try --epochs {2 * max(found.values())}.",
     )
 
 
@@ -244,7 +257,7 @@ def constant(comparison: Comparison) -> Caveat | None:
 
 
 CHECKS: Sequence[Callable[[Comparison], Caveat | None]] = (
-    better_on_test, unfair_sizes, unequal_effort, chance, ties, edges, last_epoch, openings,
+    better_on_test, unfair_sizes, unequal_effort, chance, ties, edges, short_training, openings,
     duplicates, constant,
 )  # fmt: skip
 """Checks of a comparison, the most serious first."""

@@ -94,8 +94,7 @@ def effort(comparison: Comparison) -> Card:
         (
             contestant.name.split(", ")[0],
             f"{contestant.tried:,}",
-            "head only" if contestant.winner.candidate.config.mode == "probe"
-            else f"{epochs_of(contestant.winner.candidate)}",
+            f"{epochs_of(contestant.winner.candidate) or 'head only'}",
             duration(contestant.search_seconds),
             f"{contestant.winner.candidate.network_size} px",
         )

@@ -18,7 +18,7 @@ def changed(comparison, number, tried=2, **values):
     contestants = list(comparison.contestants)
     contestant = contestants[number]
     candidate = contestant.winner.candidate
-    settings = {k: values.pop(k) for k in ("epochs", "lr") if k in values}
+    settings = {k: values.pop(k) for k in ("epochs", "lr", "mode", "penalty") if k in values}
     candidate = dataclasses.replace(
         candidate,
         row=candidate.row | values | {f: v for f, v in settings.items() if f == "epochs"},
@@ -46,15 +46,29 @@ def test_a_model_with_less_effort_that_still_improved_is_named():
     text = titles(rising)["Unequal effort"]
     assert f"{CNN[1:]} had 13 trials, 20 epochs; {RESNET} (3 trials, 2 epochs) had less" in text
     assert "--epochs 20" in text
-    assert "Best in the last epoch" not in titles(rising)  # said once
+    assert "Training may be too short" not in titles(rising)  # said once
     fallen = changed(comparison, 1, tried=3, **{"best/epoch": 1, "epochs": 2})
     assert "Unequal effort" not in titles(fallen)
+    assert f"{RESNET} (2 epochs)" in titles(fallen)["Training may be too short"]
+
+
+def test_a_linear_probe_has_no_epochs_to_compare_with():
+    models = (SAME[1], SAME[0])  # of which the pretrained one is chosen
+    settings = {"mode": "probe", "lr": None, "penalty": 0.1, "epochs": 1}
+    probe = changed(make_comparison(models), 0, tried=10, **settings, **{"best/epoch": 1})
+    tried_less = changed(probe, 1, tried=2, **{"best/epoch": 8, "epochs": 8})
+    text = titles(tried_less)["Unequal effort"]
+    assert "had 10 trials, head only" in text
+    assert "--epochs 16" in text  # never shorter than it was
+    as_often = changed(probe, 1, tried=10, **{"best/epoch": 2, "epochs": 4})
+    assert "Unequal effort" not in titles(as_often)
 
 
 def test_models_at_their_best_in_the_last_epoch_may_be_trained_longer():
-    last = changed(make_comparison(), 0, **{"best/epoch": 8, "epochs": 8})
-    assert titles(last)["Best in the last epoch"] == (
-        f"Longer training may improve {CNN} (8): try --epochs 16."
+    long = changed(make_comparison(), 1, **{"best/epoch": 5, "epochs": 9})
+    last = changed(long, 0, **{"best/epoch": 8, "epochs": 8})
+    assert titles(last)["Training may be too short"] == (
+        f"Longer training may improve {CNN} (8 epochs): try --epochs 16."
     )
 
 
