@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import ray
 import torch
+from matplotlib.figure import Figure
 from ray.cluster_utils import Cluster
 from safetensors.torch import save
 
@@ -61,6 +62,22 @@ def local_ray(request, rays):
         ray.init(rays(getattr(request.module, "CORES", 1)), log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Save every figure as an empty one: that takes a third of the time of many short jobs.
+
+    Figures are still made; tests of their own save them.
+    """
+    save = Figure.savefig
+
+    def save_empty(self, *arguments, **options):
+        save(Figure(figsize=(1, 1)), *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save_empty)
+        yield
 
 
 @pytest.fixture(autouse=True)

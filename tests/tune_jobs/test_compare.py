@@ -37,6 +37,8 @@ from tune_jobs.test_set import evaluation
 from tune_jobs.test_set.labels import training_labels
 from tune_jobs.tuning.data import load_data_of_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 run = command_line(compare)
 WINNERS = {"custom CNN", "custom tests.nets:tiny", "pretrained tests.nets:tiny"}
 

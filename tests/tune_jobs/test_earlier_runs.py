@@ -38,6 +38,8 @@ from tune_jobs.optuna_search import optuna_search
 from tune_jobs.predict import predict
 from tune_jobs.run_folder.schema import EPOCH_SCHEMA, TRIAL_SCHEMA, config_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WRITTEN = Path(__file__).parents[1] / "data" / "written_by_0.1"
 
 

@@ -22,6 +22,8 @@ from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_t
 from tune_jobs.finetune import FinetuneOptions, weights_of
 from tune_jobs.tuning import tuner
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = "tests.nets:tiny"
 SHORT = ("--epochs", 2, "--image-size", 16, "--precision", "fp32")
 

@@ -20,6 +20,8 @@ from tune_jobs.search.warm_start import warm_start
 from tune_jobs.search_space.space import Parameter
 from tune_jobs.tuning.schedulers import build_scheduler
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CAT = "always 'cat' would score 80.00%"
 
 

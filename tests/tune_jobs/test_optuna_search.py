@@ -22,6 +22,8 @@ from tune_jobs.search_space.defaults import default_space
 from tune_jobs.search_space.space import suggest, to_config
 from tune_jobs.search_space.space_file import load_space
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WIDTHS = "model.widths: {choices: [[4, 8], [8, 16]]}\n"
 TRIALS = 9
 CORES = 2

@@ -10,6 +10,8 @@ from tests.tune_jobs.runs import edit_record, write_tables
 from tune_jobs.run_file import parsed, read_run_file, run_file
 from tune_jobs.test_set import job
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 run = command_line(run_file)
 
 

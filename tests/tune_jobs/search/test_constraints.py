@@ -16,6 +16,8 @@ from tune_jobs.analysis.results import load_front, load_run, load_trials
 from tune_jobs.search import study as study_module
 from tune_jobs.search.samplers import build_sampler
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPACE = """
 lr: {choices: [3.0e-3, 1.0e-2]}
 model.widths: {choices: [[4, 8], [32, 64]]}

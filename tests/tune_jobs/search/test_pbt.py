@@ -14,6 +14,8 @@ from tune_jobs.run_folder.schema import config_of
 from tune_jobs.search.pbt import FACTORS, explore
 from tune_jobs.search_space.space import Parameter
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TRIALS, EPOCHS = 4, 10
 SPACE = """\
 lr: {low: 1e-6, high: 1e-1, log: true}

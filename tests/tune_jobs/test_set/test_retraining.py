@@ -28,6 +28,8 @@ from tune_jobs.test_set.job import Contender, by_seeds
 from tune_jobs.test_set.retraining import first_seed, run_name
 from tune_jobs.tuning import job
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 run = command_line(compare)
 
 

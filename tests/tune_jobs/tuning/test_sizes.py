@@ -17,6 +17,8 @@ from tune_jobs.search_space.space import Parameter
 from tune_jobs.tuning.found_images import find_images
 from tune_jobs.tuning.sizes import size_notes, sized, sizes_of_grid
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = "tests.nets:tiny"
 
 

@@ -27,6 +27,8 @@ from tune_jobs.tuning.data import read_images
 from tune_jobs.tuning.found_images import find_images
 from tune_jobs.tuning.recorder import Recorder
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = "tests.nets:tiny"
 PRETRAINED = TrialConfig(lr=1e-3, model=TINY, weights="tiny.safetensors", image_size=8)
 SCORES = {
