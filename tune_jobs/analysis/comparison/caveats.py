@@ -78,12 +78,12 @@ def unequal_effort(comparison: Comparison) -> Caveat | None:
     if not less:
         return None
     names = [f"{each.short_name} ({effort(each)})" for each in less]
-    most = max(epochs_of(each.winner.candidate) or 0 for each in [chosen, *less])
-    longer = max(2 * (epochs_of(each.winner.candidate) or 0) for each in less)
+    twice = max(2 * (epochs_of(each.winner.candidate) or 0) for each in less)
+    epochs = max(twice, epochs_of(chosen.winner.candidate) or 0)
     return Caveat(
         "Unequal effort",
         f"{chosen.short_name} had {effort(chosen)}; {named(names)} had less, and still improved in "
-        f"the last epoch. Train with --epochs {max(most, longer)} and as many trials before you "
+        f"the last epoch. Train with --epochs {epochs} and as many trials before you "
         f"conclude that {'it is' if len(less) == 1 else 'they are'} worse.",
     )
 
