@@ -68,7 +68,7 @@ def test_the_console_command_lists_its_jobs(bakeoff):
 def test_a_grid_runs_and_what_it_suggests_is_what_works(bakeoff, tmp_path):
     printed = bakeoff("lr-grid", "--lr", "1e-3", "1e-4", "--smoke-test")
     suggested = printed.split("Next:")[1]
-    assert "  bakeoff compare runs/lr-grid\n" in suggested
+    assert "    bakeoff compare runs/lr-grid\n" in suggested
     assert "bakeoff predict IMAGE --model comparison/model" in bakeoff("compare", "runs/lr-grid")
     assert (tmp_path / "comparison" / "report.html").exists()
     assert bakeoff("cluster", "render", "--provider", "aws") == (ROOT / "cluster.yaml").read_text()

@@ -39,13 +39,12 @@ def runs() -> int:
     # pandas takes time to import, and bad options are reported without it.
     from tune_jobs.analysis.leaderboard import DAMAGED
     from tune_jobs.analysis.results import load_runs
-    from tune_jobs.command_line.terminal import open_console, print_table
+    from tune_jobs.command_line.terminal import NextStep, open_console, print_steps, print_table
     from tune_jobs.run_folder.folder import RunFolder
     from tune_jobs.tuning.next_commands import read_command, resume_found
 
     frame, console = load_runs(path), open_console()
     print_table(console, runs_table(frame), DROPPABLE)
-    console.print()
     for row in frame[frame["status"] == DAMAGED].to_dict("records"):
         text = f"warning: {row['run']} cannot be read: {row['error']}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -54,17 +53,14 @@ def runs() -> int:
     found = {name: folder if is_run else folder.child(name) for name in frame["run"]}
     interrupted = [found[name] for name in frame[frame["status"] == "interrupted"]["run"]]
     resume = [resume_found(each, each.read_record()) for each in interrupted]
-    commands = [command for command in resume if command is not None]
-    commands += [
-        shlex.join([*words_that_start("compare"), *(
-            typed_path(found[name].uri) for name in group["run"]
-        )])
-        for _, group in frame[(frame["status"] == "finished") & (frame["job"] != "shortlist")]
-        .groupby("group")
-    ]  # fmt: skip
-    commands.append(read_command(f"load_runs({typed_path(folder.uri)!r})"))
-    text = "Next:\n" + "\n".join(f"  {command}" for command in commands)
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    steps = [NextStep("the rest of a run", command) for command in resume if command is not None]
+    comparable = frame[(frame["status"] == "finished") & (frame["job"] != "shortlist")]
+    for _, group in comparable.groupby("group"):
+        paths = [typed_path(found[name].uri) for name in group["run"]]
+        purpose = f"comparison of the runs on {group['dataset'].iloc[0]}"
+        steps.append(NextStep(purpose, shlex.join([*words_that_start("compare"), *paths])))
+    command = read_command("load_runs", typed_path(folder.uri))
+    print_steps([*steps, NextStep("this table as a dataframe", command)], console)
     return 0
 
 

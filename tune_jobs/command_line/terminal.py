@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -33,6 +33,15 @@ class QuietConsole(SafeConsole):
 
     def __init__(self) -> None:
         super().__init__(quiet=True, force_jupyter=False)  # which shows empty output instead
+
+
+class NextStep(NamedTuple):
+    """A command that may follow a job."""
+
+    purpose: str
+    """What the command is for, as a phrase."""
+    command: str
+    """The command, quoted for a shell."""
 
 
 def open_console() -> Console:
@@ -96,6 +105,13 @@ def _print_rows(console: Console, table: Table) -> None:
         others = zip(headings[named:], cells[named:], strict=True)
         text = "  ".join(f"{heading} {cell}" for heading, cell in others if cell)
         console.print(Padding(text, (0, 0, 0, 2), expand=False), highlight=False)
+
+
+def print_steps(steps: Iterable[NextStep], console: Console) -> None:
+    """Print commands below what they are for, each whole in a line of its own, to copy."""
+    lines = [f"  {step.purpose}:\n    {step.command}" for step in steps]
+    text = "\n".join(["\nNext:", *lines])
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def plain_table() -> Table:

@@ -23,7 +23,7 @@ from tune_jobs.analysis.comparison.statistics import wilson
 from tune_jobs.analysis.formatting import count, duration, listed, milliseconds
 from tune_jobs.analysis.shortlist import SHORTLIST_SCHEMA, Judged, RankedRow, plot_shortlist, rank
 from tune_jobs.command_line.invocation import typed_path, words_that_start
-from tune_jobs.command_line.terminal import plain_table
+from tune_jobs.command_line.terminal import NextStep, plain_table
 from tune_jobs.ranking.options import ShortlistOptions
 from tune_jobs.ranking.other_runs import check_run, judged_trial
 from tune_jobs.run_folder.folder import SHORTLIST_FIGURE, SHORTLIST_FILE, RunFolder
@@ -162,8 +162,9 @@ class Shortlist(Grid):
             "--from",
             typed_path(run.folder.uri),
         )
-        commands = [shlex.join([*words, "--top", str(top)])] if scored else []
-        return Findings(notes, commands, ranking_table(ranked, run), DROPPABLE)
+        command = shlex.join([*words, "--top", str(top)])
+        steps = [NextStep(f"fine-tuning of the best {top}" if top > 1 else "fine-tuning", command)]
+        return Findings(notes, steps if scored else [], ranking_table(ranked, run), DROPPABLE)
 
     def _notes(self, scored: list[RankedRow]) -> list[str]:
         first, tied = scored[0], [row["model"] for row in scored[1:] if row["tied"]]

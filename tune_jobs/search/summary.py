@@ -12,7 +12,7 @@ from trainables.target import TARGETS
 from tune_jobs.analysis.formatting import count, duration, milliseconds
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
-from tune_jobs.command_line.terminal import plain_table
+from tune_jobs.command_line.terminal import NextStep, plain_table
 from tune_jobs.run_folder.constraints import describe
 from tune_jobs.run_folder.folder import FIGURES_FOLDER
 from tune_jobs.run_folder.schema import is_soup, objective_column
@@ -24,6 +24,8 @@ from tune_jobs.tuning.strategy import Findings
 
 SHOWN = {"parameters": count, "macs": count, "latency_ms": milliseconds, "seconds": duration}
 """Format of the costs that a search minimises."""
+MORE_TRIALS = 20
+"""Trials that a search of fewer is advised to add; one of more is advised to double."""
 
 
 def conclude_search(study: Study, ended_by: str | None) -> Findings:
@@ -34,7 +36,7 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
         ended_by: option whose limit ended the search; None if all trials were run.
     """
     draw_figures(study)
-    return Findings(notes(study, ended_by), commands(study), front=front_table(study))
+    return Findings(notes(study, ended_by), steps(study), front=front_table(study))
 
 
 def draw_figures(study: Study) -> None:
@@ -108,10 +110,12 @@ def feasibility(study: Study) -> list[str]:
     return [f"No trial satisfies {bounds}, so none is chosen{found}"]
 
 
-def commands(study: Study) -> list[str]:
+def steps(study: Study) -> list[NextStep]:
     """Return the commands that extend the run, and that open the dashboard if it is installed."""
-    more = resume_command(study.run, "--extend", "20")
+    more = str(max(MORE_TRIALS, len(study.run.recorder.rows)))
+    found = [NextStep("more trials", resume_command(study.run, "--extend", more))]
     remote = study.storage.file and study.storage.remote
-    if remote or not shutil.which("optuna-dashboard"):
-        return [more]
-    return [more, shlex.join(["optuna-dashboard", study.storage.url])]
+    if not remote and shutil.which("optuna-dashboard"):
+        dashboard = shlex.join(["optuna-dashboard", study.storage.url])
+        found.append(NextStep("the study in a browser", dashboard))
+    return found

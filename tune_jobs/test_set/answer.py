@@ -14,7 +14,7 @@ from tune_jobs.analysis.comparison.verdict import headline, summary
 from tune_jobs.analysis.report.html import HTML_FILE
 from tune_jobs.analysis.report.summary import answers, cards
 from tune_jobs.command_line.invocation import typed_path, words_that_start
-from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.command_line.terminal import NextStep, plain_table, print_steps, print_table
 from tune_jobs.run_folder.folder import RunFolder
 
 COLUMNS = ("training", "parameters", "latency", "vs. chosen")
@@ -54,4 +54,4 @@ def print_answer(
     console.print(f"Written to {folder.child(HTML_FILE).uri}", markup=False, highlight=False,
                   soft_wrap=True)  # fmt: skip
     command = shlex.join([*words_that_start("predict"), "IMAGE", "--model", typed_path(model.uri)])
-    console.print(f"\nNext:\n  {command}", markup=False, highlight=False, soft_wrap=True)
+    print_steps([NextStep("classes of other images", command)], console)

@@ -18,6 +18,7 @@ from trainables.target import TARGETS, Target
 from trainables.trial_images import TrialImages
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
+from tune_jobs.command_line.terminal import NextStep
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.recorder import Recorder
@@ -77,8 +78,8 @@ class Findings:
 
     notes: list[str] = field(default_factory=list)
     """Lines that describe the results."""
-    commands: list[str] = field(default_factory=list)
-    """Suggested next commands."""
+    steps: list[NextStep] = field(default_factory=list)
+    """Suggested next commands, besides those of every run."""
     table: Table | None = None
     """Table of the results; None for that of the trials."""
     droppable: tuple[str, ...] = ()

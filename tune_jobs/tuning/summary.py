@@ -12,7 +12,7 @@ from trainables.errors import InputError
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
 from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
-from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.command_line.terminal import plain_table, print_steps, print_table
 from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
@@ -20,7 +20,7 @@ from tune_jobs.run_folder.schema import ending, has_scores, is_soup, merit
 from tune_jobs.run_folder.settings import Setting, best_setting, settings_of
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.caveats import caveats
-from tune_jobs.tuning.next_commands import next_commands, resume_command
+from tune_jobs.tuning.next_commands import next_steps, resume_command
 from tune_jobs.tuning.seeds import DROPPABLE as SEED_COLUMNS
 from tune_jobs.tuning.seeds import settings_table
 from tune_jobs.tuning.strategy import Findings, Run
@@ -94,8 +94,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
     failed = any(row["status"] == TrialStatus.FAILED for row in recorder.rows.values())
     if failed and not findings.notes:
         say(f"\nTo retry the failed trials:\n  {escape(resume_command(run))}", whole=True)
-    commands = next_commands(run, findings)
-    say("\nNext:\n" + "\n".join(f"  {escape(command)}" for command in commands), whole=True)
+    print_steps(next_steps(run, findings), console)
     return 0 if best is not None else 1
 
 
