@@ -5,22 +5,25 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections import Counter
+from typing import Any
 
 from rich.table import Table
 
 from trainables.target import TARGETS
-from tune_jobs.analysis.formatting import count, duration, milliseconds
+from tune_jobs.analysis.formatting import count, counted, duration, milliseconds
 from tune_jobs.analysis.results import load_epochs, load_front, load_trials
 from tune_jobs.analysis.search_figures.all_figures import draw_search
 from tune_jobs.command_line.terminal import NextStep, plain_table
 from tune_jobs.run_folder.constraints import describe
 from tune_jobs.run_folder.folder import FIGURES_FOLDER
-from tune_jobs.run_folder.schema import is_soup, objective_column
+from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.run_folder.schema import has_scores, is_soup, objective_column
 from tune_jobs.search.study import MOST_REFUSED, Study
 from tune_jobs.search_space.space import params_of
 from tune_jobs.tuning.best_model import best_row, write_figure
 from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.strategy import Findings
+from tune_jobs.tuning.trial_table import shown_score, shown_setting
 
 SHOWN = {"parameters": count, "macs": count, "latency_ms": milliseconds, "seconds": duration}
 """Format of the costs that a search minimises."""
@@ -36,7 +39,11 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
         ended_by: option whose limit ended the search; None if all trials were run.
     """
     draw_figures(study)
-    return Findings(notes(study, ended_by), steps(study), front=front_table(study))
+    configs = study.run.recorder.configs
+    settings = {name: params_of(config, study.space) for name, config in configs.items()}
+    return Findings(
+        notes(study, ended_by, settings), steps(study), settings=settings, front=front_table(study)
+    )
 
 
 def draw_figures(study: Study) -> None:
@@ -51,8 +58,14 @@ def draw_figures(study: Study) -> None:
         write_figure(pictures, f"{name}.png", figure)
 
 
-def notes(study: Study, ended_by: str | None) -> list[str]:
-    """Return lines on the best settings and the statuses of the trials."""
+def notes(study: Study, ended_by: str | None, settings: dict[str, dict[str, Any]]) -> list[str]:
+    """Return lines on the best settings and the statuses of the trials.
+
+    Args:
+        study: study of the run.
+        ended_by: as in `conclude_search`.
+        settings: what each trial was trained with, by its name.
+    """
     recorder = study.run.recorder
     rows = [row for row in recorder.rows.values() if not is_soup(row)]
     statuses = Counter(str(row["status"]) for row in rows)
@@ -62,13 +75,37 @@ def notes(study: Study, ended_by: str | None) -> list[str]:
         limit = f"; ended, as {MOST_REFUSED} proposals in a row violate a constraint"
     lines = [f"{len(rows)} trials: {counts}{limit}", *feasibility(study)]
     if best := best_row(recorder):
-        params = params_of(recorder.configs[best["trial"]], study.space)
-        words = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
-        settings = "  ".join(words)
-        lines.insert(
-            0, f"  settings of its first member: {settings}" if is_soup(best) else f"  {settings}"
-        )
+        whose = "settings of its first member: " if is_soup(best) else ""
+        words = (f"{name}={shown_setting(v)}" for name, v in settings[best["trial"]].items())
+        own = [f"  {whose}{'  '.join(words)}", *against_recipe(study, best, settings)]
+        lines = own + lines
     return lines
+
+
+def against_recipe(study: Study, best: TrialRow, settings: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a line on whether the search has beaten the settings of the recipe.
+
+    None if no trial has them.
+
+    Args:
+        study: study of the run.
+        best: row of the best trial.
+        settings: what each trial was trained with, by its name.
+    """
+    target, recipe = study.run.target, params_of(study.base, study.space)
+    tried = [
+        row
+        for name, row in study.run.recorder.rows.items()
+        if settings.get(name) == recipe and has_scores(row) and not is_soup(row)
+    ]
+    if not tried:
+        return []
+    row = tried[0]
+    if row is best:
+        return [f"{row['trial']} has the settings of the recipe: no other trial is better"]
+    score = f"{target.label} {shown_score(row, target)}"
+    ended = f"{row['status']} after {counted(row['epochs'], 'epoch')}"
+    return [f"{row['trial']} has the settings of the recipe: {score}, {ended}"]
 
 
 def front_table(study: Study) -> Table | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,21 +9,23 @@ from typing import Any
 from ray.tune.experiment import Trial
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as ProgressBars
 from rich.table import Column
 
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
-from tune_jobs.analysis.formatting import duration
-from tune_jobs.ray_runtime.epoch_progress import forget_progress
+from tune_jobs.analysis.formatting import counted, duration
+from tune_jobs.ray_runtime.epoch_progress import Progress, forget_progress
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.run_folder.schema import ending
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.time_left import TimeLeft
 
-LOG_EVERY_S = 60.0
-"""Seconds between progress lines where bars cannot be drawn."""
+LOG_EVERY_S, LOG_SHARE = 15.0, 0.02
+"""Seconds between progress lines where bars cannot be drawn, and the share of the time since the
+start that is between them if that is longer."""
 EPOCHS_WIDTH, NOTE_WIDTH, BAR_WIDTH = 15, 32, 12
 """Characters of a line of the display: for "20/20 epochs", for loss and score, and for a bar.
 A narrow terminal goes without the bars first, then without the loss."""
@@ -58,10 +59,10 @@ class TerminalProgress(DriverCallback):
         bars = [BarColumn(bar_width=None)] if room >= NOTE_WIDTH + BAR_WIDTH else []
         # A name that is wider than the terminal is wrapped.
         whole = Column(overflow="fold")
-        self.live = Progress(
+        self.live = ProgressBars(
             TextColumn("{task.description}", table_column=whole),
             *bars,
-            TextColumn("{task.fields[epochs]}/{task.total:.0f} epochs"),
+            TextColumn("{task.fields[epochs]}"),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
@@ -70,8 +71,8 @@ class TerminalProgress(DriverCallback):
             disable=not console.is_terminal or console.is_dumb_terminal,
         )
         self.bars: dict[str, TaskID] = {}
-        self.next_line = time.monotonic()
-        self.total = self.live.add_task("all".ljust(self.width), total=None, epochs=0, note="")
+        self.started = self.next_line = time.monotonic()
+        self.total = self.live.add_task("all".ljust(self.width), total=None, epochs="", note="")
         self._estimate()
 
     def on_trial_start(
@@ -84,7 +85,7 @@ class TerminalProgress(DriverCallback):
                 name.ljust(self.width),
                 total=self.recorder.configs[name].epochs,
                 completed=len(self.recorder.epochs[name]),
-                epochs=len(self.recorder.epochs[name]),
+                epochs=self._epochs(name),
                 note="",
             )
             self.live.refresh()
@@ -100,8 +101,8 @@ class TerminalProgress(DriverCallback):
         score = target.show(result[target.column])
         loss = "" if self.short else f"loss {result['val_loss']:.3f}  "
         note = f"{loss}{target.label} {score}"
-        epoch = result["epoch"]
-        self.live.update(self.bars[name], completed=epoch, epochs=epoch, note=note)
+        epochs = self._epochs(name)
+        self.live.update(self.bars[name], completed=result["epoch"], epochs=epochs, note=note)
         self.time_left.add_epoch(name, result["seconds"])
         self._estimate()
 
@@ -115,7 +116,7 @@ class TerminalProgress(DriverCallback):
         self._estimate()
         row = self.recorder.rows[name]
         ended = ending(row["status"], self.recorder.stopped_by(row))
-        line = describe(row, ended, self.width, self._target(name))
+        line = describe(row, ended, self.width, self._target(name), self._is_probe(name))
         self.console.print(line, highlight=False)
 
     on_trial_error = on_trial_complete
@@ -128,8 +129,7 @@ class TerminalProgress(DriverCallback):
             completed = progress.epoch - 1 + self.time_left.fraction(name)
             self.live.update(self.bars[name], completed=completed)
             if progress.epoch == 1:
-                note = f"{progress.images:,} of {progress.of:,} images"
-                self.live.update(self.bars[name], note=note)
+                self.live.update(self.bars[name], note=images_seen(progress))
         self._estimate()
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -139,34 +139,70 @@ class TerminalProgress(DriverCallback):
     def _target(self, trial: str) -> Target:
         return TARGETS[self.recorder.configs[trial].metric]
 
+    def _is_probe(self, trial: str) -> bool:
+        """Return whether a trial fits a head to features, which takes no epochs."""
+        return self.recorder.configs[trial].mode == "probe"
+
+    def _epochs(self, trial: str) -> str:
+        if self._is_probe(trial):
+            return ""
+        return f"{len(self.recorder.epochs[trial])}/{self.recorder.configs[trial].epochs} epochs"
+
+    def _total(self) -> str:
+        """Return how much of the run is done, in trials where they have no epochs."""
+        rows, trials = self.recorder.rows, self.time_left.trials
+        if rows and all(map(self._is_probe, rows)):
+            ended = sum(not TrialStatus(row["status"]).is_open for row in rows.values())
+            return f"{ended}/{max(trials, len(rows))} trials"
+        done, most = self.time_left.counted()
+        return f"{done}/{most} epochs" if most else ""
+
     def _estimate(self) -> None:
-        if self.live.disable and time.monotonic() < self.next_line:  # the rest looks at every trial
+        now = time.monotonic()
+        if self.live.disable and now < self.next_line:  # the rest looks at every trial
             return
-        estimate = self.time_left.estimate()
-        done, total = estimate.done, estimate.done + estimate.left
+        estimate, within = self.time_left.estimate(), self.time_left.within
         note = f"{len(self.bars)} running" if self.bars else "starting workers"
         if estimate.seconds is not None:
             left = estimate.seconds
             note = f"about {duration(left)} left" if left >= 1 else "about to end"
+        if self.live.disable and within:
+            name = next(iter(within))
+            note = f"{note}  {name}: {images_seen(within[name])}"
+        total = self._total()
         self.live.update(
-            self.total, completed=done, total=total, epochs=math.floor(done), note=note,
-            refresh=True,
+            self.total, completed=estimate.done, total=estimate.done + estimate.left, epochs=total,
+            note=note, refresh=True,
         )  # fmt: skip
         if self.live.disable:
-            self.next_line = time.monotonic() + LOG_EVERY_S
-            shown = f"{done:.1f}" if done % 1 else f"{done:.0f}"
-            line = f"{shown} of {total:.0f} epochs  {note}"
+            self.next_line = now + max(LOG_EVERY_S, LOG_SHARE * (now - self.started))
+            line = f"{total}  {note}" if total else note
             self.console.print(line, highlight=False, markup=False)
 
 
-def describe(row: TrialRow, ended: str, width: int, target: Target) -> str:
-    """Return the line for a trial that has ended; `ended` says how."""
+def images_seen(progress: Progress) -> str:
+    """Return how far a trial is within an epoch; images are those of training and validation."""
+    return f"{progress.images:,} of {progress.of:,} images"
+
+
+def describe(row: TrialRow, ended: str, width: int, target: Target, is_probe: bool) -> str:
+    """Return the line for a trial that has ended.
+
+    Args:
+        row: row of the trial.
+        ended: how it has ended.
+        width: characters that its name has room in.
+        target: metric that epochs are selected by.
+        is_probe: whether it has fitted a head to features, which takes no epochs.
+    """
     colour = COLOURS.get(TrialStatus(row["status"]), "green")
-    line = (
-        f"{escape(row['trial'].ljust(width))}  [{colour}]{ended:<8}[/]  {row['epochs']:>3} epochs"
-    )
+    line = f"{escape(row['trial'].ljust(width))}  [{colour}]{ended:<8}[/]"
+    if not is_probe:
+        line += f"  {counted(row['epochs'], 'epoch'):>10}"
     if row["epochs"]:
         score = target.show(row[target.best])  # type: ignore[literal-required]
+        if is_probe:
+            return f"{line}  {target.label} {score:>7}"
         line += f"  best {target.label} {score:>7} in epoch {row['best/epoch']}"
         line += f"  {duration(row['seconds'])}"
     if row.get("error"):

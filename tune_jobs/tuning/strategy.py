@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,8 @@ class Findings:
     """Table of the results; None for that of the trials."""
     droppable: tuple[str, ...] = ()
     """Headings of its columns that a narrow terminal goes without, the first of them first."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What each trial of a search was trained with, by its name; empty for a grid."""
     front: Table | None = None
     """Pareto front of a search over several objectives."""
 

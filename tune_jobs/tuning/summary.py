@@ -6,17 +6,16 @@ import contextlib
 from collections.abc import Iterator
 
 from rich.markup import escape
-from rich.table import Table
 
 from trainables.errors import InputError
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
-from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, duration
-from tune_jobs.command_line.terminal import plain_table, print_steps, print_table
+from tune_jobs.analysis.formatting import class_counts, constant_answer, counted
+from tune_jobs.command_line.terminal import print_steps, print_table
 from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
-from tune_jobs.run_folder.schema import ending, has_scores, is_soup, merit
+from tune_jobs.run_folder.schema import is_soup
 from tune_jobs.run_folder.settings import Setting, best_setting, settings_of
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.caveats import caveats
@@ -24,11 +23,7 @@ from tune_jobs.tuning.next_commands import next_steps, resume_command
 from tune_jobs.tuning.seeds import DROPPABLE as SEED_COLUMNS
 from tune_jobs.tuning.seeds import settings_table
 from tune_jobs.tuning.strategy import Findings, Run
-
-MOST_ROWS, FEW_ROWS = 20, 10
-"""Up to 20 trials the table shows all; of more it shows the best 10."""
-DROPPABLE = ("images/s", "train loss", "time", "val loss", "at epoch", "epochs", "status")
-"""Columns of the table of trials that a narrow terminal goes without, the first of them first."""
+from tune_jobs.tuning.trial_table import FEW_ROWS, MOST_ROWS, print_trials, shown_score
 
 
 def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
@@ -60,19 +55,12 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         if len(shown) < len(settings):
             say(f"… the best {len(shown)} of {len(settings)} settings")
     else:
-        print_trials(run, best)
+        print_trials(run, best, findings.settings)
     say("")
     if setting is not None and best is not None:
         say(escape(describe_setting(setting, best)))
-    elif best is not None:
-        say(
-            f"Best: [bold]{escape(best['trial'])}[/] with validation {_score(best, run.target)} "
-            + (
-                f"as the average of {escape(best['members'] or '')}"
-                if is_soup(best)
-                else f"after epoch {best['best/epoch']}"
-            )
-        )
+    elif best is not None and findings.table is None:
+        say(f"Best: [bold]{escape(best['trial'])}[/] with {escape(describe_best(run, best))}")
     for note in findings.notes:
         say(escape(note))
     if findings.front is not None:
@@ -119,31 +107,22 @@ def warnings_of(run: Run, record: RunRecord, findings: Findings) -> list[str]:
     return notes + caveats(run, best["trial"], [best])
 
 
-def print_trials(run: Run, best: TrialRow | None) -> None:
-    """Print the table of trials, of many the best ones."""
-    recorder, console = run.recorder, run.console
-    rows = list(recorder.rows.values())
-    shown = rows
-    if len(rows) > MOST_ROWS:
-        scored = [row for row in rows if has_scores(row)]
-        shown = sorted(
-            scored,
-            key=lambda row: (recorder.feasible(row) is not False, merit(row, run.target)[0]),
-            reverse=True,
-        )[:FEW_ROWS]
-    feasible = {row["trial"]: recorder.feasible(row) for row in shown if recorder.constraints}
-    ends = [ending(row["status"], recorder.stopped_by(row)) for row in shown]
-    print_table(console, trial_table(shown, ends, best, run.target, feasible), DROPPABLE)
-    if len(shown) < len(rows):
-        console.print(f"… the best {len(shown)} of {len(rows)} trials", highlight=False)
-
-
 def best_first(settings: list[Setting]) -> list[Setting]:
     """Return the settings as they are shown: all, or of many the best ones."""
     if len(settings) <= MOST_ROWS:
         return settings
     scored = [each for each in settings if each.scores]
     return sorted(scored, key=lambda each: -each.target.merit(each.mean))[:FEW_ROWS]
+
+
+def describe_best(run: Run, best: TrialRow) -> str:
+    """Return the score of the best trial, and which of its weights have it."""
+    score = f"validation {_score(best, run.target)}"
+    if is_soup(best):
+        return f"{score} as the average of {best['members']}"
+    if run.recorder.configs[best["trial"]].mode == "probe":
+        return score  # a logistic regression has no epochs
+    return f"{score} after epoch {best['best/epoch']}"
 
 
 def describe_setting(setting: Setting, best: TrialRow) -> str:
@@ -178,7 +157,7 @@ def problems(run: Run) -> list[str]:
 def _score(row: TrialRow, target: Target) -> str:
     """Return the metric of a trial, and its accuracy where that is another."""
     shown = (target, ACCURACY) if target != ACCURACY else (target,)
-    return ", ".join(f"{each.label} {each.show(row[each.best])}" for each in shown)  # type: ignore[literal-required]
+    return ", ".join(f"{each.label} {shown_score(row, each)}" for each in shown)
 
 
 def constant_note(run: Run) -> str:
@@ -208,52 +187,6 @@ def patience_note(run: Run) -> str:
         f"{trials} ended before epoch {early[0].epochs}, after {early[0].patience} without a "
         f"better {run.target.label} (--patience)"
     )
-
-
-def trial_table(
-    rows: list[TrialRow],
-    ended: list[str],
-    best: TrialRow | None,
-    target: Target,
-    feasible: dict[str, bool | None],
-) -> Table:
-    """Return a table with a row per trial and the best trial highlighted.
-
-    Args:
-        rows: rows of the trials.
-        ended: how each of them has ended.
-        best: row of the best trial; None if there is none.
-        target: metric of the run.
-        feasible: whether each trial satisfies the constraints; empty without constraints.
-    """
-    table = plain_table()
-    table.add_column("trial", no_wrap=True)
-    score = target.label
-    for heading in ("epochs", "train loss", "val loss", score, "at epoch", "time", "images/s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("status")
-    if feasible:
-        table.add_column("feasible")
-    for row, end in zip(rows, ended, strict=True):
-        cells = [""] * 6
-        if row["epochs"]:
-            cells = [
-                f"{row['last/train_loss']:.4f}",
-                f"{row['last/val_loss']:.4f}",
-                target.show(row[target.best]),  # type: ignore[literal-required]
-                str(row["best/epoch"]),
-                duration(row["seconds"]),
-                f"{row['images_per_second']:,.0f}",
-            ]
-        elif is_soup(row):
-            score = target.show(row[target.best])  # type: ignore[literal-required]
-            cells = ["", f"{row['best/val_loss']:.4f}", score, "", duration(row["seconds"]), ""]
-        ends = [end]
-        if feasible:
-            ends.append({True: "yes", False: "no", None: ""}[feasible[row["trial"]]])
-        style = "bold green" if row is best else None
-        table.add_row(escape(row["trial"]), str(row["epochs"]), *cells, *ends, style=style)
-    return table
 
 
 @contextlib.contextmanager

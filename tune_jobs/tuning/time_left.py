@@ -86,6 +86,19 @@ class TimeLeft:
         progress = self.within.get(trial)
         return min(1.0, progress.images / progress.of) if progress else 0.0
 
+    def counted(self) -> tuple[int, int]:
+        """Return the epochs that have ended, and the most that the run may have in the end.
+
+        The most falls when trials end early, and never rises.
+        """
+        rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs
+        open_ = [name for name, row in rows.items() if TrialStatus(row["status"]).is_open]
+        longest = max((config.epochs for config in configs.values()), default=0)
+        most = sum(len(epochs[name]) for name in rows.keys() - set(open_))
+        most += sum(configs[name].epochs for name in open_)
+        most += longest * max(0, self.trials - len(rows))
+        return sum(map(len, epochs.values())), most
+
     def estimate(self) -> Estimate:
         """Estimate what is left. It looks at every trial of the run."""
         rows, configs, epochs = self.recorder.rows, self.recorder.configs, self.recorder.epochs

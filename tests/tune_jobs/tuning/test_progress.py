@@ -20,11 +20,11 @@ def log(tmp_path):
     return progress.TerminalProgress(recorder, Console(file=log), lambda: 2, trials=2), log
 
 
-def test_a_log_has_a_line_a_minute_though_no_epoch_ends(log, monkeypatch):
+def test_a_log_has_a_line_every_quarter_of_a_minute_though_no_epoch_ends(log, monkeypatch):
     callback, written = log
-    assert written.getvalue() == "0 of 10 epochs  starting workers\n"
+    assert written.getvalue() == "0/10 epochs  starting workers\n"
     now = time.monotonic()
-    for seconds in range(0, 130, 10):
+    for seconds in range(0, 40, 5):
         monkeypatch.setattr(time, "monotonic", lambda: now + seconds)  # noqa: B023
         callback.on_step_end(seconds, [])
     assert len(written.getvalue().splitlines()) == 3
