@@ -16,6 +16,24 @@ FUNCTIONS = {"cluster": "cluster.__main__:cluster"}
 """Module and function of the jobs that are not MODULE:MODULE."""
 
 
+OTHER_WORDS = {
+    "train": ("lr-grid", "finetune"),
+    "fit": ("lr-grid", "finetune"),
+    "sweep": ("search",),
+    "tune": ("search",),
+    "eval": ("compare",),
+    "evaluate": ("compare",),
+    "test": ("compare",),
+    "validate": ("compare",),
+    "export": ("predict",),
+    "infer": ("predict",),
+    "inference": ("predict",),
+    "list": ("runs",),
+    "ls": ("runs",),
+}
+"""Words for jobs in other programs, and ours."""
+
+
 def bakeoff() -> None:
     """Start the job that the first word names, and exit with its exit code."""
     word = sys.argv[1] if len(sys.argv) > 1 else "--help"
@@ -61,8 +79,14 @@ def help_text() -> str:
 def unknown(word: str) -> int:
     """Raise InputError with the job that was probably meant."""
     names = {**{name: name for name in JOBS}, **{job.module: name for name, job in JOBS.items()}}
+    if word.startswith("-"):
+        raise InputError(
+            f"{word} comes after the name of a job: {PROGRAM} JOB {word} …; {PROGRAM} --help lists "
+            "the jobs"
+        )
     close = difflib.get_close_matches(word, names, 1)
-    meant = f"did you mean {PROGRAM} {names[close[0]]}? " if close else ""
+    jobs = OTHER_WORDS.get(word) or [names[name] for name in close]
+    meant = f"did you mean {' or '.join(f'{PROGRAM} {job}' for job in jobs)}? " if jobs else ""
     raise InputError(f"there is no job {word!r}: {meant}{PROGRAM} --help lists the jobs")
 
 

@@ -64,7 +64,14 @@ def test_every_model_can_be_trained(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("resnet-18", "resnet18"), ("cnnn", "cnn"), ("?", "cnn")]
+    ("name", "near"),
+    [
+        ("resnet-18", "resnet18"),
+        ("cnnn", "cnn"),
+        ("?", "cnn"),
+        ("nets.mine", "nets:mine"),
+        ("convnext_atto", "timm:convnext_atto"),
+    ],
 )
 def test_an_unknown_model_is_refused_with_those_that_are_near(name, near):
     with pytest.raises(InputError) as error:

@@ -34,6 +34,7 @@ from trainables.preparation import Preparation
 from tune_jobs.analysis.results import load_epochs, load_front, load_run, load_trials
 from tune_jobs.cluster.config import ROOT
 from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.terminal import open_console
 from tune_jobs.finetune import finetune
 from tune_jobs.lr_grid import GridOptions, grid, lr_grid
 from tune_jobs.run_folder.folder import RunFolder
@@ -206,7 +207,8 @@ def test_a_run_that_another_job_has_begun_meanwhile_is_left_alone(local_ray, tmp
 
     def overtaken():
         typed = parse(GridOptions, None)
-        return job.run(typed, lambda found: Overtaken(sizes_of_grid(grid(typed.options), found)))
+        strategy = lambda found: Overtaken(sizes_of_grid(grid(typed.options), found))  # noqa: E731
+        return job.run(typed, strategy, None, open_console())
 
     arguments = ("--lr", "1e-3", "--smoke-test", "--storage-path", tmp_path)
     assert command_line(overtaken)(*arguments) == 2

@@ -232,12 +232,27 @@ def check_torchvision(name: str) -> None:
     models = torchvision_models()
     names = models.list_models(module=models)
     if name not in names:
-        near = difflib.get_close_matches(name, [*list_models(), *names], n=5, cutoff=0.5)
+        near = meant_by(name, [*list_models(), *names])
         hint = f"did you mean {', '.join(near)}? Use" if near else "use"
         raise InputError(
             f"model {name!r} is unknown: {hint} {', '.join(list_models())}, the name of a "
             "torchvision classifier, timm:NAME or package.module:function"
         )
+
+
+def meant_by(name: str, names: list[str]) -> list[str]:
+    """Return what an unknown name of a model may mean, at most 5 names.
+
+    Args:
+        name: The name.
+        names: Names of this package and of torchvision.
+    """
+    if timm_networks.is_known(f"timm:{name}"):
+        return [f"timm:{name}"]
+    module, _, function = name.rpartition(".")
+    near = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    # Tables name a function of one's own with dots alone.
+    return [f"{module}:{function}", *near][:5] if module else near
 
 
 def code_version(name: str) -> str:

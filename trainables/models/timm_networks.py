@@ -40,6 +40,13 @@ def package() -> Any:
     return importlib.import_module("timm")
 
 
+def is_known(name: str) -> bool:
+    """Return whether timm is installed, and has a network of the name `timm:NAME`."""
+    return importlib.util.find_spec("timm") is not None and package().is_model(
+        name.removeprefix("timm:").partition(".")[0]
+    )
+
+
 def checked(name: str) -> str:
     """Return NAME of `timm:NAME`.
 

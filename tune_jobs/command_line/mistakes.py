@@ -19,9 +19,13 @@ from trainables.errors import InputError
 from tune_jobs.command_line.help import HELP, HELP_ALL, help_class
 
 OTHER_WORDS = {
+    "aa": ("augment",),
+    "amp": ("precision",),
     "arch": ("model", "models"),
     "aug": ("augment",),
+    "b": ("batch-size",),
     "bs": ("batch-size",),
+    "clip-grad": ("clip-norm",),
     "cpus": ("cpus-per-trial",),
     "data-dir": ("data",),
     "data-path": ("data",),
@@ -32,15 +36,25 @@ OTHER_WORDS = {
     "img-size": ("image-size",),
     "learning-rate": ("lr",),
     "learning-rates": ("lr",),
+    "initial-checkpoint": ("weights",),
+    "log-dir": ("storage-path",),
     "log-wandb": ("track",),
+    "lr-scheduler": ("schedule",),
+    "model-ema": ("ema",),
+    "n-trials": ("trials",),
     "num-epochs": ("epochs",),
+    "num-samples": ("trials",),
     "opt": ("optimizer",),
     "out": ("output", "storage-path"),
     "output": ("storage-path",),
     "output-dir": ("output", "storage-path"),
+    "pretrained": ("weights",),
     "project": ("name",),
     "run-name": ("name",),
+    "sched": ("schedule",),
     "size": ("image-size",),
+    "smoothing": ("label-smoothing",),
+    "warmup-epochs": ("warmup",),
     "wd": ("weight-decay",),
 }
 """Names that other programs give to options, and ours for the same."""
@@ -131,12 +145,25 @@ def _not_an_option(unknown: list[str], names: list[str], program: str) -> str:
     if not word.startswith("-"):
         images = f"give images with --data {shlex.quote(word)}"
         return f"{word!r} belongs to no option: {images if 'data' in names else _help(program)}"
+    options = [word for word in unknown if re.match(r"--?[A-Za-z]", word)] or [word]
+    answers = [_did_you_mean(word, names) for word in options]
+    if len(options) == 1:
+        return f"there is no option {word}: {answers[0]}{_help(program)}"
+    listed = ", ".join(
+        f"{word} ({answer.strip()})" if answer else word
+        for word, answer in zip(options, answers, strict=True)
+    )
+    return f"there are no options {listed}: {_help(program)}"
+
+
+def _did_you_mean(word: str, names: Sequence[str]) -> str:
+    """Return a question with the options that a word may mean; the empty text if there are none."""
     given, equals, value = word.lstrip("-").partition("=")
     found = meant_by(given, names)
     if not found:
-        return f"there is no option {word}: {_help(program)}"
+        return ""
     options = " or ".join(f"--{name}{equals}{value}" for name in found)
-    return f"there is no option {word}: did you mean {options}? {_help(program)}"
+    return f"did you mean {options}? "
 
 
 def meant_by(given: str, names: Sequence[str]) -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
 
 from trainables.errors import InputError
 from trainables.source_options import NAMED_SOURCES
@@ -15,6 +19,7 @@ from tune_jobs.command_line.invocation import JOBS, words_that_start
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.options_file import options_yaml
 from tune_jobs.command_line.parser import CommandLine, flatten
+from tune_jobs.command_line.terminal import QuietConsole, open_console
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ Prepare: TypeAlias = "Callable[[CommandLine[Options]], PreparedJob]"
 """Checks the options of a job."""
 PRINTING = frozenset({"plan", "space_print", "write_config"})
 """Options that ask for a text or a file in place of training."""
+TRACKERS = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
+"""Package of each tracker. That of all of MLflow requires an older pyarrow than constraints.txt."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ def start(prepare: Prepare[Options], command: CommandLine[Options]) -> int:
         InputError: the input is invalid.
     """
     with command.located():
+        check_packages(command.options)
         prepared = prepare(command)
     if prepared.text is not None:
         print(prepared.text, end="")  # noqa: T201  the requested output
@@ -61,10 +69,11 @@ def start(prepare: Prepare[Options], command: CommandLine[Options]) -> int:
     if command.options.run.write_config is not None:
         print(write_config(command), end="")  # noqa: T201  the requested output
         return 0
-    with loaded(prepared) as found:
+    console = open_console()
+    with loaded(prepared, console) as found:
         from tune_jobs.tuning.job import run
 
-        return run(prepared.command, prepared.strategy, found)
+        return run(prepared.command, prepared.strategy, found, console)
 
 
 def start_quietly(prepare: Prepare[Options], command: CommandLine[Options]) -> FinishedRun:
@@ -74,17 +83,17 @@ def start_quietly(prepare: Prepare[Options], command: CommandLine[Options]) -> F
         InputError: the input is invalid, or asks for a text in place of training.
         KeyboardInterrupt: the run was interrupted; its folder is complete, and it can be resumed.
     """
-    from tune_jobs.command_line.terminal import QuietConsole
-
     for name, value in flatten(command.options).items():
         if name in PRINTING and value:
             raise InputError(f"{name} trains nothing: give it on the command line")
     with command.located():
+        check_packages(command.options)
         prepared = prepare(command)
-    with loaded(prepared) as found:
+    console = QuietConsole()
+    with loaded(prepared, console) as found:
         from tune_jobs.tuning.job import train
 
-        finished = train(prepared.command, prepared.strategy, QuietConsole(), found)
+        finished = train(prepared.command, prepared.strategy, console, found)
     assert finished is not None  # as --plan is not set
     if finished.record["status"] == "interrupted":
         name = finished.run.folder.name
@@ -93,18 +102,52 @@ def start_quietly(prepare: Prepare[Options], command: CommandLine[Options]) -> F
 
 
 @contextlib.contextmanager
-def loaded(prepared: PreparedJob) -> Iterator[FoundImages | None]:
+def loaded(prepared: PreparedJob, console: Console) -> Iterator[FoundImages | None]:
     """Start Ray and import what trains; give the images of the job if they were found before.
+
+    Args:
+        prepared: the job.
+        console: terminal or log file, which says what takes so long.
 
     Raises:
         InputError: the source cannot be read, or no cluster answers.
     """
     options = prepared.command.options
-    found = find_before_ray(options)
-    with ray_while_importing(
-        options.run.address, *prepared.modules, preload=options.run.fills_machine
-    ):
+    found = find_before_ray(options, console)
+    with contextlib.ExitStack() as stack:
+        with said("loading PyTorch, starting Ray", console):
+            stack.enter_context(
+                ray_while_importing(
+                    options.run.address, *prepared.modules, preload=options.run.fills_machine
+                )
+            )
         yield found
+
+
+@contextlib.contextmanager
+def said(what: str, console: Console) -> Iterator[None]:
+    """Say what goes on, on a terminal until it has ended."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with console.status(f"{escape(what)} …"):
+            yield
+    else:
+        console.print(what, highlight=False, markup=False)
+        yield
+
+
+def check_packages(options: JobOptions) -> None:
+    """Raise InputError where an option needs a package that is not installed."""
+    given = flatten(options)
+    needed = [
+        (f"--track {given['track']}", given["track"] or "", TRACKERS.get(given["track"], "")),
+        ("--mode lora", "peft" if "lora" in given.get("mode", ()) else "", "peft"),
+        *((m, "timm" if m.startswith("timm:") else "", "timm") for m in given.get("models", ())),
+    ]
+    for option, module, package in needed:
+        if module and importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"{option} needs a package that is not installed: run pip install {package}"
+            )
 
 
 def write_config(command: CommandLine[JobOptions]) -> str:
@@ -135,16 +178,21 @@ def write_config(command: CommandLine[JobOptions]) -> str:
     return f"Written to {file}. To start it:\n  {words}\n"
 
 
-def find_before_ray(options: JobOptions) -> FoundImages | None:
+def find_before_ray(options: JobOptions, console: Console) -> FoundImages | None:
     """Find the images of a job, so that a source that cannot be used is refused at once.
 
     Named datasets are right, and load while Ray starts: for them, return None.
+
+    Args:
+        options: options of the job.
+        console: terminal or log file.
 
     Raises:
         InputError: the source cannot be read.
     """
     if options.data.data in NAMED_SOURCES:
         return None
-    from tune_jobs.tuning.found_images import find_images_of_job
+    with said(f"looking at {options.data.data}", console):
+        from tune_jobs.tuning.found_images import find_images_of_job
 
-    return find_images_of_job(options)
+        return find_images_of_job(options)

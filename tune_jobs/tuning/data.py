@@ -24,6 +24,7 @@ from trainables.config import TrialConfig
 from trainables.data import ImageDataset, Split, split
 from trainables.errors import InputError
 from trainables.image_rows import ImageRows
+from trainables.sources import describe_ignored
 from trainables.sources.listing import Listing
 from trainables.trial_images import TrialImages
 from trainables.views import View
@@ -180,6 +181,29 @@ def scan(found: FoundImages, views: Sequence[View], console: Console) -> Facts:
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("decoding images", total=total, visible=total > ANNOUNCED)
         return images.scan(views, lambda count: bar.advance(task, count))
+
+
+def describe_data(images: RunData) -> list[str]:
+    """Return sentences on the source, its split, and what was left out of it."""
+    found, sizes = images.found, images.split.sizes
+    lines = [
+        f"{images.dataset.name}: {sizes['train']:,} training, {sizes['validation']:,} validation "
+        f"and {sizes['test']:,} sealed test images, {len(images.dataset.classes)} classes"
+    ]
+    lines += [line for line in (describe_ignored(found.listing), *found.listing.notes) if line]
+    if images.facts.errors:
+        errors = named_errors(found, images.facts.errors)
+        lines.append(f"{len(images.facts.errors):,} damaged images left out (--skip-bad): {errors}")
+    level = found.images.how.white_level
+    wide = int(np.char.startswith(images.facts.modes, "I").sum())
+    if wide and level is None:
+        lines.append(
+            f"{wide:,} images have 16 bits, which the sample of images did not show: 65,535 is "
+            "white in them; give them a source of their own if they are too dark"
+        )
+    if level is not None:
+        lines.append(f"Images of 16 bits: {level:,} is white, for all of them")
+    return lines
 
 
 def named_errors(found: FoundImages, errors: dict[int, str]) -> str:

@@ -6,28 +6,17 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from rich.console import Console
 
 from trainables.augment import describe as augmentation
-from trainables.class_weights import class_weights
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.models import build_model
-from trainables.models.heads import find_head, linear_head
-from trainables.models.lora import layers_to_adapt
-from trainables.models.stochastic_depth import set_drop_path
-from trainables.models.weights import Weights, load_weights, read_weights
+from trainables.models.weights import read_weights
 from trainables.preparation import check_normalization
-from trainables.sources import describe_ignored
-from trainables.trial_images import TrialImages
-from tune_jobs.analysis.formatting import class_counts
 from tune_jobs.analysis.repetition import differences, repetition
 from tune_jobs.analysis.results import load_run
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console
 from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import check_source, check_storage
@@ -36,7 +25,7 @@ from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.best_model import finish
 from tune_jobs.tuning.copies import describe_copies
-from tune_jobs.tuning.data import RunData, named_errors, read_images, views_of
+from tune_jobs.tuning.data import describe_data, read_images, views_of
 from tune_jobs.tuning.found_images import FoundImages, find_images_of_job
 from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
@@ -46,6 +35,12 @@ from tune_jobs.tuning.soup import make_soups
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
 from tune_jobs.tuning.summary import print_summary, resumable
 from tune_jobs.tuning.tracking import tracking_callbacks
+from tune_jobs.tuning.trial_checks import (
+    check_drop_path,
+    check_loss_weights,
+    check_models,
+    check_weights,
+)
 from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
 EXAMPLES = 50
@@ -67,7 +62,8 @@ class FinishedRun:
 def run(
     command: CommandLine[JobOptions],
     make_strategy: Callable[[FoundImages], Strategy],
-    found: FoundImages | None = None,
+    found: FoundImages | None,
+    console: Console,
 ) -> int:
     """Train the trials with Ray Tune, write a complete run folder, and print a summary.
 
@@ -75,6 +71,7 @@ def run(
         command: the command line.
         make_strategy: returns what proposes the trials, from the images that were found.
         found: images of the job; None to find them now.
+        console: terminal or log file.
 
     Returns:
         The exit code: 0, 1 if no trial has a result, 130 after Ctrl-C.
@@ -82,7 +79,6 @@ def run(
     Raises:
         InputError: the input is invalid; no trial has been started then.
     """
-    console = open_console()
     finished = train(command, make_strategy, console, found)
     if finished is None:
         return 0
@@ -122,6 +118,11 @@ def train(
     strategy = make_strategy(found)
     examples = strategy.examples(min(strategy.num_trials, EXAMPLES))
     split, smoke_test = options.training.split, options.run.smoke_test
+    check_models(examples, found)
+    sources = strategy.models()
+    weights = {
+        model: read_weights(model, source) for model, source in sources.items() if source != "none"
+    }
     # On a cluster the nodes that train decode the images for themselves.
     views = views_of(examples) if options.run.address is None else []
     images = read_images(found, views, split, smoke_test, console)
@@ -131,7 +132,7 @@ def train(
         check_loss_weights(config, images.trials)
         if "drop_path" in command.given_options:  # a recipe's is for the networks that have it
             check_drop_path(config, images.trials)
-    weights = initial_weights(strategy.models(), images.trials, examples)
+    check_weights(weights, images.trials, examples)
     recorder = Recorder(folder, options.constraints, options.run.trial_timeout)
     run = Run(command, folder, recorder, images.trials, weights, console)
     lines = [
@@ -191,51 +192,9 @@ def train(
         return FinishedRun(run, record, strategy.summarise())
 
 
-def check_loss_weights(config: TrialConfig, data: TrialImages) -> None:
-    """Raise InputError unless --class-weights names the classes of the images."""
-    class_weights(config.class_weights, class_counts(data.train_labels, data.classes), data.classes)
-
-
-def check_drop_path(config: TrialConfig, data: TrialImages) -> None:
-    """Raise InputError if --drop-path has no effect on the network of a trial."""
-    if config.drop_path is None:
-        return
-    with torch.device("meta"):
-        size = data.network_size(config)
-        model = build_model(config.model, len(data.classes), size, **config.build_args)
-    if not set_drop_path(model, config.drop_path):
-        raise InputError(
-            f"--drop-path {config.drop_path}: {config.model} has no stochastic depth: leave it "
-            "out, or use a network with it, such as convnext_tiny or timm's vision transformers"
-        )
-
-
 def add_description(record: RunRecord, strategy: Strategy) -> None:
     """Update run.json with the description of the strategy."""
     record |= strategy.describe()  # type: ignore[typeddict-item]
-
-
-def describe_data(images: RunData) -> list[str]:
-    """Return sentences on the source, its split, and what was left out of it."""
-    found, sizes = images.found, images.split.sizes
-    lines = [
-        f"{images.dataset.name}: {sizes['train']:,} training, {sizes['validation']:,} validation "
-        f"and {sizes['test']:,} sealed test images, {len(images.dataset.classes)} classes"
-    ]
-    lines += [line for line in (describe_ignored(found.listing), *found.listing.notes) if line]
-    if images.facts.errors:
-        errors = named_errors(found, images.facts.errors)
-        lines.append(f"{len(images.facts.errors):,} damaged images left out (--skip-bad): {errors}")
-    level = found.images.how.white_level
-    wide = int(np.char.startswith(images.facts.modes, "I").sum())
-    if wide and level is None:
-        lines.append(
-            f"{wide:,} images have 16 bits, which the sample of images did not show: 65,535 is "
-            "white in them; give them a source of their own if they are too dark"
-        )
-    if level is not None:
-        lines.append(f"Images of 16 bits: {level:,} is white, for all of them")
-    return lines
 
 
 def augmentation_notes(configs: list[TrialConfig]) -> list[str]:
@@ -263,37 +222,3 @@ def find_folder(job: str, options: RunOptions) -> RunFolder:
         )
     # The store has answered once. From now on a run waits through outages of the store.
     return RunFolder.at(storage.child(name).uri, patient=True)
-
-
-def initial_weights(
-    models: dict[str, str], data: TrialImages, examples: list[TrialConfig]
-) -> dict[str, Weights]:
-    """Load the initial weights of each model and check that they fit it.
-
-    Args:
-        models: source of the initial weights by model: none (random), default or a file.
-        data: training and validation images of the run.
-        examples: configurations of some trials.
-
-    Returns:
-        Pretrained weights by model; models with random initial weights are not in it.
-
-    Raises:
-        InputError: the weights cannot be loaded, or do not fit their model.
-    """
-    weights = {
-        model: read_weights(model, source) for model, source in models.items() if source != "none"
-    }
-    for config in {config.model: config for config in examples}.values():
-        if config.model not in weights:
-            continue
-        size = data.network_size(config)
-        model = build_model(config.model, len(data.classes), size, **config.build_args)
-        load_weights(model, config.model, size, weights[config.model])
-        modes = {c.mode for c in examples if c.model == config.model}
-        if "probe" in modes:
-            linear_head(model, config.model, size)
-        if "lora" in modes:
-            head = find_head(model, config.model, size)
-            layers_to_adapt(model, config.model, head, size)
-    return weights

@@ -15,13 +15,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 
-from trainables.errors import InputError
 from trainables.metrics import EPOCH_METRICS
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 
-PACKAGES = {"mlflow": "mlflow-skinny", "wandb": "wandb"}
-"""Package of each tracker. That of all of MLflow requires an older pyarrow than constraints.txt."""
 TAGS = {
     metric: f"{rest}/{split}" if split in ("train", "val") else metric
     for metric in EPOCH_METRICS
@@ -106,27 +103,15 @@ def with_settings(callback: type[LoggerCallback]) -> Callable[..., LoggerCallbac
 def tracking_callbacks(
     track: Literal["mlflow", "wandb"] | None, folder: RunFolder
 ) -> list[Callback]:
-    """Return the callbacks for TensorBoard and for the tracker of --track.
-
-    Raises:
-        InputError: the package of the tracker is not installed.
-    """
+    """Return the callbacks for TensorBoard and for the tracker of --track, which is installed."""
     callbacks: list[Callback] = [TensorBoard()]
-    try:
-        if track == "mlflow":
-            import mlflow  # noqa: F401  Ray's callback imports it late
-            from ray.air.integrations.mlflow import MLflowLoggerCallback
+    if track == "mlflow":
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-            callbacks.append(with_settings(MLflowLoggerCallback)(experiment_name=folder.name))
-        elif track == "wandb":
-            import wandb  # noqa: F401
-            from ray.air.integrations.wandb import WandbLoggerCallback
+        callbacks.append(with_settings(MLflowLoggerCallback)(experiment_name=folder.name))
+    elif track == "wandb":
+        from ray.air.integrations.wandb import WandbLoggerCallback
 
-            wandb_callback = with_settings(WandbLoggerCallback)
-            callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
-    except ImportError as error:
-        raise InputError(
-            f"--track {track} needs a package that is not installed ({error}): run "
-            f"pip install {PACKAGES[str(track)]}"
-        ) from error
+        wandb_callback = with_settings(WandbLoggerCallback)
+        callbacks.append(wandb_callback(project="bakeoff", group=folder.name))
     return callbacks

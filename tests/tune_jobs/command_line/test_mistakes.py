@@ -20,6 +20,9 @@ from tune_jobs.lr_grid import GridOptions
         ("--bathc-size 32", ["did you mean --batch-size?"]),
         ("--img-size 64", ["did you mean --image-size?"]),
         ("-lr 1e-3", ["no option -lr", "did you mean --lr?"]),
+        ("-b 32", ["no option -b", "did you mean --batch-size?"]),
+        ("--sched cosine", ["no option --sched", "did you mean --schedule?"]),
+        ("--img-size 64 --opt sgd", ["no options", "--image-size?", "--optimizer?"]),
         ("--xyzzy", ["no option --xyzzy", "--help-all explains every option"]),
         ("photos", ["'photos' belongs to no option", "--data photos"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
@@ -37,14 +40,19 @@ def test_the_message_says_what_to_type(words, answers):
     assert not set(message) & set("│╭─\n")
 
 
-@pytest.mark.parametrize("word", ["lr_grid", "lr-gird", "optuna_search", "train"])
+@pytest.mark.parametrize("word", ["lr_grid", "lr-gird", "optuna_search", "sweep", "train"])
 def test_an_unknown_job_is_answered_with_the_one_that_is_meant(word):
     with pytest.raises(
         InputError, match=f"no job '{word}'.*bakeoff --help lists the jobs"
     ) as raised:
         unknown(word)
-    meant = {"optuna_search": "search", "train": None}.get(word, "lr-grid")
-    assert meant is None or f"did you mean bakeoff {meant}?" in str(raised.value)
+    meant = {"optuna_search": "search", "sweep": "search", "train": "lr-grid or bakeoff finetune"}
+    assert f"did you mean bakeoff {meant.get(word, 'lr-grid')}?" in str(raised.value)
+
+
+def test_an_option_before_the_job_is_answered_with_its_place():
+    with pytest.raises(InputError, match="--model comes after the name of a job"):
+        unknown("--model")
 
 
 def test_an_option_of_another_program_is_ours_by_another_name():
