@@ -139,4 +139,4 @@ def saved_again(data: DataSet) -> None:
     again = picture(0).resize((WIDTH - 8, HEIGHT - 5))
     write(again, data.folder / "test/cat/again.jpg", quality=80)
     data.add(again, "cat", "test")
-    data.says, data.must_say = r"(?i)duplicate|same image|leak|also in|later split", True
+    data.says, data.must_say = r"(?i)duplicate|same image|leak|also in|earlier split", True

@@ -103,16 +103,19 @@ def class_missing(parts):
     shutil.rmtree(parts / "test/dog")
 
 
+COPIED = "Validation or test images that are copies of images in an earlier split: 1"
+
+
 @pytest.mark.parametrize(
     ("spoil", "title", "names", "mended_by"),
     [
-        (copy_across_parts, "Validation or test images copied from an earlier split: 1",
+        (copy_across_parts, COPIED,
          ["train, cat: train/cat/3.png", "test, cat: test/cat/extra.png"],
          ["--duplicates", "drop"]),
-        (saved_again_across_parts, "Validation or test images copied from an earlier split: 1",
+        (saved_again_across_parts, COPIED,
          ["train, dog: train/dog/4.png", "validation, dog: validation/dog/extra.jpg"],
          ["--duplicates", "drop"]),
-        (two_labels, "2 images show a picture that also stands under another label",
+        (two_labels, "2 images (1.32%) show a picture that also stands under another label",
          ["train, cat: train/cat/3.png", "train, dog: train/dog/extra.png"],
          ["--duplicates", "drop"]),
         (damaged, "1 of 150 images are damaged", ["train/cat/3.png (trunc"], ["--skip-bad"]),
@@ -134,6 +137,15 @@ def test_what_makes_a_comparison_wrong_is_an_error_until_it_is_mended(
     assert title in page
     assert names[0] in page
     assert check(parts, *mended_by)[0] == 0
+
+
+def test_a_contradiction_that_hardly_moves_a_score_needs_care_and_no_more(parts, check):
+    write_classes(parts / "train", 200, names=["cat", "dog"], first=20_000)
+    two_labels(parts)
+    code, printed, _ = check(parts)
+    assert code == 0
+    assert "warning 2 images (0.40%) show a picture that also stands under" in printed
+    assert "needs care" in printed
 
 
 def test_groups_in_several_parts_are_an_error(parts, check):

@@ -40,9 +40,11 @@ class Tree:
         return TreeImages(self.reader, names, version_of(self.place, map(self.files.get, names)))
 
     def not_images(self) -> Counter[str]:
-        """Count the files that are no images by suffix, besides the junk."""
-        kinds = (suffix_of(name) for name in self.files)
-        others = Counter(kind or "without suffix" for kind in kinds if kind not in IMAGE_SUFFIXES)
+        """Count the files that are no images by suffix, or name one without, besides the junk."""
+        kinds = {name: suffix_of(name) for name in self.files}
+        bare = [name for name, kind in kinds.items() if not kind]
+        without = f"without suffix ({bare[0]})" if len(bare) == 1 else "without suffix"
+        others = Counter(k or without for k in kinds.values() if k not in IMAGE_SUFFIXES)
         return self.junk + others
 
 

@@ -9,7 +9,7 @@ from trainables.arrays import Ints
 from trainables.data import TRAIN
 from trainables.sources.names import PART_NAMES
 from tune_jobs.analysis.formatting import counted, listed
-from tune_jobs.data_check.findings import NAMED, Finding
+from tune_jobs.data_check.findings import NAMED, Finding, Severity
 from tune_jobs.data_check.inspection import Inspection
 from tune_jobs.data_check.thumbnails import pair_galleries
 from tune_jobs.tuning.copies import count_copies
@@ -22,6 +22,10 @@ NEARLY_EQUAL = 1.5
 """Ratio of the largest class to the smallest up to which two classes are not unequal."""
 UNEQUAL = 10
 """Ratio of the largest class to the smallest above which accuracy hides the smallest."""
+
+HARMFUL = 0.005
+"""Share of the images above which what is wrong with them makes a comparison wrong, as it may move
+an accuracy by half a point."""
 
 
 def refused_split(inspection: Inspection) -> Finding | None:
@@ -104,9 +108,10 @@ def label_conflicts(inspection: Inspection) -> Finding | None:
     if not len(chosen):
         return None
     images = len(np.unique(inspection.facts.copies.pairs[chosen]))
+    share = images / len(inspection.rows)
     return Finding(
-        "error",
-        f"{images:,} images show a picture that also stands under another label",
+        _severity(share),
+        f"{images:,} images ({share:.2%}) show a picture that also stands under another label",
         "At least one of the labels is wrong, so models learn a contradiction and a right answer "
         "counts as a mistake.",
         "Correct the labels, or leave these pictures out with --duplicates drop.",
@@ -124,9 +129,11 @@ def copies_across_splits(inspection: Inspection) -> Finding | None:
         return None
     rows = inspection.rows
     counts = count_copies(inspection.listing, inspection.facts, rows, inspection.codes[rows])
+    share = counts.across / max(1, int((inspection.codes[rows] != TRAIN).sum()))
     return Finding(
-        "error",
-        f"Validation or test images copied from an earlier split: {counts.across:,}",
+        _severity(share),
+        "Validation or test images that are copies of images in an earlier split: "
+        f"{counts.across:,} ({share:.2%})",
         "Models are scored on pictures that they have learned or were selected on, so their scores "
         "are too high, and higher for models that memorise.",
         "Leave the copies out with --duplicates drop; where one scene has several pictures, keep "
@@ -135,6 +142,11 @@ def copies_across_splits(inspection: Inspection) -> Finding | None:
         len(chosen),
         lambda: pair_galleries(inspection, chosen),
     )
+
+
+def _severity(share: float) -> Severity:
+    """Return how much wrong images matter that are a share of all that are trained or scored on."""
+    return "error" if share > HARMFUL else "warning"
 
 
 def copies_within_a_split(inspection: Inspection) -> Finding | None:

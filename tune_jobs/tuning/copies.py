@@ -115,9 +115,17 @@ def describe_copies(counts: CopyCounts, dropped: int) -> list[str]:
     lines = [f"{dropped:,} images left out as copies of others (--duplicates drop)"] * bool(dropped)
     if counts.images:
         pairs = "; ".join(f"{a} and {b}" for a, b in counts.examples)
+        kinds = [
+            text
+            for number, text in (
+                (counts.conflicts, f"{counts.conflicts:,} under another label"),
+                (counts.across, f"{counts.across:,} validation or test images of earlier splits"),
+            )
+            if number
+        ]
+        which = f", {' and '.join(kinds)}" if kinds else ""
         lines.append(
-            f"{counts.images:,} images are copies of others: {counts.across:,} are in a later "
-            f"split than the other one, {counts.conflicts:,} have another label ({pairs}). "
+            f"{counts.images:,} images are copies of one another{which}: {pairs}. "
             "--duplicates drop leaves copies out"
         )
     return lines

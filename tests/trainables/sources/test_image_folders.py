@@ -153,7 +153,7 @@ JUNK = {
     "cat/.hidden.jpg": "hidden",
     ".git/objects/1.jpg": "hidden",
     "cat/notes.txt": ".txt",
-    "README": "without suffix",
+    "README": "without suffix (README)",
 }
 
 

@@ -130,8 +130,10 @@ def test_only_copies_that_make_a_comparison_wrong_end_the_job(copies, across, co
     with pytest.raises(InputError) as error:
         read(folder, "fail")
     source = next(iter(copies))
-    for words in (f"{across} are in a later split", f"{conflicts} have another label",
-                  f"{folder}/{source}", "--duplicates drop", "--duplicates keep"):  # fmt: skip
+    counted = f"{across} validation or test images", f"{conflicts} under another label"
+    for words, number in zip(counted, (across, conflicts), strict=True):
+        assert (words in str(error.value)) == bool(number)
+    for words in (f"{folder}/{source}", "--duplicates drop", "--duplicates keep"):  # fmt: skip
         assert words in str(error.value)
 
 
