@@ -136,12 +136,16 @@ def said(what: str, console: Console) -> Iterator[None]:
 
 
 def check_packages(options: JobOptions) -> None:
-    """Raise InputError where an option needs a package that is not installed."""
+    """Raise InputError where an option needs a package that is not installed.
+
+    A shortlist goes on with the networks that it can have.
+    """
     given = flatten(options)
+    models = () if options.job == "shortlist" else given.get("models", ())
     needed = [
         (f"--track {given['track']}", given["track"] or "", TRACKERS.get(given["track"], "")),
         ("--mode lora", "peft" if "lora" in given.get("mode", ()) else "", "peft"),
-        *((m, "timm" if m.startswith("timm:") else "", "timm") for m in given.get("models", ())),
+        *((m, "timm" if m.startswith("timm:") else "", "timm") for m in models),
     ]
     for option, module, package in needed:
         if module and importlib.util.find_spec(module) is None:

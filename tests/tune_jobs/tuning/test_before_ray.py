@@ -1,0 +1,47 @@
+"""What is refused before Ray starts, and what is said meanwhile."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from trainables.errors import InputError
+from tune_jobs.command_line.parser import parse
+from tune_jobs.finetune import FinetuneOptions
+from tune_jobs.lr_grid import GridOptions
+from tune_jobs.ranking.options import ShortlistOptions
+from tune_jobs.tuning.before_ray import check_packages, said
+
+
+@pytest.mark.parametrize(
+    ("cls", "words", "package"),
+    [
+        (GridOptions, ["--track", "wandb"], "wandb"),
+        (GridOptions, ["--track", "mlflow"], "mlflow-skinny"),
+        (FinetuneOptions, ["--models", "resnet18", "timm:convnext_atto"], "timm"),
+        (FinetuneOptions, ["--mode", "lora"], "peft"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+    cls, words, package, monkeypatch
+):
+    options = parse(cls, None, words).options
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    check_packages(options)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"{words[-1]} needs .*pip install {package}$"):
+        check_packages(options)
+
+
+def test_a_shortlist_goes_on_with_the_networks_that_it_can_have(monkeypatch):
+    options = parse(ShortlistOptions, None, ["--models", "resnet18", "timm:x"]).options
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_packages(options)
+
+
+def test_a_log_says_what_takes_time_and_the_screen_only_while_it_does():
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
+        with said("loading [x]", console):
+            pass
+        assert "loading [x]" in console.file.getvalue()
