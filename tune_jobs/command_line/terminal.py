@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -53,6 +54,21 @@ def open_console() -> Console:
         size = shutil.get_terminal_size()
         return SafeConsole(width=size.columns, height=size.lines)
     return console
+
+
+def open_bar(**options: Any) -> Any:
+    """Return a progress bar of tqdm for a caller in Python; a file gets none.
+
+    Args:
+        options: arguments of tqdm.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without ipywidgets the bar is text, as it should be
+        from tqdm.auto import tqdm
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    in_notebook = shell is not None and getattr(shell(), "kernel", None) is not None
+    # The output of a notebook is no terminal, and gets a bar nevertheless.
+    return tqdm(disable=False if in_notebook else None, **options)
 
 
 def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:

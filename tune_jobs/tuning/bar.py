@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import Any
 
 from ray.tune.experiment import Trial
 
 from trainables.target import TARGETS
+from tune_jobs.command_line.terminal import open_bar
 from tune_jobs.ray_runtime.epoch_progress import forget_progress
 from tune_jobs.run_folder.schema import has_scores
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
@@ -30,13 +29,7 @@ class BarProgress(DriverCallback):
         self.recorder = recorder
         self.time_left = TimeLeft(recorder, lambda: 1, trials)
         self.running: set[str] = set()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # without ipywidgets the bar is text, as it should be
-            from tqdm.auto import tqdm
-        # A file gets no bar; the output of a notebook is no terminal either, and gets one.
-        self.live = tqdm(
-            unit="epoch", desc="training", disable=None if not in_notebook() else False
-        )
+        self.live = open_bar(unit="epoch", desc="training")
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -83,9 +76,3 @@ class BarProgress(DriverCallback):
                 f"best {target.label} {score} ({best['trial']})", refresh=False
             )
         self.live.refresh()
-
-
-def in_notebook() -> bool:
-    """Return whether the caller is a cell of a notebook."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return shell is not None and getattr(shell(), "kernel", None) is not None

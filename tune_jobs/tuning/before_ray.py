@@ -19,7 +19,7 @@ from tune_jobs.command_line.invocation import JOBS, words_that_start
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.options_file import options_yaml
 from tune_jobs.command_line.parser import CommandLine, flatten
-from tune_jobs.command_line.terminal import QuietConsole, open_console
+from tune_jobs.command_line.terminal import QuietConsole, open_bar, open_console
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 
 if TYPE_CHECKING:
@@ -126,8 +126,11 @@ def loaded(prepared: PreparedJob, console: Console) -> Iterator[FoundImages | No
 
 @contextlib.contextmanager
 def said(what: str, console: Console) -> Iterator[None]:
-    """Say what goes on, on a terminal until it has ended."""
-    if console.is_terminal and not console.is_dumb_terminal:
+    """Say what goes on, on a terminal and to a caller in Python until it has ended."""
+    if isinstance(console, QuietConsole):
+        with open_bar(desc=f"{what} …", bar_format="{desc}", leave=False):
+            yield
+    elif console.is_terminal and not console.is_dumb_terminal:
         with console.status(f"{escape(what)} …"):
             yield
     else:
