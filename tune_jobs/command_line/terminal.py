@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
@@ -69,6 +71,20 @@ def open_bar(**options: Any) -> Any:
     in_notebook = shell is not None and getattr(shell(), "kernel", None) is not None
     # The output of a notebook is no terminal, and gets a bar nevertheless.
     return tqdm(disable=False if in_notebook else None, **options)
+
+
+@contextlib.contextmanager
+def said(what: str, console: Console) -> Iterator[None]:
+    """Say what goes on, on a terminal and to a caller in Python until it has ended."""
+    if isinstance(console, QuietConsole):
+        with open_bar(desc=f"{what} …", bar_format="{desc}", leave=False):
+            yield
+    elif console.is_terminal and not console.is_dumb_terminal:
+        with console.status(f"{escape(what)} …"):
+            yield
+    else:
+        console.print(what, highlight=False, markup=False)
+        yield
 
 
 def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:

@@ -96,16 +96,16 @@ def against_recipe(study: Study, best: TrialRow, settings: dict[str, dict[str, A
     tried = [
         row
         for name, row in study.run.recorder.rows.items()
-        if settings.get(name) == recipe and has_scores(row) and not is_soup(row)
+        if recipe.items() <= settings.get(name, {}).items() and has_scores(row)
     ]
     if not tried:
         return []
-    row = tried[0]
+    row, whose = tried[0], "the settings of the recipe that the space has"
     if row is best:
-        return [f"{row['trial']} has the settings of the recipe: no other trial is better"]
+        return [f"{row['trial']} has {whose}: no other trial is better"]
     score = f"{target.label} {shown_score(row, target)}"
     ended = f"{row['status']} after {counted(row['epochs'], 'epoch')}"
-    return [f"{row['trial']} has the settings of the recipe: {score}, {ended}"]
+    return [f"{row['trial']} has {whose}: {score}, {ended}"]
 
 
 def front_table(study: Study) -> Table | None:

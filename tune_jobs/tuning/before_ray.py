@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 
 from trainables.errors import InputError
 from trainables.source_options import NAMED_SOURCES
@@ -19,7 +18,7 @@ from tune_jobs.command_line.invocation import JOBS, words_that_start
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.options_file import options_yaml
 from tune_jobs.command_line.parser import CommandLine, flatten
-from tune_jobs.command_line.terminal import QuietConsole, open_bar, open_console
+from tune_jobs.command_line.terminal import QuietConsole, open_console, said
 from tune_jobs.ray_runtime.early_start import ray_while_importing
 
 if TYPE_CHECKING:
@@ -122,20 +121,6 @@ def loaded(prepared: PreparedJob, console: Console) -> Iterator[FoundImages | No
                 )
             )
         yield found
-
-
-@contextlib.contextmanager
-def said(what: str, console: Console) -> Iterator[None]:
-    """Say what goes on, on a terminal and to a caller in Python until it has ended."""
-    if isinstance(console, QuietConsole):
-        with open_bar(desc=f"{what} …", bar_format="{desc}", leave=False):
-            yield
-    elif console.is_terminal and not console.is_dumb_terminal:
-        with console.status(f"{escape(what)} …"):
-            yield
-    else:
-        console.print(what, highlight=False, markup=False)
-        yield
 
 
 def check_packages(options: JobOptions) -> None:

@@ -178,7 +178,8 @@ def scan(found: FoundImages, views: Sequence[View], console: Console) -> Facts:
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    hidden = not console.is_terminal or console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("decoding images", total=total, visible=total > ANNOUNCED)
         return images.scan(views, lambda count: bar.advance(task, count))
 

@@ -14,7 +14,7 @@ from trainables.trial_images import TrialImages
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import plain_table, print_table
+from tune_jobs.command_line.terminal import plain_table, print_table, said
 from tune_jobs.ray_runtime.capacity import (
     Prices,
     TrialResources,
@@ -80,9 +80,10 @@ def plan_run(
     node = planned_node(resources)
     slots = min(node.slots(resources), at_once)
     cold = not has_room(resources)
-    plan = make_plan(
-        run.command, trials, examples, run.data, slots, at_once, cold, train, decoding_s
-    )
+    with said("training a pilot on some of the images", run.console):
+        plan = make_plan(
+            run.command, trials, examples, run.data, slots, at_once, cold, train, decoding_s
+        )
     print_plan(plan, prices(options.run.price_per_hour, node), run.console)
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
@@ -125,9 +126,7 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "
         f"{plan.epoch_s:.1f} s per epoch"
     )
-    table = plain_table()
-    for heading in ("nodes", "wall time", "node hours", *(["cost ($)"] if prices else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows = []
     for nodes in NODE_COUNTS:
         at_once = plan.slots * nodes
         times = [plan.seconds(at_once, share) for share in sorted({plan.share, 1.0})]
@@ -138,8 +137,16 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
         if prices:
             price = prices.node * nodes + prices.head
             cells.append(span(f"{price * seconds / 3600:.2f}" for seconds in times))
-        table.add_row(str(nodes), *cells)
-    print_table(console, table, ("node hours",))
+        rows.append((str(nodes), *cells))
+    if len(rows) == 1 and not prices:  # as on a laptop
+        say(f"Wall time: {rows[0][1]}")
+    else:
+        table = plain_table()
+        for heading in ("nodes", "wall time", "node hours", *(["cost ($)"] if prices else [])):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        print_table(console, table, ("node hours",))
     if prices and prices.head:
         say("The time until nodes have started, and its cost, are not included.")
     if plan.share < 1:

@@ -7,10 +7,11 @@ from rich.console import Console
 
 from trainables.errors import InputError
 from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.terminal import said
 from tune_jobs.finetune import FinetuneOptions
 from tune_jobs.lr_grid import GridOptions
 from tune_jobs.ranking.options import ShortlistOptions
-from tune_jobs.tuning.before_ray import check_packages, said
+from tune_jobs.tuning.before_ray import check_packages
 
 
 @pytest.mark.parametrize(
