@@ -14,6 +14,7 @@ from trainables.config import (
     file_stem,
 )
 from trainables.errors import InputError
+from trainables.trust import is_own
 from tune_jobs.command_line.entry_point import main
 from tune_jobs.command_line.parser import CommandLine, parse
 from tune_jobs.command_line.probe_options import refuse_training_options
@@ -96,7 +97,7 @@ def weights_of(options: FinetuneOptions) -> dict[str, str]:
         return dict(zip(models, weights, strict=True))
     if len(weights) == 1 and weights[0] in ("default", "none"):
         return dict.fromkeys(models, weights[0])
-    own = [model for model in models if ":" in model and not model.startswith("timm:")]
+    own = [model for model in models if is_own(model)]
     if len(weights) == 1 and len(own) == 1:
         return dict.fromkeys(models, "default") | {own[0]: weights[0]}
     raise InputError(

@@ -6,6 +6,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models import pretrained
 from trainables.models.registry import is_registered
+from trainables.trust import is_own
 from trainables.views import Interpolation
 
 ASSUMED_SIZE, ASSUMED_RESIZE = 224, 256
@@ -32,7 +33,7 @@ def native_size(model: str, assume: bool = False) -> tuple[int, int | None, Inte
 
 def uses_own_size(config: TrialConfig) -> bool:
     """Return whether no pretrained weights decide the image size of a network."""
-    user_defined = ":" in config.model and not config.model.startswith("timm:")
+    user_defined = is_own(config.model)
     return is_registered(config.model) or (user_defined and config.weights == "none")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from trainables.errors import InputError
@@ -96,6 +97,29 @@ def construct(name: str, num_classes: int, pretrained: bool) -> nn.Module:
             f"{name} returned {type(model).__name__} but must return a torch.nn.Module"
         )
     return model
+
+
+def loads_weights(name: str, num_classes: int) -> bool:
+    """Return whether a user-defined function builds a network with weights that it loads itself.
+
+    Most of them are then the same whatever the random seed.
+
+    Args:
+        name: Name of the function.
+        num_classes: Number of classes.
+
+    Raises:
+        InputError: As `construct` does.
+    """
+    states = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            states.append(construct(name, num_classes, pretrained=False).state_dict())
+    first, second = states
+    matrices = [key for key, value in first.items() if value.ndim > 1]  # biases may all be 0
+    same = sum(first[key].numel() for key in matrices if torch.equal(first[key], second[key]))
+    return 2 * same > sum(first[key].numel() for key in matrices)
 
 
 def described(error: BaseException) -> str:

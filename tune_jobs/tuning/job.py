@@ -40,6 +40,7 @@ from tune_jobs.tuning.trial_checks import (
     check_loss_weights,
     check_models,
     check_weights,
+    own_weights_notes,
 )
 from tune_jobs.tuning.tuner import add_trials, count_parameters, tune_trials
 
@@ -140,6 +141,7 @@ def train(
         *describe_copies(images.copies, images.dropped),
         *size_notes(examples, found),
         *augmentation_notes(examples),
+        *own_weights_notes(examples, len(found.listing.classes)),
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False)

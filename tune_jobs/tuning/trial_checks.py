@@ -10,9 +10,11 @@ from trainables.errors import InputError
 from trainables.models import build_model
 from trainables.models.heads import find_head, linear_head
 from trainables.models.lora import layers_to_adapt
+from trainables.models.own_networks import loads_weights
 from trainables.models.stochastic_depth import set_drop_path
 from trainables.models.weights import Weights, load_weights
 from trainables.trial_images import TrialImages
+from trainables.trust import is_own
 from tune_jobs.analysis.formatting import class_counts
 from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.tuner import parameters_at
@@ -28,6 +30,22 @@ def check_models(examples: list[TrialConfig], found: FoundImages) -> None:
         size = config.network_size(found.stored_size or 0)
         if size:  # else it is that of the images, which are as small as they are
             parameters_at(config, len(found.listing.classes), size)
+
+
+def own_weights_notes(examples: list[TrialConfig], num_classes: int) -> list[str]:
+    """Return a sentence on each network of --weights none that does not start from random weights.
+
+    Args:
+        examples: configurations of some trials.
+        num_classes: number of classes.
+    """
+    own = {c.model for c in examples if c.weights == "none" and is_own(c.model)}
+    return [
+        f"{name} has the same weights whatever the seed when it is built, so that it loads weights "
+        "of its own: they are not random, as --weights none asks for"
+        for name in sorted(own)
+        if loads_weights(name, num_classes)
+    ]
 
 
 def check_weights(

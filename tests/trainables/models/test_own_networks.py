@@ -6,7 +6,7 @@ import torch
 from trainables.errors import InputError
 from trainables.models import build_model
 from trainables.models.heads import linear_head
-from trainables.models.own_networks import construct
+from trainables.models.own_networks import construct, loads_weights
 from trainables.models.weights import read_weights
 
 MODULE = """
@@ -45,6 +45,13 @@ class Softmax(Divides):
 
 def softmax():
     return Softmax()
+
+WEIGHTS = torch.arange(15.0).view(5, 3)
+
+def loads_itself():
+    model = Divides()
+    model.layer.weight = nn.Parameter(WEIGHTS.clone())
+    return model
 
 def conv_head(num_classes):
     return nn.Sequential(
@@ -102,3 +109,10 @@ def test_a_convolution_of_pooled_features_is_a_linear_head_with_the_same_weights
     features = model(images)
     assert features.shape == (4, 8)
     torch.testing.assert_close(layer(features).flatten(1), original(images))
+
+
+@pytest.mark.parametrize(("function", "loads"), [("loads_itself", True), ("divides", False)])
+def test_a_network_that_loads_its_own_weights_is_noticed(function, loads):
+    state = torch.random.get_rng_state()
+    assert loads_weights(f"nets_of_mine:{function}", 5) == loads
+    assert torch.equal(torch.random.get_rng_state(), state)

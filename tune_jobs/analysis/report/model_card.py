@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from trainables.config import TrialConfig
 from trainables.target import ACCURACY
+from trainables.trust import is_own
 from trainables.views import Resize, View
 from tune_jobs.analysis.comparison import in_use
 from tune_jobs.analysis.comparison.caveats import warnings
@@ -23,6 +25,13 @@ HOW: dict[Resize, str] = {
 """How images become squares, in words."""
 
 
+def initial_weights(config: TrialConfig) -> str:
+    """Return where the weights of a training came from."""
+    if config.weights != "none":
+        return config.weights
+    return f"as {config.model} sets them" if is_own(config.model) else "random"
+
+
 def model_card(comparison: Comparison) -> str:
     """Return the model card of the chosen model as Markdown."""
     chosen, test, target = comparison.chosen, comparison.test_set, comparison.target
@@ -35,7 +44,7 @@ def model_card(comparison: Comparison) -> str:
     limits = ", ".join(f"{100 * each.risk:g}" for each in chosen.rejections)
     facts = [
         ("network", config.model),
-        ("initial weights", "random" if config.weights == "none" else config.weights),
+        ("initial weights", initial_weights(config)),
         ("input", f"RGB images, {HOW[view.resize]} to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
