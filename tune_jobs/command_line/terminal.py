@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from tune_jobs.command_line.escaping import printable
@@ -90,6 +90,8 @@ def said(what: str, console: Console) -> Iterator[None]:
 def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -> None:
     """Print a table with every cell whole, and say which columns were left out.
 
+    Columns without any content are left out without a word.
+
     Where a terminal is too narrow for the columns that are left, each row stands below its name.
 
     Args:
@@ -102,13 +104,18 @@ def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -
         unlimited = console.options.update(width=UNLIMITED)
         return Measurement.get(console, unlimited, table).maximum
 
+    def keep(columns: list[Column]) -> None:
+        # rich measures a column by its number, too.
+        table.columns = [replace(each, _index=i) for i, each in enumerate(columns)]
+
+    if table.rows:
+        keep([each for each in table.columns if any(map(str, each.cells))])
     dropped = []
     if console.is_terminal:
         for heading in droppable:
             left = [each for each in table.columns if each.header != heading]
             if width() > console.width and len(left) < len(table.columns):
-                # rich measures a column by its number, too.
-                table.columns = [replace(each, _index=i) for i, each in enumerate(left)]
+                keep(left)
                 dropped.append(heading)
     if console.is_terminal and width() > console.width:
         _print_rows(console, table)

@@ -174,6 +174,11 @@ class Shortlist(Grid):
             "images; intervals are corrected for the images that splits share (Nadeau & Bengio "
             "2003). The test images were not read."
         ]
+        if self.options.with_:
+            notes.append(
+                "Rows without a rank are of other runs, and their scores of the validation images "
+                "alone, by which their trials were chosen."
+            )
         if tied:
             notes.append(
                 f"These images do not tell {listed(tied)} from {first['model']}, the first"

@@ -50,3 +50,15 @@ def test_a_terminal_too_narrow_for_any_table_has_each_row_below_its_name(width):
     name, *rest = printed(width, terminal=True).splitlines()
     assert name == LONG  # which the terminal wraps
     assert " ".join(" ".join(rest).split()).startswith("accuracy 87.62% (86.01% to 89.24%) without")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_column_without_content_is_left_out(terminal):
+    table = plain_table()
+    for heading in ("network", "behind", "latency"):
+        table.add_column(heading)
+    table.add_row("resnet18", "", "12.5 ms")
+    file = io.StringIO()
+    print_table(Console(file=file, width=80, force_terminal=terminal), table)
+    assert "behind" not in file.getvalue()
+    assert "latency" in file.getvalue()
