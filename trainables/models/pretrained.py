@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from trainables.errors import InputError
 from trainables.models import own_networks, timm_networks
 from trainables.models.heads import last_layer, make_linear, output_of, outputs, replace_head
-from trainables.models.registry import list_models
+from trainables.models.registry import BUILDERS, list_models
 from trainables.views import Interpolation
 
 AUXILIARY = {
@@ -256,7 +256,9 @@ def meant_by(name: str, names: list[str]) -> list[str]:
 
 
 def code_version(name: str) -> str:
-    """Return what identifies the code of a network: library version or user source file."""
+    """Return what identifies the code of a network: library version or source file."""
+    if name in BUILDERS:
+        return inspect.getsource(sys.modules[BUILDERS[name].__module__])
     if timm_networks.is_timm(name):
         return f"timm {timm_networks.package().__version__}"
     if ":" in name:

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from trainables.arrays import Ints
 from trainables.costs import Costs, measure_all
 from trainables.errors import InputError, first_line
+from trainables.features import cached_arrays, hash_of
 from trainables.models import build_for
+from trainables.models.pretrained import code_version
 from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
 from trainables.views import View
@@ -194,12 +196,22 @@ def inference_costs(classifiers: Sequence[Classifier]) -> list[Costs]:
 def validation_logits(model: TrainedModel, data: RunData) -> Validation:
     """Return a model's logits on the validation images of its run.
 
+    They are cached on this machine: a comparison needs those of a finalist twice, and the next
+    comparison of the same runs again.
+
     Args:
         model: the model.
         data: images of the model's run.
     """
-    rows = data.split.validation
-    logits = model.classifier.logits(data.images(rows, model.classifier.view)).numpy()
+    rows, classifier = data.split.validation, model.classifier
+
+    def compute() -> dict[str, NDArray[Any]]:
+        return {"logits": classifier.logits(data.images(rows, classifier.view)).numpy()}
+
+    implementation = code_version(model.about["model"]), torch.__version__, classifier.device.type
+    images = data.dataset.fingerprint, rows.tobytes()
+    key = hash_of("validation logits", model.about, *implementation, *images)
+    logits = np.array(cached_arrays(key, ("logits",), compute)["logits"])
     return Validation(logits, data.dataset.labels[rows])
 
 
