@@ -12,7 +12,6 @@ from trainables.augment import describe as augmentation
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.models.weights import read_weights
-from trainables.preparation import check_normalization
 from tune_jobs.analysis.repetition import differences, repetition
 from tune_jobs.analysis.results import load_run
 from tune_jobs.command_line.options import JobOptions, RunOptions
@@ -129,7 +128,6 @@ def train(
     images = read_images(found, views, split, smoke_test, console)
     for config in examples:
         count_parameters(config, images.trials)  # raises InputError if the model cannot be built
-        check_normalization(config)
         check_loss_weights(config, images.trials)
         if "drop_path" in command.given_options:  # a recipe's is for the networks that have it
             check_drop_path(config, images.trials)

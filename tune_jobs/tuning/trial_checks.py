@@ -13,6 +13,7 @@ from trainables.models.lora import layers_to_adapt
 from trainables.models.own_networks import loads_weights
 from trainables.models.stochastic_depth import set_drop_path
 from trainables.models.weights import Weights, load_weights
+from trainables.preparation import check_normalization
 from trainables.trial_images import TrialImages
 from trainables.trust import is_own
 from tune_jobs.analysis.formatting import class_counts
@@ -24,9 +25,10 @@ def check_models(examples: list[TrialConfig], found: FoundImages) -> None:
     """Build the networks of some trials, before images are decoded, which may take long.
 
     Raises:
-        InputError: a network is unknown, or cannot be built.
+        InputError: a network is unknown, cannot be built, or has no normalisation of its own.
     """
     for config in examples:
+        check_normalization(config)
         size = config.network_size(found.stored_size or 0)
         if size:  # else it is that of the images, which are as small as they are
             parameters_at(config, len(found.listing.classes), size)
