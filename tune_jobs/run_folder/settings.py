@@ -35,13 +35,14 @@ class Setting:
     """Metric of the run."""
 
     @property
+    def scored(self) -> list[TrialRow]:
+        """Rows of the trials that did not diverge or fail."""
+        return [row for row in self.rows if has_scores(row) and row["status"] not in LOST]
+
+    @property
     def scores(self) -> list[float]:
         """Score of the best epoch of each trial that did not diverge or fail."""
-        return [
-            row[self.target.best]  # type: ignore[literal-required]
-            for row in self.rows
-            if has_scores(row) and row["status"] not in LOST
-        ]
+        return [row[self.target.best] for row in self.scored]  # type: ignore[literal-required]
 
     @property
     def complete(self) -> bool:
@@ -52,6 +53,11 @@ class Setting:
     def mean(self) -> float:
         """Mean of the scores, of which there must be one."""
         return fmean(self.scores)
+
+    @property
+    def loss(self) -> float:
+        """Mean of the validation losses in those epochs."""
+        return fmean(row["best/val_loss"] for row in self.scored)
 
     def show(self) -> str:
         """Return mean and standard deviation of the scores, e.g. 97.81% ± 0.32."""
@@ -87,11 +93,14 @@ def settings_of(
 
 
 def best_setting(settings: list[Setting]) -> Setting | None:
-    """Return the setting with the best mean; those without a lost seed go first."""
+    """Return the setting with the best mean; ties go to the lower mean validation loss.
+
+    Settings without a lost seed go first.
+    """
     scored = [setting for setting in settings if setting.scores]
     return max(
         scored,
-        key=lambda each: (each.complete, each.target.merit(each.mean)),
+        key=lambda each: (each.complete, each.target.merit(each.mean), -each.loss),
         default=None,
     )
 

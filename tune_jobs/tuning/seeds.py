@@ -10,7 +10,6 @@ from rich.table import Table
 
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.terminal import plain_table
-from tune_jobs.run_folder.schema import has_scores
 from tune_jobs.run_folder.settings import Setting
 
 DROPPABLE = ("time", "val loss", "highest", "lowest", "status")
@@ -28,11 +27,10 @@ def settings_table(settings: list[Setting], best: Setting | None) -> Table:
     for setting in settings:
         cells = ["", "", "", ""]
         if setting.scores:
-            losses = [row["best/val_loss"] for row in setting.rows if has_scores(row)]
             cells = [
                 setting.target.show(min(setting.scores)),
                 setting.target.show(max(setting.scores)),
-                f"{fmean(losses):.4f}",
+                f"{setting.loss:.4f}",
                 duration(fmean(row["seconds"] for row in setting.rows)),
             ]
         counts = Counter(str(row["status"]) for row in setting.rows)

@@ -12,6 +12,7 @@ from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.results import load_run, load_runs
 from tune_jobs.analysis.run_page import run_page
 from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.settings import Setting, best_setting
 from tune_jobs.tuning.best_model import best_row
 from tune_jobs.tuning.recorder import Recorder
 
@@ -55,3 +56,12 @@ def test_best_has_the_best_seed_of_the_best_setting(tmp_path):
     assert best_row(recorder)["trial"] == LUCKIEST
     recorder.rows["lr=0.1,seed=1"]["status"] = "diverged"  # a setting that lost a seed comes last
     assert best_row(recorder, seeds=True)["trial"] == LUCKIEST
+
+
+def test_of_equal_settings_the_one_with_the_lower_loss_is_best():
+    def row(name, loss):
+        scores = {"best/val_accuracy": 0.9, "best/val_loss": loss}
+        return {"trial": name, "status": "finished", "epochs": 1, **scores}
+
+    settings = [Setting(name, [row(name, loss)], ACCURACY) for name, loss in (("a", 1), ("b", 0.5))]
+    assert best_setting(settings).name == "b"
