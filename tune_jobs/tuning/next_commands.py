@@ -108,8 +108,14 @@ def words_on_images(run: Run) -> list[str]:
     shared |= {"split", "metric", "storage_path"}
     values, given = flatten(run.options), run.command.given_options
     chosen = {name: values[name] for name in values if name in shared & given}
-    words = words_of(type(run.options), chosen, "")
-    return [word for option in words.values() for word in option]
+    options = words_of(type(run.options), chosen, "").values()
+    return [word for words in options for word in _typed(words)]
+
+
+def _typed(words: list[str]) -> list[str]:
+    """Return an option as it is usually typed: --data photos for --data=photos."""
+    name, equals, value = words[0].partition("=")
+    return [name, value] if equals and not value.startswith("-") else words
 
 
 def read_command(loader: str, path: str) -> str:

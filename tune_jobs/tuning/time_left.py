@@ -36,7 +36,8 @@ class TimeLeft:
     """Estimate of the epochs that the trials of a run still need, and of the time that they take.
 
     Epochs of one network at one image size are of one kind. A trial's time is estimated from its
-    own epochs, else from those of its kind, else from all.
+    own epochs, else from those of its kind, else from all. Probes of a kind share the features that
+    the first of them computes, which is what takes time.
 
     Args:
         recorder: tables of the run.
@@ -48,6 +49,7 @@ class TimeLeft:
         self.recorder, self.slots, self.trials = recorder, slots, trials
         self.own: dict[str, deque[float]] = {}
         self.kinds: dict[tuple[object, ...], deque[float]] = {}
+        self.features: dict[tuple[object, ...], float] = {}
         self.all: deque[float] = deque(maxlen=RECENT)
         self.within: dict[str, Progress] = {}
         self.first: dict[str, tuple[float, float]] = {}
@@ -55,7 +57,10 @@ class TimeLeft:
 
     def add_epoch(self, trial: str, seconds: float) -> None:
         """Add the time of an epoch that has ended."""
-        kind = kind_of(self.recorder.configs[trial])
+        config = self.recorder.configs[trial]
+        kind = kind_of(config)
+        if config.mode == "probe":
+            self.features.setdefault(kind, seconds)
         for times in (
             self.own.setdefault(trial, deque(maxlen=RECENT)),
             self.kinds.setdefault(kind, deque(maxlen=RECENT)),
@@ -122,8 +127,10 @@ class TimeLeft:
         typical = fmean(self.all) if self.all else self._first_epochs()
         seconds = None
         if typical is not None:
+            shared = self._sharing_features(open_)
             each = [
-                epochs * (self._epoch_seconds(name) or typical) for name, epochs in left.items()
+                0.0 if name in shared else epochs * (self._epoch_seconds(name) or typical)
+                for name, epochs in left.items()
             ]
             lanes = max(1, min(self.slots(), len(open_) + unseen))
             # No trial is faster for idle slots beside it.
@@ -131,8 +138,21 @@ class TimeLeft:
         return Estimate(done, sum(left.values()) + unseen_epochs, seconds)
 
     def _epoch_seconds(self, trial: str) -> float | None:
-        times = self.own.get(trial) or self.kinds.get(kind_of(self.recorder.configs[trial]))
+        config = self.recorder.configs[trial]
+        if config.mode == "probe":
+            return fmean(self.features.values()) if self.features else None
+        times = self.own.get(trial) or self.kinds.get(kind_of(config))
         return fmean(times) if times else None
+
+    def _sharing_features(self, trials: Sequence[str]) -> set[str]:
+        """Return the probes among some trials whose features another trial computes."""
+        computed, sharing = set(self.features), set()
+        for name in trials:
+            config = self.recorder.configs[name]
+            if config.mode == "probe" and kind_of(config) in computed:
+                sharing.add(name)
+            computed.add(kind_of(config))
+        return sharing
 
     def _first_epochs(self) -> float | None:
         """Return the mean time of an epoch by those that have begun, before one has ended."""

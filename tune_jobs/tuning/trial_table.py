@@ -40,7 +40,7 @@ def print_trials(
         scored = [row for row in rows if has_scores(row)]
         shown = sorted(
             scored,
-            key=lambda row: (recorder.feasible(row) is not False, merit(row, run.target)[0]),
+            key=lambda row: (recorder.feasible(row) is not False, merit(row, run.target)),
             reverse=True,
         )[:FEW_ROWS]
     columns = score_columns(run, shown) | status_columns(run, shown)

@@ -42,7 +42,7 @@ def test_the_pretrained_networks_come_before_the_sealed_test_set_is_opened(steps
     write_tables(Path("runs/lr-grid"), {"a": [0.5]})
     given = "--data", "photos and more", "--min-per-class", "3", "--image-size", "32"
     assert steps(*given) == [
-        "bakeoff finetune '--data=photos and more' --min-per-class=3",
+        "bakeoff finetune --data 'photos and more' --min-per-class 3",
         "bakeoff compare runs/lr-grid",
     ]
 

@@ -66,3 +66,17 @@ def test_messages_of_an_ended_epoch_do_not_count(left):
     train(left, "small", 2, seconds=1)
     left.add_progress({"small": Progress(2, 900, 1000)})
     assert left.fraction("small") == 0
+
+
+def test_probes_of_one_network_wait_for_its_features_once(left):
+    recorder = left.recorder
+    recorder.configs.clear(), recorder.rows.clear(), recorder.epochs.clear()
+    for model in ("resnet18", "densenet121"):
+        for penalty in (1.0, 0.1, 0.01):
+            name = f"{model},{penalty}"
+            config = TrialConfig(lr=None, mode="probe", model=model, weights="default", epochs=1)
+            recorder.configs[name] = config
+            recorder.rows[name], recorder.epochs[name] = {"status": "running"}, {}
+    train(left, "resnet18,1.0", 1, seconds=60)
+    recorder.rows["resnet18,1.0"]["status"] = "finished"
+    assert left.estimate().seconds == 60  # of the other network
