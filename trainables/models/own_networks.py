@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.errors import InputError
 from trainables.trust import check_trusted, remember
@@ -111,7 +111,7 @@ def loads_weights(name: str, num_classes: int) -> bool:
     Raises:
         InputError: As `construct` does.
     """
-    states = []
+    states: list[dict[str, Tensor]] = []
     for seed in (0, 1):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
