@@ -28,7 +28,10 @@ OTHER_WORDS = {
     "export": ("predict",),
     "infer": ("predict",),
     "inference": ("predict",),
+    "learn": ("lr-grid", "finetune"),
     "list": ("runs",),
+    "lr-find": ("lr-grid", "finetune"),
+    "lr_find": ("lr-grid", "finetune"),
     "ls": ("runs",),
 }
 """Words for jobs in other programs, and ours."""

@@ -205,6 +205,13 @@ def check_modes(command: CommandLine[FinetuneOptions]) -> None:
             f"--penalty applies to --mode probe only, and --mode is {' '.join(modes)}: add probe, "
             "or leave --penalty out"
         )
+    for name, mode in (("head_epochs", "gradual"), ("lora_rank", "lora")):
+        if name in given and mode not in modes:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{option} applies to --mode {mode} only, and --mode is {' '.join(modes)}: add "
+                f"{mode}, or leave {option} out"
+            )
     if set(modes) == {"probe"}:
         refuse_training_options(given, "--mode probe", "leave it out, or add another mode")
 

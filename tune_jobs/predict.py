@@ -67,6 +67,9 @@ def predict() -> int:
             f"--reject-above is {risk:g}, but it must be above 0 and below 100: give the "
             "percentage of the answered images that may be misclassified, such as 5"
         )
+    for image in options.images:
+        if not Path(image).exists():
+            raise InputError(f"there is no file or folder {image}: check the path")
     # Torch takes seconds to import and is not needed to reject bad options.
 
     from trainables.saved_model import load_model
@@ -107,11 +110,21 @@ def predict() -> int:
 def model_folder(folder: RunFolder) -> RunFolder:
     """Return the folder of the model of a comparison or run, or the folder itself."""
     from trainables.saved_model import MODEL_FILE
-    from tune_jobs.run_folder.folder import BEST_FOLDER, MODEL_FOLDER
+    from tune_jobs.run_folder.folder import BEST_FOLDER, MODEL_FOLDER, RUN_FILE
 
     for name in (MODEL_FOLDER, BEST_FOLDER):
         if folder.child(name).has(MODEL_FILE):
             return folder.child(name)
+    if folder.has(RUN_FILE):
+        raise InputError(
+            f"{folder.uri} is a run without {BEST_FOLDER}/, as it has not ended or no trial has a "
+            "result: wait for it or resume it, or give another --model"
+        )
+    if not folder.has(MODEL_FILE):
+        raise InputError(
+            f"{folder.uri} has no {MODEL_FILE}, nor a folder with one: give the folder "
+            "of a run or of a comparison with --model"
+        )
     return folder
 
 

@@ -156,7 +156,8 @@ def cards(inspection: Inspection) -> list[Card]:
     if len(sizes):
         height, width = np.median(sizes, axis=0)
         shorter = sizes.min(axis=1)
-        note = f"shorter side {shorter.min():,} to {shorter.max():,}"
+        ends = dict.fromkeys((f"{shorter.min():,}", f"{shorter.max():,}"))
+        note = f"shorter side {' to '.join(ends)}"
         found.append(Card("median width × height", f"{width:.0f}×{height:.0f}", (note,)))
     return found
 

@@ -164,7 +164,8 @@ class Shortlist(Grid):
         )
         command = shlex.join([*words, "--top", str(top)])
         steps = [NextStep(f"fine-tuning of the best {top}" if top > 1 else "fine-tuning", command)]
-        return Findings(notes, steps if scored else [], ranking_table(ranked, run), DROPPABLE)
+        table = ranking_table(ranked, run)
+        return Findings(notes, steps=steps if scored else [], table=table, droppable=DROPPABLE)
 
     def _notes(self, scored: list[RankedRow]) -> list[str]:
         first, tied = scored[0], [row["model"] for row in scored[1:] if row["tied"]]

@@ -42,7 +42,11 @@ def conclude_search(study: Study, ended_by: str | None) -> Findings:
     configs = study.run.recorder.configs
     settings = {name: params_of(config, study.space) for name, config in configs.items()}
     return Findings(
-        notes(study, ended_by, settings), steps(study), settings=settings, front=front_table(study)
+        notes(study, ended_by, settings),
+        can_retry=False,
+        steps=steps(study),
+        settings=settings,
+        front=front_table(study),
     )
 
 

@@ -118,12 +118,16 @@ def describe_copies(counts: CopyCounts, dropped: int) -> list[str]:
         kinds = [
             text
             for number, text in (
-                (counts.conflicts, f"{counts.conflicts:,} under another label"),
-                (counts.across, f"{counts.across:,} validation or test images of earlier splits"),
+                (counts.conflicts, f"{counts.conflicts:,} of them under different labels"),
+                (
+                    counts.across,
+                    f"{counts.across:,} of them test or validation images that an "
+                    "earlier split has too",
+                ),
             )
             if number
         ]
-        which = f", {' and '.join(kinds)}" if kinds else ""
+        which = f", {', '.join(kinds)}" if kinds else ""
         lines.append(
             f"{counts.images:,} images are copies of one another{which}: {pairs}. "
             "--duplicates drop leaves copies out"

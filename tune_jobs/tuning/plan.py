@@ -122,10 +122,9 @@ def print_plan(plan: Plan, prices: Prices | None, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False)
 
-    say(
-        f"{plan.trials} trials of {plan.epochs} epochs, {plan.slots} concurrent trials per node, "
-        f"{plan.epoch_s:.1f} s per epoch"
-    )
+    epochs = f" of {plan.epochs} epochs" if plan.epoch_s else ""  # probes have none
+    speed = f", {plan.epoch_s:.1f} s per epoch" if plan.epoch_s else ""
+    say(f"{plan.trials} trials{epochs}, {plan.slots} concurrent trials per node{speed}")
     rows = []
     for nodes in NODE_COUNTS:
         at_once = plan.slots * nodes

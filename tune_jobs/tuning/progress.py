@@ -181,7 +181,7 @@ class TerminalProgress(DriverCallback):
 
 
 def images_seen(progress: Progress) -> str:
-    """Return how far a trial is within an epoch; images are those of training and validation."""
+    """Return how many of its training and validation images a trial has seen in an epoch."""
     return f"{progress.images:,} of {progress.of:,} images"
 
 

@@ -78,6 +78,8 @@ class Findings:
 
     notes: list[str] = field(default_factory=list)
     """Lines that describe the results."""
+    can_retry: bool = True
+    """Whether a resumed run trains failed trials again."""
     steps: list[NextStep] = field(default_factory=list)
     """Suggested next commands, besides those of every run."""
     table: Table | None = None

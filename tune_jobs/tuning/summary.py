@@ -10,8 +10,8 @@ from rich.markup import escape
 from trainables.errors import InputError
 from trainables.status import TrialStatus
 from trainables.target import ACCURACY, Target
-from tune_jobs.analysis.formatting import class_counts, constant_answer, counted
-from tune_jobs.command_line.terminal import print_steps, print_table
+from tune_jobs.analysis.formatting import class_counts, constant_answer, counted, listed
+from tune_jobs.command_line.terminal import NextStep, print_steps, print_table
 from tune_jobs.ray_runtime.sudden_end import end_without_head, last_words
 from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord, TrialRow
@@ -77,12 +77,16 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         if command:
             say(f"  {escape(command)}", whole=True)
     if interrupted:
-        say(f"\nInterrupted. To resume:\n  {escape(resume_command(run))}", whole=True)
+        from_start = not any(row["epochs"] for row in recorder.rows.values())
+        where = ", from the beginning, as no epoch has ended" if from_start else ""
+        say(f"\nInterrupted. To resume{where}:\n  {escape(resume_command(run))}", whole=True)
         return 130
+    steps = next_steps(run, findings) if best is not None else []
     failed = any(row["status"] == TrialStatus.FAILED for row in recorder.rows.values())
-    if failed and not findings.notes:
-        say(f"\nTo retry the failed trials:\n  {escape(resume_command(run))}", whole=True)
-    print_steps(next_steps(run, findings), console)
+    if failed and findings.can_retry:
+        steps.append(NextStep("the failed trials again", resume_command(run)))
+    if steps:
+        print_steps(steps, console)
     return 0 if best is not None else 1
 
 
@@ -142,9 +146,12 @@ def problems(run: Run) -> list[str]:
     """Return sentences on trials that failed, diverged, did not fit or ended early."""
     recorder, notes = run.recorder, []
     rows = list(recorder.rows.values())
+    lost: dict[tuple[str, str], list[str]] = {}
     for row in rows[:MOST_ROWS]:
         if row["status"] in (TrialStatus.FAILED, TrialStatus.DIVERGED):
-            notes.append(f"{row['trial']} {row['status']}: {row.get('error') or ''}")
+            lost.setdefault((row["status"], row.get("error") or ""), []).append(row["trial"])
+    notes += [f"{listed(names)} {status}: {error}" for (status, error), names in lost.items()]
+    for row in rows[:MOST_ROWS]:
         batch_size = recorder.configs[row["trial"]].batch_size
         if (row.get("micro_batch") or batch_size) < batch_size:
             notes.append(

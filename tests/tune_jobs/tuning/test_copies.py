@@ -130,7 +130,7 @@ def test_only_copies_that_make_a_comparison_wrong_end_the_job(copies, across, co
     with pytest.raises(InputError) as error:
         read(folder, "fail")
     source = next(iter(copies))
-    counted = f"{across} validation or test images", f"{conflicts} under another label"
+    counted = f"{across} of them test or validation", f"{conflicts} of them under different"
     for words, number in zip(counted, (across, conflicts), strict=True):
         assert (words in str(error.value)) == bool(number)
     for words in (f"{folder}/{source}", "--duplicates drop", "--duplicates keep"):  # fmt: skip

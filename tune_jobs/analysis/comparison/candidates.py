@@ -204,10 +204,12 @@ def load_run_folder(path: str) -> LoadedRun:
 
 
 def _check_finished(run: LoadedRun, partial: bool) -> None:
+    goes_on = run.record["status"] == "running"
     if not candidates(run):
+        remedy = "wait for its first trial" if goes_on else "resume the run with --resume"
         raise InputError(
-            f"{run.folder.uri} has no finished trial, so there is nothing to compare: resume the "
-            "run with --resume, or leave it out"
+            f"{run.folder.uri} has no finished trial, so there is nothing to compare: {remedy}, or "
+            "leave it out"
         )
     if not any(map(Candidate.may_win, candidates(run))):
         bounds = " and ".join(run.record["search"].get("constraints", ()))
@@ -219,9 +221,10 @@ def _check_finished(run: LoadedRun, partial: bool) -> None:
         return
     status = run.trials.set_index("trial")["status"]
     unfinished = ", ".join(f"{trial} ({status[trial]})" for trial in run.unfinished)
+    remedy = "wait for its end" if goes_on else "resume the run with --resume"
     raise InputError(
         f"{run.folder.uri} is not finished, it lacks {unfinished or 'the end of its search'}: "
-        "resume the run with --resume, or compare its finished trials with --partial"
+        f"{remedy}, or compare its finished trials with --partial"
     )
 
 
