@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,16 +21,17 @@ from trainables.costs import Costs, measure_all
 from trainables.errors import InputError, first_line
 from trainables.features import cached_arrays, hash_of
 from trainables.models import build_for
+from trainables.models.heads import linear_head
 from trainables.models.pretrained import code_version
+from trainables.models.weights import fingerprint
 from trainables.precision import tf32_disabled
 from trainables.saved_model import Classifier, describe_model, rebuild
-from trainables.views import View
 from tune_jobs.analysis.comparison.calibration import fit_temperature
 from tune_jobs.analysis.comparison.candidates import Candidate, LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Contestant
 from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.rejection import confidence, risk_thresholds
-from tune_jobs.analysis.comparison.scored import Role, Scored, TestSet
+from tune_jobs.analysis.comparison.scored import Role, Scored
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
 from tune_jobs.run_folder.schema import config_of, is_soup
 from tune_jobs.tuning.data import RunData
@@ -122,42 +125,6 @@ def _rebuild_errors(candidate: Candidate) -> Iterator[None]:
         ) from error
 
 
-def test_set_of(data: RunData, views: Sequence[View]) -> TestSet:
-    """Return the sealed test set, with its images in the largest view that a model reads.
-
-    Args:
-        data: data of one of the runs, which all have the same images and the same split.
-        views: views that the models read.
-    """
-    dataset, split = data.dataset, data.split
-    view = max(views, key=lambda each: each.size)
-    return TestSet(
-        images=data.images(split.test, view),
-        labels=dataset.labels[split.test],
-        indices=split.test,
-        files=files_of(data, split.test),
-        classes=dataset.classes,
-        source_fingerprint=dataset.fingerprint,
-        split_fingerprint=split.fingerprint,
-        duplicates=copied_test_images(data),
-    )
-
-
-def files_of(data: RunData, rows: Ints) -> list[str]:
-    """Return where images are in the source, by their indices in the dataset."""
-    return [data.found.listing.images.origin(row) for row in data.rows[rows]]
-
-
-def copied_test_images(data: RunData) -> int:
-    """Return the number of test images that show the same picture as one that models learn from."""
-    test = np.zeros(len(data.found.listing.labels), dtype=bool)
-    learnt = test.copy()
-    test[data.rows[data.split.test]] = True
-    learnt[data.rows[np.union1d(data.split.train, data.split.validation)]] = True
-    pictures = data.facts.copies.components(len(test))
-    return int((test & np.isin(pictures, pictures[learnt])).sum())
-
-
 def score(model: TrainedModel, role: Role, data: RunData, models: int = 1) -> Scored:
     """Return a model's logits on the test images of its run.
 
@@ -197,22 +164,46 @@ def validation_logits(model: TrainedModel, data: RunData) -> Validation:
     """Return a model's logits on the validation images of its run.
 
     They are cached on this machine: a comparison needs those of a finalist twice, and the next
-    comparison of the same runs again.
+    comparison of the same runs again. Probes of one network share its features.
 
     Args:
         model: the model.
         data: images of the model's run.
     """
-    rows, classifier = data.split.validation, model.classifier
+    classifier, labels = model.classifier, data.dataset.labels[data.split.validation]
+    if model.candidate.config.mode != "probe":
+        return Validation(_cached_outputs(classifier, model.about, data), labels)
+    backbone = copy.deepcopy(classifier.model)
+    path = linear_head(backbone, model.about["model"], classifier.input_size)
+    head = backbone.get_submodule(path)
+    backbone.set_submodule(path, nn.Identity())
+    weights = fingerprint({n: t.cpu().numpy() for n, t in backbone.state_dict().items()})
+    features = _cached_outputs(
+        dataclasses.replace(classifier, model=backbone), {**model.about, "sha256": weights}, data
+    )
+    with torch.inference_mode(), tf32_disabled():
+        logits = head(torch.from_numpy(features).to(classifier.device)).cpu().numpy()
+    return Validation(logits, labels)
+
+
+def _cached_outputs(
+    classifier: Classifier, about: dict[str, Any], data: RunData
+) -> NDArray[np.float32]:
+    """Return what a network computes of the validation images, in fp32, from the cache if it can.
+
+    Args:
+        classifier: the network.
+        about: description of the network with the hash of its weights.
+        data: images of its run.
+    """
+    rows = data.split.validation
 
     def compute() -> dict[str, NDArray[Any]]:
-        return {"logits": classifier.logits(data.images(rows, classifier.view)).numpy()}
+        return {"outputs": classifier.logits(data.images(rows, classifier.view)).numpy()}
 
-    implementation = code_version(model.about["model"]), torch.__version__, classifier.device.type
-    images = data.dataset.fingerprint, rows.tobytes()
-    key = hash_of("validation logits", model.about, *implementation, *images)
-    logits = np.array(cached_arrays(key, ("logits",), compute)["logits"])
-    return Validation(logits, data.dataset.labels[rows])
+    implementation = code_version(about["model"]), torch.__version__, classifier.device.type
+    key = hash_of(about, *implementation, data.dataset.fingerprint, rows.tobytes())
+    return np.array(cached_arrays(key, ("outputs",), compute)["outputs"])
 
 
 def contestant(

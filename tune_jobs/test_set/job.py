@@ -34,7 +34,7 @@ from tune_jobs.test_set.attributions import with_attributions
 from tune_jobs.test_set.contenders import Contender, by_seeds
 from tune_jobs.test_set.corrupted import with_corrupted
 from tune_jobs.test_set.evaluation import TrainedModel, check_model, contestant, load_trained
-from tune_jobs.test_set.images import RunImages, data_of, images_of_runs
+from tune_jobs.test_set.images import RunImages, data_of, images_of_runs, test_set_of
 from tune_jobs.test_set.labels import held_out_labels, training_labels
 from tune_jobs.test_set.learning_curve import curve_of
 from tune_jobs.test_set.options import CompareOptions
@@ -212,7 +212,7 @@ def open_test(
         scored.append(evaluation.score(model, "trial", run_data, models))
     return Comparison(
         runs=runs,
-        test_set=evaluation.test_set_of(data, [each.winner.classifier.view for each in contenders]),
+        test_set=test_set_of(data, [each.winner.classifier.view for each in contenders]),
         contestants=contestants,
         trials=scored,
         openings=openings,

@@ -18,8 +18,8 @@ from tune_jobs.analysis.comparison.comparison import Contestant
 from tune_jobs.analysis.comparison.label_check import LabelCheck, Part, label_check
 from tune_jobs.run_folder.checkpoints import backbone_weights
 from tune_jobs.run_folder.schema import merit
-from tune_jobs.test_set.evaluation import TrainedModel, Validation, files_of
-from tune_jobs.test_set.images import RunImages, data_of
+from tune_jobs.test_set.evaluation import TrainedModel, Validation
+from tune_jobs.test_set.images import RunImages, data_of, files_of
 from tune_jobs.tuning.data import RunData
 
 

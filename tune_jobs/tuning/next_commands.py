@@ -17,7 +17,7 @@ from tune_jobs.command_line.invocation import (
     typed_path,
     words_that_start,
 )
-from tune_jobs.command_line.options import DataOptions, RunOptions
+from tune_jobs.command_line.options import DataOptions, JobOptions, RunOptions
 from tune_jobs.command_line.parser import flatten
 from tune_jobs.command_line.terminal import NextStep
 from tune_jobs.command_line.values import words_of
@@ -106,9 +106,10 @@ def words_on_images(run: Run) -> list[str]:
     """
     shared = {field.name for field in fields(DataOptions)} - NOT_SHARED
     shared |= {"split", "metric", "storage_path"}
-    values, given = flatten(run.options), run.command.given_options
-    chosen = {name: values[name] for name in values if name in shared & given}
-    options = words_of(type(run.options), chosen, "").values()
+    # A resumed run was given its options by the driver before.
+    values, defaults = flatten(run.options), flatten(JobOptions())
+    chosen = {name: values[name] for name in shared if values[name] != defaults[name]}
+    options = words_of(type(run.options), dict(sorted(chosen.items())), "").values()
     return [word for words in options for word in _typed(words)]
 
 

@@ -181,11 +181,11 @@ def constant_note(run: Run) -> str:
 
 def patience_note(run: Run) -> str:
     """Return a sentence on the trials that ended early because their patience ran out."""
+    recorder = run.recorder
     early = [
-        config
-        for name, config in run.recorder.configs.items()
-        if run.recorder.rows[name]["status"] == TrialStatus.FINISHED
-        and run.recorder.rows[name]["epochs"] < config.epochs
+        recorder.configs[name]
+        for name, row in recorder.rows.items()
+        if recorder.stopped_by(row) == "patience"
     ]
     if not early:
         return ""

@@ -1,11 +1,17 @@
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from tests import nets
 from tests.tune_jobs.analysis.comparisons import make_run
-from tests.tune_jobs.runs import QUIET, edit_trials
+from tests.tune_jobs.runs import QUIET, edit_trials, write_run
 from trainables.config import TrialConfig
+from trainables.saved_model import Classifier
 from tune_jobs.analysis.comparison.candidates import candidates, load_runs
 from tune_jobs.analysis.comparison.choice import winners
+from tune_jobs.command_line.options import DataOptions
+from tune_jobs.test_set.evaluation import load_trained, validation_logits
 from tune_jobs.test_set.rescoring import in_fp32
 from tune_jobs.tuning.data import load_data_of_run
 
@@ -45,3 +51,34 @@ def test_the_winner_is_chosen_by_the_scores_in_fp32_of_the_few_that_may_win():
     (winner,) = winners([run], again)
     assert winner.trial == "trial-2"
     assert seen == ["trial-0", "trial-2", "trial-3"]  # those within a point of the best
+
+
+@pytest.fixture
+def probes(tmp_path, monkeypatch):
+    """Two trials of one run, which have heads for the features of the same network."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "tiny.safetensors"
+    save_file(nets.tiny(10).state_dict(), file)
+    base = TrialConfig(lr=1.0, model="tests.nets:tiny", weights=str(file), precision="fp32")
+    configs = {f"penalty={penalty}": base.as_probe(penalty) for penalty in (0.1, 0.01)}
+    write_run(tmp_path / "runs" / "finetune", configs, DataOptions(), "finetune")
+    (run,) = load_runs([str(tmp_path / "runs" / "finetune")])
+    data = load_data_of_run(run.record, QUIET, None)
+    return [load_trained(each, data, CPU) for each in candidates(run)], data
+
+
+def test_heads_of_one_network_are_scored_by_its_features_which_are_computed_once(
+    probes, monkeypatch
+):
+    models, data = probes
+    rows = data.split.validation
+    whole = [each.classifier.logits(data.images(rows, each.classifier.view)) for each in models]
+    compute, computed = Classifier.logits, []
+    monkeypatch.setattr(
+        Classifier, "logits", lambda *given: computed.append(given) or compute(*given)
+    )
+    for model, logits in zip(models, whole, strict=True):
+        found = validation_logits(model, data)
+        np.testing.assert_allclose(found.logits, logits.numpy(), atol=1e-5)
+        assert (found.labels == data.dataset.labels[rows]).all()
+    assert len(computed) == 1
