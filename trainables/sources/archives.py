@@ -27,7 +27,7 @@ DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error,
     EOFError, ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError,
 )  # fmt: skip
-"""What zipfile and tarfile raise on damaged archives besides OSError. Both have errors of their own,
+"""What zipfile and tarfile raise on damaged archives besides OSError. Each has errors of its own,
 but let others through, e.g. for names that are no UTF-8, or offsets that no file has."""
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
