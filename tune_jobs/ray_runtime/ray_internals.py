@@ -139,12 +139,24 @@ def lean_node(folder: Path | None = None) -> Iterator[None]:
     """
     _LeanNode.folder = None if folder is None else str(folder)
     node.Node = _LeanNode  # type: ignore[misc, assignment]
-    # Otherwise an address such as 127.0.0.1:PORT is replaced by that of a network interface.
+    try:
+        with loopback_as_given():
+            yield
+    finally:
+        node.Node = Node  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def loopback_as_given() -> Iterator[None]:
+    """Have ray.init() use an address such as 127.0.0.1:PORT as it is.
+
+    On Linux Ray replaces it by the address of a network interface, at which a Ray that listens on
+    the loopback interface alone does not answer (ray#59110).
+    """
     kept, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
     finally:
-        node.Node = Node  # type: ignore[misc]
         ray_constants.ENABLE_RAY_CLUSTER = kept
 
 

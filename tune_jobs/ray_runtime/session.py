@@ -19,7 +19,12 @@ import ray
 
 from trainables.errors import InputError, first_line
 from tune_jobs.ray_runtime.capacity import autoscaler_config
-from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
+from tune_jobs.ray_runtime.ray_internals import (
+    asks_for_token,
+    lean_node,
+    loopback_as_given,
+    token_authentication,
+)
 from tune_jobs.ray_runtime.ray_up import remind
 from tune_jobs.ray_runtime.session_folder import (
     RAY_FOLDER,
@@ -109,10 +114,12 @@ def connection(address: str) -> Iterator[None]:
     late.daemon = True
     late.start()
     try:
-        ray.init(address, **QUIET)
+        with loopback_as_given():
+            ray.init(address, **QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        token = "" if asks_for_token() else "set RAY_AUTH_MODE=token if it asks for a token, "
         raise InputError(
-            f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
+            f"no Ray cluster answers at {address} ({error}): check --address, {token}or leave it "
             "out to start a local Ray"
         ) from error
     finally:
