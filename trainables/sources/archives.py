@@ -29,6 +29,9 @@ DAMAGE = (
 )  # fmt: skip
 """What zipfile and tarfile raise on damaged archives besides OSError. Each has errors of its own,
 but let others through, e.g. for names that are no UTF-8, or offsets that no file has."""
+LARGEST_MEMBER = 2**31
+"""Bytes that a member of a zip archive may unpack to, above those of the largest images that are
+read: ten MB of packed zeros would fill the memory otherwise."""
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
 
@@ -67,6 +70,9 @@ class ZipMembers:
     def read(self, name: str) -> bytes:
         """Return the content of a member. Threads may read at once: ZipFile takes care of it."""
         try:
+            size = self.zip.getinfo(name).file_size
+            if size > LARGEST_MEMBER:
+                raise ValueError(f"{size:,} bytes, more than an image has")
             return self.zip.read(name)
         except DAMAGE as error:
             raise OSError(f"{self.path(name)}: {first_line(error)}") from error

@@ -139,6 +139,13 @@ def test_a_member_of_another_compression_cannot_be_read(method, tmp_path):
         images.read(1)
 
 
+def test_a_member_that_would_fill_the_memory_is_not_unpacked(tmp_path):
+    source = make_zip(tmp_path / "a.zip", of_their_names(NAMES))
+    edited(source, 24, b"\xff\xff\xff\xf0", CENTRAL)
+    with pytest.raises(OSError, match=r"pets/test/cat/1\.jpg: 4,0.* bytes"):
+        listed(source).images.read(2)
+
+
 def tar_header(**fields):
     info = tarfile.TarInfo("cat/1.jpg")
     for name, value in fields.items():
