@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Callable
 
 import psutil
 
@@ -25,7 +26,7 @@ def kill_workers(job: Job) -> Outcome:
         time.sleep(generator.uniform(0, 4))
         return generator.sample(workers(grid), min(1, len(workers(grid))))
 
-    return kill_at(job, moment)
+    return kill_at(job, moment, KILLS)
 
 
 def kill_in_writes(job: Job) -> Outcome:
@@ -36,7 +37,7 @@ def kill_in_writes(job: Job) -> Outcome:
         grid.wait(lambda: bool(set(grid.run.glob("*/checkpoint_*")) - known), every=0.0005)
         return found
 
-    return kill_at(job, moment)
+    return kill_at(job, moment, KILLS // 2)
 
 
 def workers(grid: Job) -> list[psutil.Process]:
@@ -44,11 +45,11 @@ def workers(grid: Job) -> list[psutil.Process]:
     return grid.processes("ray::ImplicitFunc")
 
 
-def kill_at(job: Job, moment) -> Outcome:  # type: ignore[no-untyped-def]
+def kill_at(job: Job, moment: Callable[[Job], list[psutil.Process]], kills: int) -> Outcome:
     """Kill what a function returns when it does, some times in each of several grids."""
     killed = same = torn = 0
     slowest, ends = 0.0, set()
-    while killed < KILLS:
+    while killed < kills:
         grid = Job(job.folder / f"grid-{killed}")
         grid.start()
         before = killed
@@ -113,7 +114,7 @@ def kill_driver(job: Job) -> Outcome:
     """SIGKILL of the driver with its Ray, at random moments."""
     generator, kills = random.Random(1), 0
     job.start()
-    while kills < KILLS:
+    while kills < KILLS // 2:
         job.until(job.epochs() + 1)
         time.sleep(generator.uniform(0, 2))
         if not job.is_running():
