@@ -7,7 +7,6 @@ bound in pyproject.toml.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,18 +25,19 @@ from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     get_authentication_mode,
     persist_port,
 )
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.train._internal.session import _TrainingResult
-from ray.tune.execution import class_cache
+from ray.tune.execution import class_cache, tune_controller
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import (
-    HyperBandScheduler,
-    PopulationBasedTraining,
-    TrialScheduler,
-)
+from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.schedulers.hyperband import _Bracket
 from ray.tune.schedulers.pbt import _PBTTrialState
 
+from tune_jobs.ray_runtime.environment import environment
+
+OUT_OF_MEMORY = "memory ran out; a smaller --batch-size or --max-concurrent 1 takes less"
 LOOPBACK = "127.0.0.1"
 AGENT = "--dashboard_agent_command="
 WAIT = f"{AGENT}cat"
@@ -182,23 +182,23 @@ def _read_authentication() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+class TrialActors(RayActorManager):
+    """Actors whose trial fails, and not the whole run, where Ray ends them for want of memory."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=f"{OUT_OF_MEMORY}\n{exception}")
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
 @contextlib.contextmanager
-def environment(variables: dict[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or unset those that are None, and restore them in the end."""
-    kept = {name: os.environ.get(name) for name in variables}
-    _set_environment(variables)
+def trials_fail_without_memory() -> Iterator[None]:
+    """Have Tune use TrialActors."""
+    kept, tune_controller.RayActorManager = tune_controller.RayActorManager, TrialActors
     try:
         yield
     finally:
-        _set_environment(kept)
-
-
-def _set_environment(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        tune_controller.RayActorManager = kept
 
 
 @contextlib.contextmanager
