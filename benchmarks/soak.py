@@ -82,19 +82,20 @@ def measure(driver: psutil.Process, run: Path) -> Sample:
                 sample["Ray"] += memory
                 folder = next((w for w in process.cmdline() if w.startswith("--log_dir=")), None)
                 if folder:
-                    sample["Ray's folder"] = size(Path(folder.partition("=")[2]).parent)
-    sample["run folder"] = size(run)
-    sample["files in it"] = float(sum(1 for file in run.rglob("*") if file.is_file()))
+                    sample["Ray's folder"] = sizes(Path(folder.partition("=")[2]).parent)[0]
+    sample["run folder"], sample["files in it"] = sizes(run)
     return sample
 
 
-def size(folder: Path) -> float:
-    """Return the size of the files of a folder in MB."""
-    total = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # deleted meanwhile
-            total += file.stat().st_size
-    return total / 1e6
+def sizes(folder: Path) -> tuple[float, float]:
+    """Return the size of the files of a folder in MB, and their number."""
+    total, count = 0, 0
+    for parent, _, names in os.walk(folder):  # goes on where a folder is deleted meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).stat().st_size
+                count += 1
+    return total / 1e6, float(count)
 
 
 def epochs_of(run: Path) -> int:
@@ -136,7 +137,8 @@ def print_table(samples: list[tuple[int, Sample]]) -> None:
         for low, high in ((0.1, 0.2), (0.45, 0.55), (0.9, 1))
     ]
     print("| | after a tenth | in the middle | at the end |\n| --- | --- | --- | --- |")
-    for name in samples[-1][1]:
+    names = dict.fromkeys(name for _, each in samples for name in each)
+    for name in names:
         unit = "" if "files" in name else " MB"
         found = [[each[name] for each in some if name in each] for some in times]
         cells = [f"{statistics.median(each):,.0f}{unit}" if each else "" for each in found]

@@ -84,7 +84,7 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         command = [sys.executable, f"tune_jobs/{name}.py", "--data", str(job.folder / "images"),
                    *words, *(str(out / each) for each in folder)]  # fmt: skip
         if name == "check_data":
-            command = [*command[:2], str(job.folder / "images"), "--page", str(out / "page.html")]
+            command = [*command[:2], str(job.folder / "images"), "--output", str(out / "page.html")]
         environment = {"XDG_CACHE_HOME": str(cache)}
         for _ in range(20 if who == "injured" else 0):
             job.launch(command, environment)
@@ -102,7 +102,7 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         if (code := job.end()) not in (0, 1):
             return Outcome(job.ending(code), killed)
         seconds = time.monotonic() - start
-        files = sorted(file for file in cache.rglob("*.npy"))
+        files = sorted(file for file in cache.rglob("*.np?"))
         contents.append([(file.name, file.read_bytes()) for file in files])
         left = [file.name for file in cache.rglob("*.partial")]
         if left:
