@@ -6,7 +6,7 @@ Each fault is done to a grid of two learning rates on digits, or to the machine 
 a Markdown table says what was injured and how often, how many injuries the results survived (they
 are those of an unharmed grid in the end: weights and metrics, to the bit), what was lost, the
 longest time until there was another epoch, and how the job ended. Faults of disks, memory, other
-users and of the home need root, that of the clock Debian's package faketime.
+users and of the home need root, that of the clock a C compiler.
 """
 
 from __future__ import annotations
