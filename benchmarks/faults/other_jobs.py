@@ -6,6 +6,7 @@ import random
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,8 @@ from benchmarks.faults.machine import photographs
 from tune_jobs.analysis.comparison_results import COMPARISON_FILE
 
 KILLS = 3
+STATES = "*/*/checkpoint_*/*"
+"""Files of training states below the folder of further trainings."""
 TIMES = ("seconds", "latency", "images_per_second", "throughput", "memory", "when")
 
 
@@ -29,17 +32,19 @@ def kill_comparison(job: Job) -> Outcome:
         shutil.copytree(job.run, runs / "grid")
         words = ["tune_jobs/compare.py", str(runs / "grid"), "--seeds", "2",
                  "--output", str(runs / "comparison")]  # fmt: skip
+        # A ledger of its own: intervals widen with each opening of a test set.
+        environment = {"XDG_CACHE_HOME": str(runs / "cache")}
         generator, start = random.Random(2), time.monotonic()
         for _ in range(kills):
-            job.launch([sys.executable, *words], {})
+            job.launch([sys.executable, *words], environment)
             seeds = runs / "comparison" / "seeds"
-            before = len(list(seeds.glob("*/*/checkpoint_*/*")))
-            job.wait(lambda s=seeds, b=before: len(list(s.glob("*/*/checkpoint_*/*"))) > b)
+            before = len(list(seeds.glob(STATES)))
+            job.wait(partial(more_files, seeds, before))
             time.sleep(generator.uniform(0, 2))
             job.kill()
             job.end()
         start = time.monotonic()
-        job.launch([sys.executable, *words], {})
+        job.launch([sys.executable, *words], environment)
         code = job.end()
         seconds = time.monotonic() - start
         if code:
@@ -48,6 +53,16 @@ def kill_comparison(job: Job) -> Outcome:
     same = "identical" if texts[0] == texts[1] else "DIFFERENT"
     how = f"the same command, given again, ends in {seconds:.0f} s: {same} scores"
     return Outcome(how, KILLS, KILLS * (same == "identical"), "the current epoch", seconds)
+
+
+def more_files(folder: Path, count: int) -> bool:
+    """Return whether there are more files of training states than some."""
+    return len(list(folder.glob(STATES))) > count
+
+
+def half_written(cache: Path) -> bool:
+    """Return whether a file of a cache is being written."""
+    return any(cache.rglob("*.partial"))
 
 
 def scores(folder: Path) -> list[str]:
@@ -76,7 +91,7 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
     """Kill a job while it decodes images, and start it again; compare with an unharmed one."""
     photographs(job.folder / "images", 3000)
     generator, contents = random.Random(3), []
-    killed = partial = 0
+    killed = torn = 0
     seconds = 0.0
     for who in ("unharmed", "injured"):
         cache, out = job.folder / f"cache-{who}", job.folder / f"out-{who}"
@@ -88,9 +103,9 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         environment = {"XDG_CACHE_HOME": str(cache)}
         for _ in range(20 if who == "injured" else 0):
             job.launch(command, environment)
-            job.wait(lambda c=cache: any(c.rglob("*.partial")), every=0.002)
+            job.wait(partial(half_written, cache), every=0.002)
             time.sleep(generator.uniform(0, 0.5))
-            partial += any(cache.rglob("*.partial"))
+            torn += half_written(cache)
             if not job.is_running():
                 break
             killed += 1
@@ -108,6 +123,6 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         if left:
             return Outcome(f"leaves {left}", killed)
     same = "identical" if contents[0] == contents[1] and contents[0] else "DIFFERENT"
-    how = (f"{partial} kills left a file half written, which the next job deletes; the same "
+    how = (f"{torn} kills left a file half written, which the next job deletes; the same "
            f"command, given again, ends in {seconds:.0f} s: the cache is {same}")  # fmt: skip
     return Outcome(how, killed, killed * (same == "identical"), "the images decoded so far", None)

@@ -57,7 +57,7 @@ def unbreakable_output() -> Iterator[None]:
     kept = sys.stdout, sys.stderr
     with Path(os.devnull).open("w") as null:  # a process may be started without them
         wrapped = [UnbreakableOutput(each or null) for each in kept]
-        sys.stdout, sys.stderr = wrapped  # type: ignore[assignment]
+        sys.stdout, sys.stderr = wrapped
         try:
             yield
         finally:

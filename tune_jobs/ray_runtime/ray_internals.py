@@ -194,11 +194,11 @@ class TrialActors(RayActorManager):
 @contextlib.contextmanager
 def trials_fail_without_memory() -> Iterator[None]:
     """Have Tune use TrialActors."""
-    kept, tune_controller.RayActorManager = tune_controller.RayActorManager, TrialActors
+    tune_controller.RayActorManager = TrialActors  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        tune_controller.RayActorManager = kept
+        tune_controller.RayActorManager = RayActorManager  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -48,8 +48,9 @@ def newest_checkpoint(
             raise
         except InputError as error:
             raise InputError(
-                f"{folder.uri} was written by another version of bakeoff ({error}): resume with "
-                "that version, or delete this folder to train from the checkpoint before it"
+                f"{folder.uri} was written by another version of bakeoff "
+                f"({str(error).partition(':')[0]}): resume with that version, or delete this "
+                "folder to train from the checkpoint before it"
             ) from error
         except Exception as error:  # damaged files raise all kinds of errors
             logger.warning("skipping unreadable checkpoint %s: %s", folder.uri, error)
