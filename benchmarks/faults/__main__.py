@@ -27,7 +27,6 @@ FAULTS = {
         machine.full_disk, machine.read_only_storage, machine.full_cache,
         machine.full_temporary, machine.small_temporary, machine.small_shm,
         machine.read_only_home, machine.much_memory, machine.clock_set_back,
-        machine.clock_set_back_between,
         files.deleted, files.moved, files.truncated_state, files.altered_state,
         files.later_state, files.later_weights, files.others_state, files.others_run,
         files.truncated_tables, files.truncated_record, files.later_record,

@@ -133,11 +133,11 @@ class Job:
                         found.append(each)
         return found
 
-    def resume(self, *words: str, environment: dict[str, str] | None = None) -> str:
+    def resume(self, *words: str) -> str:
         """Resume the grid, and describe its end."""
         self.note_epochs()
         start = time.monotonic()
-        self.start("--resume", *words, environment=environment)
+        self.start("--resume", *words)
         self.recover(start)
         return self.ending(self.end())
 

@@ -178,17 +178,6 @@ def clock_set_back(job: Job) -> Outcome:
     return outcome
 
 
-def clock_set_back_between(job: Job) -> Outcome:
-    """A killed run is resumed while the clock is a day behind."""
-    job.start()
-    job.until(5)
-    job.kill()
-    job.end()
-    clock, environment = wrong_clock(job.folder)
-    clock.touch()
-    return job.outcome(f"resumed: {job.resume(environment=environment)}")
-
-
 def wrong_clock(folder: Path) -> tuple[Path, dict[str, str]]:
     """Return a file that sets the clock back when it is made, and variables for a job."""
     library, file = folder / "clock.so", folder / "clock"

@@ -101,10 +101,13 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         if name == "check_data":
             command = [*command[:2], str(job.folder / "images"), "--output", str(out / "page.html")]
         environment = {"XDG_CACHE_HOME": str(cache)}
-        for _ in range(20 if who == "injured" else 0):
+        for _ in range(10 if who == "injured" else 0):
             job.launch(command, environment)
-            job.wait(partial(half_written, cache), every=0.002)
-            time.sleep(generator.uniform(0, 0.5))
+            if name == "check_data":  # which writes nothing before it has seen every image
+                time.sleep(generator.uniform(0.2, 0.9) * seconds)
+            else:
+                job.wait(partial(half_written, cache), every=0.002)
+                time.sleep(generator.uniform(0, 0.5))
             torn += half_written(cache)
             if not job.is_running():
                 break
