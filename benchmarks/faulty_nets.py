@@ -52,6 +52,12 @@ def fork(logits: torch.Tensor) -> torch.Tensor:
     return logits
 
 
+def need_much_memory(logits: torch.Tensor) -> torch.Tensor:
+    """Take 30 GB, piece by piece."""
+    pieces = [torch.ones(2**26) for _ in range(120)]
+    return logits + pieces[-1][0]
+
+
 def fail(logits: torch.Tensor) -> torch.Tensor:
     """Raise an exception."""
     raise RuntimeError("this network fails")
@@ -67,6 +73,7 @@ HARMS: dict[str, Callable[[torch.Tensor], Any]] = {
     "segfaults": lambda logits: ctypes.string_at(0),
     "hangs": lambda logits: threading.Event().wait(),
     "much_memory": lambda logits: torch.ones(HUGE // 4).sum() + logits,
+    "needs_30_gb": need_much_memory,
     "prints": print_much,
     "forks": fork,
 }

@@ -16,6 +16,7 @@ import dataclasses
 import io
 import json
 import random
+import tarfile
 import tempfile
 import traceback
 import zipfile
@@ -113,14 +114,22 @@ def good_images() -> list[bytes]:
 def good_tables() -> dict[str, bytes]:
     """Return sources of labelled images, by the ending of their name."""
     frame = pd.DataFrame({"file": ["a.png", "b.png"] * 3, "label": ["cat", "dog"] * 3})
-    parquet, archive = io.BytesIO(), io.BytesIO()
+    parquet, archive, tape = io.BytesIO(), io.BytesIO(), io.BytesIO()
     frame.to_parquet(parquet)
-    with zipfile.ZipFile(archive, "w") as file:
+    image = good_images()[1]
+    with (
+        zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file,
+        tarfile.open(fileobj=tape, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
         for i in range(6):
-            file.writestr(f"train/{'ab'[i % 2]}/{i}.png", good_images()[1])
+            info = tarfile.TarInfo(f"train/{'ab'[i % 2]}/{'é' * (i == 5)}{i}.png")
+            info.size = len(image)
+            file.writestr(info.name, image)
+            tar.addfile(info, io.BytesIO(image))
     return {
         "csv": frame.to_csv(index=False).encode(), "parquet": parquet.getvalue(),
         "jsonl": frame.to_json(orient="records", lines=True).encode(), "zip": archive.getvalue(),
+        "tar": tape.getvalue(),
     }  # fmt: skip
 
 
@@ -136,10 +145,13 @@ def read_image(content: bytes) -> None:
 
 
 def read_source(content: bytes, ending: str) -> None:
-    """List the images of a source."""
+    """List the images of a source, and read their files."""
     file = FOLDER / f"source.{ending}"
     file.write_bytes(content)
-    list_images(SourceOptions(data=str(file)))
+    images = list_images(SourceOptions(data=str(file))).images
+    for row in range(len(images)):
+        with contextlib.suppress(OSError):  # by which a damaged image is named
+            images.read(row)
 
 
 def read_space(content: bytes) -> None:

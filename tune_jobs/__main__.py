@@ -41,11 +41,9 @@ def bakeoff() -> None:
     """Start the job that the first word names, and exit with its exit code."""
     word = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if word in ("-h", "--help", "help"):
-        print(help_text())  # noqa: T201
-        return
+        main(lambda: show(help_text()))
     if word == "--version":
-        print(PROGRAM, version(PROGRAM))  # noqa: T201
-        return
+        main(lambda: show(f"{PROGRAM} {version(PROGRAM)}"))
     if word == "--completion":
         main(completion)
     if word not in JOBS:
@@ -54,6 +52,12 @@ def bakeoff() -> None:
     module, _, function = FUNCTIONS.get(word, f"{module}:{module}").partition(":")
     del sys.argv[1]
     main(getattr(importlib.import_module(f"tune_jobs.{module}"), function))
+
+
+def show(text: str) -> int:
+    """Print a text, and return 0."""
+    print(text)  # noqa: T201
+    return 0
 
 
 def completion() -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import posixpath
+import struct
 import tarfile
 import threading
 import zipfile
@@ -21,6 +23,15 @@ READ_AHEAD = 2**20  # bytes; headers of small members then come with one request
 NOTES = (".cls", ".json")
 """Suffixes of members that hold labels, which listing reads on its way."""
 NOTE_BYTES = 2**16
+DAMAGE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error,
+    EOFError, ArithmeticError, LookupError, MemoryError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What zipfile and tarfile raise on damaged archives besides OSError. Each has errors of its own,
+but let others through, e.g. for names that are no UTF-8, or offsets that no file has."""
+LARGEST_MEMBER = 2**31
+"""Bytes that a member of a zip archive may unpack to, above those of the largest images that are
+read: ten MB of packed zeros would fill the memory otherwise."""
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
 
@@ -59,8 +70,11 @@ class ZipMembers:
     def read(self, name: str) -> bytes:
         """Return the content of a member. Threads may read at once: ZipFile takes care of it."""
         try:
+            size = self.zip.getinfo(name).file_size
+            if size > LARGEST_MEMBER:
+                raise ValueError(f"{size:,} bytes, more than an image has")
             return self.zip.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError) as error:
+        except DAMAGE as error:
             raise OSError(f"{self.path(name)}: {first_line(error)}") from error
 
     def open(self, name: str) -> BinaryIO:
@@ -139,7 +153,7 @@ def zip_tree(base: Reader, archive: str) -> Tree:
     place = base.path(archive)
     try:
         infos = reader.zip.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGE) as error:
         raise InputError(
             f"{place} cannot be read as a zip archive ({first_line(error)}): it may be truncated; "
             "copy it again"
@@ -147,11 +161,17 @@ def zip_tree(base: Reader, archive: str) -> Tree:
     files = [info for info in infos if not info.is_dir()]
     if any(info.flag_bits & 1 for info in files):
         raise InputError(f"{place} is encrypted: extract it with its password, and give the folder")
-    members = [
-        Member(info.filename, info.file_size, timegm((*info.date_time, 0, 0, 0))) for info in files
-    ]
+    members = [Member(info.filename, info.file_size, _changed(info)) for info in files]
     folders = {info.filename.rstrip("/") for info in infos if info.is_dir()}
     return tree_of(place, reader, members, folders | _parents([each.name for each in members]))
+
+
+def _changed(info: zipfile.ZipInfo) -> int:
+    """Return the time of the last change in seconds; 0 for a date that is none, as 0-0-1980."""
+    try:
+        return timegm((*info.date_time, 0, 0, 0))
+    except ValueError:
+        return 0
 
 
 def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
@@ -178,7 +198,11 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
                 io.BufferedReader(cast("Any", raw), READ_AHEAD) as buffered,
                 tarfile.open(fileobj=cast("BinaryIO", buffered), mode="r:") as tar,
             ):
+                end = 0
                 for info in tar:
+                    if tar.offset <= end:  # a negative size, by which tarfile never comes to an end
+                        raise tarfile.ReadError(f"a member that ends before byte {end:,}")
+                    end = tar.offset
                     name = prefix + _clean(info.name)
                     if info.isfile():
                         members.append(Member(name, info.size, int(info.mtime)))
@@ -195,7 +219,7 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
                 buffered.seek(tar.offset)  # where tarfile stops, at the end or at a damaged header
                 if buffered.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                     raise tarfile.ReadError(f"no member and no end at byte {tar.offset:,}")
-        except (OSError, tarfile.TarError, EOFError) as error:
+        except (OSError, *DAMAGE) as error:
             raise InputError(
                 f"{base.path(archive)} cannot be read as a tar archive ({first_line(error)}): it "
                 "may be truncated or compressed; copy it again, or extract it and give the folder"

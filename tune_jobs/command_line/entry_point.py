@@ -9,6 +9,7 @@ from collections.abc import Callable
 from trainables.errors import InputError
 from tune_jobs.command_line.escaping import printable
 from tune_jobs.command_line.faults import caused_by_machine, report_fault
+from tune_jobs.command_line.pipes import unbreakable_output
 from tune_jobs.ray_runtime.environment import configure_ray
 from tune_jobs.ray_runtime.ray_up import cluster_config, remind
 
@@ -18,27 +19,35 @@ def main(job: Callable[[], int]) -> None:
 
     InputError, and what disk, network or memory cause, become a message on stderr and exit code 2,
     Ctrl-C and SIGTERM become exit code 130. A fault of bakeoff is one line that says so, and exit
-    code 3; its traceback is in a file.
+    code 3; its traceback is in a file. A reader of the output that goes away changes nothing.
     """
+    with unbreakable_output():
+        sys.exit(exit_code_of(job))
+
+
+def exit_code_of(job: Callable[[], int]) -> int:
+    """Run a job, print the message of an error, and return the exit code."""
     configure_ray()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        code = job()
+        try:
+            return job()
+        finally:
+            sys.stdout.flush()  # a full disk below stdout is an error like others
     except InputError as error:
-        code = fail(str(error))
+        return fail(str(error))
     except SystemExit as ended:  # from the parser
         if ended.code:
             remind(cluster_config())
         raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
-        code = 130
+        return 130
     except Exception as error:
         message = caused_by_machine(error)
-        code = fail(report_fault(error), 3) if message is None else fail(message)
+        return fail(report_fault(error), 3) if message is None else fail(message)
     finally:
         signal.signal(signal.SIGTERM, before)
-    sys.exit(code)
 
 
 def fail(message: str, code: int = 2) -> int:

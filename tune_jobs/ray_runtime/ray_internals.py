@@ -7,7 +7,6 @@ bound in pyproject.toml.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,18 +25,19 @@ from ray._raylet import (  # type: ignore[attr-defined]  # compiled
     get_authentication_mode,
     persist_port,
 )
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.train._internal.checkpoint_manager import _CheckpointManager
 from ray.train._internal.session import _TrainingResult
-from ray.tune.execution import class_cache
+from ray.tune.execution import class_cache, tune_controller
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import (
-    HyperBandScheduler,
-    PopulationBasedTraining,
-    TrialScheduler,
-)
+from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.schedulers.hyperband import _Bracket
 from ray.tune.schedulers.pbt import _PBTTrialState
 
+from tune_jobs.ray_runtime.environment import environment
+
+OUT_OF_MEMORY = "memory ran out; a smaller --batch-size or --max-concurrent 1 takes less"
 LOOPBACK = "127.0.0.1"
 AGENT = "--dashboard_agent_command="
 WAIT = f"{AGENT}cat"
@@ -139,12 +139,24 @@ def lean_node(folder: Path | None = None) -> Iterator[None]:
     """
     _LeanNode.folder = None if folder is None else str(folder)
     node.Node = _LeanNode  # type: ignore[misc, assignment]
-    # Otherwise an address such as 127.0.0.1:PORT is replaced by that of a network interface.
+    try:
+        with loopback_as_given():
+            yield
+    finally:
+        node.Node = Node  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def loopback_as_given() -> Iterator[None]:
+    """Have ray.init() use an address such as 127.0.0.1:PORT as it is.
+
+    On Linux Ray replaces it by the address of a network interface, at which a Ray that listens on
+    the loopback interface alone does not answer (ray#59110).
+    """
     kept, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
     finally:
-        node.Node = Node  # type: ignore[misc]
         ray_constants.ENABLE_RAY_CLUSTER = kept
 
 
@@ -170,23 +182,23 @@ def _read_authentication() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+class TrialActors(RayActorManager):
+    """Actors whose trial fails, and not the whole run, where Ray ends them for want of memory."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, OutOfMemoryError):
+            exception = RayActorError(error_msg=f"{OUT_OF_MEMORY}\n{exception}")
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
 @contextlib.contextmanager
-def environment(variables: dict[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or unset those that are None, and restore them in the end."""
-    kept = {name: os.environ.get(name) for name in variables}
-    _set_environment(variables)
+def trials_fail_without_memory() -> Iterator[None]:
+    """Have Tune use TrialActors."""
+    tune_controller.RayActorManager = TrialActors  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        _set_environment(kept)
-
-
-def _set_environment(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        tune_controller.RayActorManager = RayActorManager  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

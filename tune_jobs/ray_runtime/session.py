@@ -19,7 +19,13 @@ import ray
 
 from trainables.errors import InputError, first_line
 from tune_jobs.ray_runtime.capacity import autoscaler_config
-from tune_jobs.ray_runtime.ray_internals import lean_node, token_authentication
+from tune_jobs.ray_runtime.environment import environment
+from tune_jobs.ray_runtime.ray_internals import (
+    asks_for_token,
+    lean_node,
+    loopback_as_given,
+    token_authentication,
+)
 from tune_jobs.ray_runtime.ray_up import remind
 from tune_jobs.ray_runtime.session_folder import (
     RAY_FOLDER,
@@ -40,6 +46,9 @@ ANSWER_S = 30
 """Longest time in seconds that ray.init() may take to connect to a cluster."""
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """Frame of HTTP/2 that begins every connection, without settings: length, type, flags, stream."""
+TASK_EVENTS = "RAY_task_events_report_interval_ms"
+"""Environment variable that turns off, by 0, what a dashboard shows of each task, which takes 20 KB
+a trial in the memory of Ray's head process."""
 HEAD_PORT = "6379"
 """Default port of `ray start --head`."""
 
@@ -87,7 +96,7 @@ def local_ray(preload: bool) -> Iterator[None]:
     ):
         stack.callback(ray.shutdown)
         try:
-            with lean_node(folder / RAY_FOLDER):
+            with lean_node(folder / RAY_FOLDER), environment({TASK_EVENTS: "0"}):
                 start = start_with_workers if preload else ray.init
                 start("local", include_dashboard=False, **QUIET)
         except Exception as error:  # whatever this machine's limits, disk or libraries cause
@@ -109,10 +118,12 @@ def connection(address: str) -> Iterator[None]:
     late.daemon = True
     late.start()
     try:
-        ray.init(address, **QUIET)
+        with loopback_as_given():
+            ray.init(address, **QUIET)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        token = "" if asks_for_token() else "set RAY_AUTH_MODE=token if it asks for a token, "
         raise InputError(
-            f"no Ray cluster answers at {address} ({error}): check --address, or leave it "
+            f"no Ray cluster answers at {address} ({error}): check --address, {token}or leave it "
             "out to start a local Ray"
         ) from error
     finally:

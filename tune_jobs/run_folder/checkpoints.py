@@ -33,17 +33,29 @@ def newest_checkpoint(
 
     Returns:
         The folder of the checkpoint and the training state in it; None without a usable checkpoint.
+
+    Raises:
+        InputError: another version wrote a checkpoint with settings that this one does not know.
+        PermissionError: a checkpoint is another user's, who alone can read it.
     """
     newest: tuple[RunFolder, TrainingState] | None = None
     for folder in (trial.child(n) for n in trial.names() if n.startswith("checkpoint_")):
         try:
             with folder.on_disk() as local:
                 state = load_checkpoint(local)
+            epochs, own = len(state["history"]), TrialConfig.from_dict(state["config"])
+        except PermissionError:  # not damaged: training would start again, and then delete it
+            raise
+        except InputError as error:
+            raise InputError(
+                f"{folder.uri} was written by another version of bakeoff "
+                f"({str(error).partition(':')[0]}): resume with that version, or delete this "
+                "folder to train from the checkpoint before it"
+            ) from error
         except Exception as error:  # damaged files raise all kinds of errors
             logger.warning("skipping unreadable checkpoint %s: %s", folder.uri, error)
             continue
-        same = config is None or TrialConfig.from_dict(state["config"]) == config
-        if same and (newest is None or len(state["history"]) > len(newest[1]["history"])):
+        if config in (None, own) and (newest is None or epochs > len(newest[1]["history"])):
             newest = folder, state
     return newest
 

@@ -197,6 +197,8 @@ class RunFolder:
         """
         try:
             content: dict[str, Any] = json.loads(self.read(name))
+        except InputError:  # it cannot be read
+            raise
         except (ValueError, RecursionError) as error:
             raise self._damaged(name, error) from error
         return content

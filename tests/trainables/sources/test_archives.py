@@ -101,6 +101,79 @@ def test_a_damaged_member_cannot_be_read(tmp_path):
     assert listing.images.read(1) == b"x"
 
 
+CENTRAL = b"PK\1\2"
+"""First bytes of an entry of a zip archive's directory."""
+
+
+def edited(archive, position, content, after):
+    """Overwrite bytes of an archive, counted from the last place of some others."""
+    raw = bytearray(archive.read_bytes())
+    start = raw.rindex(after) + position
+    raw[start : start + len(content)] = content
+    archive.write_bytes(raw)
+    return archive
+
+
+def test_a_member_of_a_zip_without_a_date_is_read(tmp_path):
+    source = make_zip(tmp_path / "a.zip", of_their_names(NAMES))
+    assert len(rows(listed(edited(source, 14, bytes(2), CENTRAL)))) == 3
+
+
+@pytest.mark.parametrize(
+    ("position", "content"),
+    [(6, b"\xff"), (9, b"\x08" + bytes(36) + b"\xff")],
+    ids=["version of the future", "name that is no UTF-8"],
+)
+def test_a_zip_whose_directory_is_damaged_is_refused(position, content, tmp_path):
+    source = make_zip(tmp_path / "a.zip", of_their_names(NAMES))
+    assert "copy it again" in refusal(edited(source, position, content, CENTRAL))
+
+
+@pytest.mark.parametrize("method", [99, 14, 12])
+def test_a_member_of_another_compression_cannot_be_read(method, tmp_path):
+    source = make_zip(tmp_path / "a.zip", {"cat/1.jpg": b"x" * 99, "dog/1.jpg": b"x" * 99})
+    edited(source, 10, bytes([method, 0]), CENTRAL)
+    edited(source, 8, bytes([method, 0]), b"PK\3\4")
+    images = listed(source).images
+    with pytest.raises(OSError):  # noqa: PT011  in the words of each compression
+        images.read(1)
+
+
+def test_a_member_that_would_fill_the_memory_is_not_unpacked(tmp_path):
+    source = make_zip(tmp_path / "a.zip", of_their_names(NAMES))
+    edited(source, 24, b"\xff\xff\xff\xf0", CENTRAL)
+    with pytest.raises(OSError, match=r"pets/test/cat/1\.jpg: 4,0.* bytes"):
+        listed(source).images.read(2)
+
+
+def tar_header(**fields):
+    info = tarfile.TarInfo("cat/1.jpg")
+    for name, value in fields.items():
+        setattr(info, name, value)
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar_header(size=-1024),
+        tar_header(size=2**62),
+        tar_header(size=-512, type=b"S"),
+        tar_header(size=2**62, type=tarfile.GNUTYPE_LONGNAME),
+        tar_header(size=-1024, type=tarfile.XHDTYPE),
+        tar_header(size=0, type=tarfile.XHDTYPE) * 2000,
+        tar_header(size=13, type=tarfile.XHDTYPE)
+        + b"13 mtime=inf\n".ljust(512, b"\0")
+        + tar_header(),
+    ],
+    ids=["size below 0", "huge size", "sparse", "huge name", "size of a header", "chain", "time"],
+)
+def test_a_tar_whose_headers_are_absurd_is_refused(content, tmp_path):
+    source = make_tar(tmp_path / "a.tar", of_their_names(NAMES))
+    source.write_bytes(source.read_bytes()[:1024] + content + bytes(1024))
+    assert "copy it again" in refusal(source)
+
+
 @pytest.mark.parametrize("suffix", ["tar.gz", "tgz", "tar.xz", "tar.bz2"])
 def test_a_compressed_tar_is_refused_with_the_remedy(suffix, tmp_path):
     mode = "w:" + {"tgz": "gz"}.get(suffix, suffix.removeprefix("tar."))

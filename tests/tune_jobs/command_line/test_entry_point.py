@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,33 @@ def test_sigterm_ends_a_job_as_ctrl_c_does(capfd):
     assert end.value.code == 130
     assert "interrupted" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_job_goes_on_when_the_reader_of_its_output_has_gone_away(capfd, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    written = []
+
+    def job():
+        for _ in range(3):
+            sys.stdout.write("x" * 100_000)  # more than the buffer
+            written.append("a line")
+        return 0
+
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        with pytest.raises(SystemExit) as end:
+            main(job)
+    assert end.value.code == 0
+    assert len(written) == 3
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_output_on_a_full_disk_is_one_message(capfd, monkeypatch):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main(lambda: sys.stdout.write("a line") * 0)
+    assert end.value.code == 2
+    assert "No space left" in capfd.readouterr().err

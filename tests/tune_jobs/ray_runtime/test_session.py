@@ -8,9 +8,11 @@ import sys
 import threading
 
 import pytest
+from ray._private.services import canonicalize_bootstrap_address
 
 from trainables.errors import InputError
 from tune_jobs.ray_runtime import session
+from tune_jobs.ray_runtime.ray_internals import loopback_as_given
 from tune_jobs.ray_runtime.session import SETTINGS, answering
 
 
@@ -52,6 +54,12 @@ def test_another_server_is_told_from_a_cluster(answer):
 def test_an_address_of_the_sixth_version_is_asked():
     with server(SETTINGS, host="::1", family=socket.AF_INET6) as port:
         assert answering(f"[::1]:{port}") == f"[::1]:{port}"
+
+
+def test_a_ray_on_the_loopback_interface_is_asked_there():
+    """Ray's driver connects to what this function of Ray returns."""
+    with loopback_as_given():
+        assert canonicalize_bootstrap_address("127.0.0.1:6379") == "127.0.0.1:6379"
 
 
 STARTED = """

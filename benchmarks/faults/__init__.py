@@ -1,0 +1,1 @@
+"""Injure real jobs, and say what they survive: `python -m benchmarks.faults [FAULT ...]`."""
