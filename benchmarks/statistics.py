@@ -234,11 +234,11 @@ def tuning() -> None:
     generator = np.random.default_rng(6)
     print("images, trials, range of accuracies | true optimism, mean estimate, its standard "
           "deviation; untuned trial truly as good, estimated")  # fmt: skip
-    for images, trials, spread in product((359, 1000), (5, 20, 100), (0.0, 0.02, 0.1)):
+    for images, trials, spread in product((359, 1000, 10_000), (5, 20, 100), (0.0, 0.02, 0.1)):
         accuracies = 0.9 - spread * np.linspace(0, 1, trials)
         middle = trials // 2
         found = []
-        for _ in range(200):
+        for _ in range(200 if images < 10_000 else 100):
             correct = predictions(generator, tuple(accuracies), 1, images, 0.0)[:, 0]
             best = int(correct.mean(axis=1).argmax())
             estimate = tuned(correct, middle)
