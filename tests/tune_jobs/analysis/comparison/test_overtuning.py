@@ -56,6 +56,7 @@ def pack_array(right):
 
 def test_the_efforts_of_the_families_stand_side_by_side(tmp_path):
     comparison = in_folders(make_comparison(), tmp_path)
+    comparison.runs[1].record["search"]["algorithm"] = "optuna"  # the other grid has two rates
     cnn, resnet = selections(comparison)
     assert (cnn.epochs, cnn.unknown, cnn.tuned.trials, cnn.default) == (6, 0, 2, "")  # no middle
     assert cnn.tuned.chosen == pytest.approx(0.9)
