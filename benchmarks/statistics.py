@@ -162,9 +162,9 @@ def families() -> None:
 def seeds() -> None:
     """Print the coverage of the interval of a mean over seeds."""
     print("accuracy, images | coverage with 3, 5, 10 seeds")
-    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000)):
-        deviation = min(0.003, (1 - accuracy) / 4)
-        shares = [seeds_covered(accuracy, count, images, deviation, 1000) for count in (3, 5, 10)]
+    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000, 10_000)):
+        deviation, rounds = min(0.003, (1 - accuracy) / 4), 1000 if images < 10_000 else 200
+        shares = [seeds_covered(accuracy, count, images, deviation, rounds) for count in (3, 5, 10)]
         print(
             f"{accuracy}, {images:,} | {', '.join(f'{share:.3f}' for share in shares)}", flush=True
         )
