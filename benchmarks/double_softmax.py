@@ -1,6 +1,7 @@
 """What the mistake of the student report cost: softmax before a loss that applies softmax again.
 
-    python -m benchmarks.double_softmax [--data digits] [--images N] [--lr 2.5e-4] [--seeds 5]
+    python -m benchmarks.double_softmax [--data digits] [--size 8] [--images N] [--scored N]
+        [--precision fp32] [--lr 2.5e-4] [--seeds 5]
 
 A factorial of the loss (`cross_entropy`, `softmax_cross_entropy`) and the number of epochs: the
 custom CNN of recipe `standard` with each loss, from the same initial weights and in the same order
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from typing import Literal
 
 import numpy as np
@@ -60,6 +62,7 @@ def trained(config: TrialConfig, data: TrainingData) -> NDArray[np.bool_]:
             correct.append(logits.argmax(1).numpy() == data.val_labels)
 
     fit(config, data, score, device=device)
+    print(f"{config.loss}, seed {config.seed}: {correct[-1].mean():.2%}", file=sys.stderr)
     return np.stack(correct)
 
 
@@ -69,12 +72,19 @@ def main() -> None:
     parser.add_argument("--data", default="digits")
     parser.add_argument("--size", type=int, default=8, help="height and width in pixels")
     parser.add_argument("--images", type=int, help="approximate number of training images")
+    parser.add_argument("--scored", type=int, help="approximate number of images to score")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--lr", type=float, default=2.5e-4)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     data = load(options.data, options.size, train=options.images)
+    if options.scored is not None:
+        every = slice(None, None, max(1, len(data.val_labels) // options.scored))
+        data = dataclasses.replace(
+            data, val_images=data.val_images.take(every), val_labels=data.val_labels[every]
+        )
     base = TrialConfig(**dataclasses.asdict(RECIPES["standard"]), lr=options.lr)
-    base = dataclasses.replace(base, epochs=max(EPOCHS), precision="fp32")
+    base = dataclasses.replace(base, epochs=max(EPOCHS), precision=options.precision)
     right = np.array(
         [
             [trained(dataclasses.replace(base, loss=loss, seed=seed), data) for loss in LOSSES]
@@ -83,7 +93,8 @@ def main() -> None:
     )  # seeds × losses × epochs × images
     print(
         f"{options.data}, {options.size} pixels, {len(data.train_labels):,} training images, "
-        f"{right.shape[-1]:,} scored; learning rate {options.lr:g}, {options.seeds} seeds"
+        f"{right.shape[-1]:,} scored; {options.precision}, learning rate {options.lr:g}, "
+        f"{options.seeds} seeds"
     )
     for i, epochs in enumerate(EPOCHS):
         once, twice = right[:, 0, i], right[:, 1, i]

@@ -162,9 +162,9 @@ def families() -> None:
 def seeds() -> None:
     """Print the coverage of the interval of a mean over seeds."""
     print("accuracy, images | coverage with 3, 5, 10 seeds")
-    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000)):
-        deviation = min(0.003, (1 - accuracy) / 4)
-        shares = [seeds_covered(accuracy, count, images, deviation, 1000) for count in (3, 5, 10)]
+    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000, 10_000)):
+        deviation, rounds = min(0.003, (1 - accuracy) / 4), 1000 if images < 10_000 else 200
+        shares = [seeds_covered(accuracy, count, images, deviation, rounds) for count in (3, 5, 10)]
         print(
             f"{accuracy}, {images:,} | {', '.join(f'{share:.3f}' for share in shares)}", flush=True
         )
@@ -234,11 +234,11 @@ def tuning() -> None:
     generator = np.random.default_rng(6)
     print("images, trials, range of accuracies | true optimism, mean estimate, its standard "
           "deviation; untuned trial truly as good, estimated")  # fmt: skip
-    for images, trials, spread in product((359, 1000), (5, 20, 100), (0.0, 0.02, 0.1)):
+    for images, trials, spread in product((359, 1000, 10_000), (5, 20, 100), (0.0, 0.02, 0.1)):
         accuracies = 0.9 - spread * np.linspace(0, 1, trials)
         middle = trials // 2
         found = []
-        for _ in range(200):
+        for _ in range(200 if images < 10_000 else 100):
             correct = predictions(generator, tuple(accuracies), 1, images, 0.0)[:, 0]
             best = int(correct.mean(axis=1).argmax())
             estimate = tuned(correct, middle)

@@ -51,7 +51,7 @@ class Features:
     val: npt.NDArray[np.float32]
     """Features of the validation split, N×F, float32."""
     seconds: float
-    """Wall time in which they were computed, in seconds."""
+    """Wall time in which they were computed, in seconds, also where they are from the cache."""
 
 
 def cached_features(

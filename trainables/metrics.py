@@ -38,6 +38,7 @@ EPOCH_METRICS: dict[str, Metric] = {
     "learning_rate": Metric(None, "1"),
     "penalty": Metric(None, "1"),
     "seconds": Metric("min", "s"),
+    "features_s": Metric("min", "s"),
     "images_per_second": Metric("max", "1/s"),
     "peak_memory_mb": Metric("min", "MB"),
     "micro_batch": Metric(None, "images"),

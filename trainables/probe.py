@@ -185,9 +185,8 @@ class Probe:
             splits: Number of splits.
 
         Returns:
-            `resampled`: value of the metric of the configuration on each split; `features_s`:
-            seconds in which the features were computed; `macs`: multiply-accumulates of one image;
-            `weights`: hash of the weights of the network.
+            `resampled`: value of the metric of the configuration on each split; `macs`:
+            multiply-accumulates of one image; `weights`: hash of the weights of the network.
 
         Raises:
             InputError: The images cannot be split.
@@ -198,7 +197,6 @@ class Probe:
             model = build_for(self.config, self.data)
         return {
             "resampled": self.resampled(penalty, resampled_splits(self.data, splits)),
-            "features_s": self.features.seconds,
             "macs": count_macs(model.to(meta), size, meta),
             "weights": self.weights,
         }
@@ -224,9 +222,10 @@ def fit_probe(
     if resume is not None and resume["history"] and not splits:
         return resume["history"]
     reset_peak_memory(device)
-    start = time.perf_counter()
     precision = resume["precision"] if resume else resolve_precision(config.precision, device)
     probe = Probe(config, data, weights, device, precision, advance)
+    # The features are counted as what they took when they were computed, whichever trial that was.
+    start = time.perf_counter()
     penalty, head, scores = probe.best(config.penalty)
     seconds = time.perf_counter() - start
     images = len(data.train_labels) + len(data.val_labels)
@@ -235,6 +234,7 @@ def fit_probe(
         **scores,
         "penalty": penalty,
         "seconds": seconds,
+        "features_s": probe.features.seconds,
         "images_per_second": images / seconds,
         "peak_memory_mb": peak_memory_mb(device),
         "micro_batch": config.batch_size,

@@ -89,9 +89,9 @@ def run_file() -> int:
     if comparison is None:
         return 0
     from tune_jobs.analysis.comparison_results import COMPARISON_FILE
-    from tune_jobs.run_folder.folder import RunFolder
+    from tune_jobs.test_set.output import output_of
 
-    output = RunFolder.at(comparison.options.output)
+    output, _ = output_of(comparison)
     if not trained and output.has(COMPARISON_FILE):
         # Each comparison opens the test set, and widens its intervals.
         text = f"{output.uri} has the comparison; {comparison.text} makes another"

@@ -100,7 +100,7 @@ def test_every_report_has_the_same_metrics_from_the_first_on(tiny_data):
     assert reports == history
     assert [metrics["epoch"] for metrics in reports] == [1, 2, 3]
     for metrics in reports:
-        assert set(metrics) == {"epoch", *EPOCH_METRICS} - {"penalty"}
+        assert set(metrics) == {"epoch", *EPOCH_METRICS} - {"penalty", "features_s"}
         assert all(isinstance(value, int | float) for value in metrics.values())
         assert all(math.isfinite(value) for value in metrics.values())
         fractions = ("train_accuracy", "val_accuracy", "val_precision", "val_recall")

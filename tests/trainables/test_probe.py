@@ -26,7 +26,7 @@ from trainables.probe import Probe
 
 CPU = torch.device("cpu")
 TINY = "tests.nets:tiny"
-COSTS = ("seconds", "images_per_second", "peak_memory_mb")
+COSTS = ("seconds", "features_s", "images_per_second", "peak_memory_mb")
 
 
 def make_config(penalty=0.01, **changes):
@@ -83,6 +83,14 @@ def test_the_head_is_that_of_scikit_learn_on_standardised_features(tiny_data, we
     found = torch.from_numpy(logits).softmax(1).numpy()
     np.testing.assert_allclose(found[:, reference.classes_], expected, atol=0.01)
     assert row["penalty"] == 0.1
+
+
+def test_each_trial_has_the_time_that_its_features_took(tiny_data, weights):
+    rows = [
+        fit(make_config(penalty), tiny_data, lambda *_: None, weights=weights)[0]
+        for penalty in (0.1, 0.01)
+    ]
+    assert rows[0]["features_s"] == rows[1]["features_s"] > 0  # the second read them from the cache
 
 
 def test_a_trial_of_one_penalty_does_not_depend_on_earlier_ones(tiny_data, weights, monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from pathlib import Path
 
@@ -116,6 +117,7 @@ def write_tables(path: Path, trials: dict[str, list[float]], **record) -> Path:
                 "trial": name,
                 "epoch": i,
                 **dict.fromkeys(EPOCH_METRICS, 1 / i),
+                "features_s": math.nan,
                 "val_accuracy": score,
             }
             for i, score in enumerate(scores, 1)

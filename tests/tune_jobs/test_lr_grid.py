@@ -80,7 +80,9 @@ def expected(data):
 
 def same_training(rows, history):
     """Check that the epochs of a run equal a training without Ray to the bit."""
-    columns = [name for name in ("epoch", *EPOCH_METRICS) if name not in (*COSTS, "penalty")]
+    columns = [
+        name for name in ("epoch", *EPOCH_METRICS) if name not in (*COSTS, "penalty", "features_s")
+    ]
     left = rows[columns].reset_index(drop=True).astype(float)
     pd.testing.assert_frame_equal(left, history[columns].astype(float), check_exact=True)
 
@@ -172,7 +174,9 @@ def test_tensorboard_shows_every_metric_by_epoch(finished):
     history = load_epochs(finished).query("trial == 'lr=0.001'")
     assert [event.step for event in scalars] == [1, 2, 3]
     assert [event.value for event in scalars] == pytest.approx(history["val_loss"].tolist())
-    assert len(events.Tags()["scalars"]) == len(EPOCH_METRICS) - 1  # penalty is of probes
+    assert (
+        len(events.Tags()["scalars"]) == len(EPOCH_METRICS) - 2
+    )  # penalty, features_s are of probes
 
 
 def test_a_grid_has_no_front(finished):

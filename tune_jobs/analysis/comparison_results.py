@@ -21,6 +21,8 @@ LEARNING_CURVE_FILE = "learning_curve.parquet"
 COMPARISON_FORMAT = 1
 """Format version of these files, in their schema metadata; other versions are refused."""
 FORMAT_KEY = b"bakeoff.format"
+RUNS_KEY = b"bakeoff.runs"
+"""Key of the compared runs and the time, JSON, in the schema metadata; earlier versions lack it."""
 
 
 def load_comparison(path: str | Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from trainables.target import TARGETS
 from tune_jobs.analysis.datasets import dataset_labels, metric_of, together
 from tune_jobs.run_folder.constraints import may_be_chosen
-from tune_jobs.run_folder.schema import has_scores, merit
+from tune_jobs.run_folder.schema import has_scores, merit, training_seconds
 from tune_jobs.run_folder.settings import eligible_stored
 
 DAMAGED = "damaged"
@@ -100,7 +100,7 @@ def _row(name: str, record: Mapping[str, Any], trials: Sequence[dict[str, Any]])
         "best": None if best is None else best["trial"],  # type: ignore[typeddict-item]
         "trials": len(scored),
         "epochs": sum(row["epochs"] or 0 for row in trials),
-        "seconds": float(sum(row["seconds"] or 0 for row in trials)),
+        "seconds": sum(training_seconds(trials)),
         "started": record["started"],
         "ended": record.get("ended"),  # type: ignore[typeddict-item]
         "status": record["status"],

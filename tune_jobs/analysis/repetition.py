@@ -14,7 +14,8 @@ from tune_jobs.analysis.formatting import counted, first_of, listed
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 
 MEASURED = (
-    "seconds", "images_per_second", "peak_memory_mb", "latency_ms", "checkpoint", "device",
+    "seconds", "features_s", "images_per_second", "peak_memory_mb", "latency_ms", "checkpoint",
+    "device",
 )  # fmt: skip
 """Columns that are not compared: times, memory, the number in the name of a checkpoint, and the
 device, which is a reason for a difference and none itself."""

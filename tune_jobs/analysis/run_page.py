@@ -29,7 +29,7 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import ending, has_scores, merit
+from tune_jobs.run_folder.schema import ending, has_scores, merit, training_seconds
 from tune_jobs.run_folder.settings import eligible_stored
 
 MOST_CURVES, MOST_ROWS = 12, 50
@@ -147,7 +147,7 @@ def cards(
             f"{done:,} of {planned:,}",
             f"of {counted(len(rows), 'trial')} known by now",
         ),
-        ("training time", duration(sum(row["seconds"] for row in rows)), "of all trials together"),
+        ("training time", duration(sum(training_seconds(rows))), "of all trials together"),
     ]
     if planned_s is not None:
         ratio = f"{wall_s / planned_s:.0%} of it have passed"

@@ -227,8 +227,8 @@ def ranking_table(rows: list[RankedRow], run: Run) -> Table:
     table = plain_table()
     table.add_column("", justify="right")
     table.add_column("network", no_wrap=True)
-    for heading in (f"{target.label}, 95% CI", "behind", "pixels", "parameters", "MACs", "latency",
-                    "features in"):  # fmt: skip
+    for heading in (f"mean {target.label}, 95% CI", "behind", "pixels", "parameters", "MACs",
+                    "latency", "features in"):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("licence", no_wrap=True)
     for row in rows:
@@ -242,6 +242,8 @@ def ranking_table(rows: list[RankedRow], run: Run) -> Table:
         if not math.isnan(low):
             shown += f" ({target.show(low)} to {target.show(high)})"
         behind = "" if row["rank"] in (1, None) else target.show_difference(row["behind"])
+        if not ranked:
+            behind = "of one split"
         table.add_row(
             str(row["rank"]) if ranked else "–",
             escape(row["model"] if row["run"] is None else f"{row['run']}: {row['trial']}"),

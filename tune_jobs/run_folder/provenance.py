@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from datetime import datetime, timezone
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,6 +54,24 @@ def git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def now() -> str:
-    """Return the current time in UTC, in ISO 8601."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+def now(ago_s: float = 0.0) -> str:
+    """Return the time in UTC, in ISO 8601: the current one, or that some seconds ago."""
+    when = datetime.now(timezone.utc) - timedelta(seconds=ago_s)
+    return when.isoformat(timespec="seconds")
+
+
+def wall_seconds(record: Mapping[str, Any]) -> float | None:
+    """Return the wall time of a run: from the start of its command to when its folder was complete.
+
+    Runs of earlier versions start when Ray has been started and the images have been read.
+
+    Args:
+        record: content of run.json.
+
+    Returns:
+        Seconds; None if the run was resumed, as the pause is not known, or has not ended.
+    """
+    if record.get("resumed") or not record.get("ended"):
+        return None
+    start, end = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    return (end - start).total_seconds()

@@ -39,7 +39,11 @@ class EpochRow(TypedDict):
     penalty: float
     """L2 penalty of the head in mode probe, otherwise NaN."""
     seconds: float
-    """Wall time of the epoch, validation included, in seconds."""
+    """Wall time of the epoch, validation included, in seconds; in mode probe, that of fitting the
+    head."""
+    features_s: float
+    """Wall time in which the features of the trial were computed, by it or an earlier one, in
+    seconds. NaN but in mode probe, and in epochs that earlier versions trained."""
     images_per_second: float
     """Training and validation images per second."""
     peak_memory_mb: float
@@ -78,6 +82,7 @@ TrialRow = TypedDict(
         "last/val_log_loss": float,
         "last/val_auroc": float,
         "seconds": float,
+        "features_s": float,  # see EpochRow; the same in all trials that share the features
         "images_per_second": float,
         "peak_memory_mb": float,
         "micro_batch": float,
@@ -191,7 +196,7 @@ class RunRecord(TypedDict, total=False):
     """Status of the run. The file still has running where the driver was killed; readers get
     interrupted."""
     started: str
-    """Start in UTC, ISO 8601."""
+    """Start of the command in UTC, ISO 8601; in earlier versions, when Ray had been started."""
     ended: str | None
     """End in UTC, ISO 8601; None until then."""
     resumed: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast, get_args, get_type_hints
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from trainables.target import ACCURACY, TARGETS, Target
 from tune_jobs.run_folder.records import EpochRow, TrialRow
 
 ADDED_METRICS = (
-    "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty",
+    "val_balanced_accuracy", "val_macro_f1", "val_log_loss", "val_auroc", "penalty", "features_s",
 )  # fmt: skip
 """Metrics that runs of version 0.1 lack."""
 ADDED_COLUMNS = ("macs", "feasible", "members", "stopped_by")
@@ -69,6 +69,7 @@ TRIAL_SCHEMA = pa.schema(
             for name in SPLIT_METRICS
         ),
         ("seconds", pa.float64()),
+        ("features_s", pa.float64()),
         ("images_per_second", pa.float64()),
         ("peak_memory_mb", pa.float64()),
         ("micro_batch", pa.float64()),
@@ -116,6 +117,31 @@ def _setting(value: Any, type_: pa.DataType) -> Any:
 def merit(row: Mapping[str, Any] | TrialRow, target: Target) -> tuple[float, float]:
     """Return the key that trials are ranked by: their metric, then lower validation loss."""
     return target.merit(row[target.best]), -row["best/val_loss"]  # type: ignore[literal-required]
+
+
+def training_seconds(rows: Iterable[Mapping[str, Any] | TrialRow]) -> list[float]:
+    """Return the training time of each trial in seconds, with the features of probes counted once.
+
+    Trials that share cached features have the same `features_s`, to the last digit: the time that
+    computing them took, on whichever trial's account. The first of them has it added. Trials of
+    earlier versions have none; the one of them that computed the features has it in `seconds`.
+
+    Args:
+        rows: rows of trials.parquet, possibly of several runs.
+    """
+    counted: set[float] = set()
+    seconds = []
+    for row in rows:
+        features = features_seconds(row)
+        seconds.append((row["seconds"] or 0.0) + (0.0 if features in counted else features))
+        counted.add(features)
+    return seconds
+
+
+def features_seconds(row: Mapping[str, Any] | TrialRow) -> float:
+    """Return how long the features of a probe took to compute, in seconds; 0 if not known."""
+    seconds = row.get("features_s")
+    return 0.0 if seconds is None or math.isnan(seconds) else float(seconds)
 
 
 def has_scores(row: Mapping[str, Any] | TrialRow) -> bool:
@@ -182,7 +208,7 @@ def summary_columns(epochs: Sequence[EpochRow], target: Target = ACCURACY) -> Tr
     The best epoch is the first one with the best value of the metric that the trial is selected by.
     """
     if not epochs:
-        return {"epochs": 0, "seconds": 0.0}
+        return {"epochs": 0, "seconds": 0.0, "features_s": math.nan}
     best = max(epochs, key=lambda row: target.merit(row[target.column]))  # type: ignore[literal-required]
     last = epochs[-1]
     seconds = sum(row["seconds"] for row in epochs)
@@ -193,6 +219,7 @@ def summary_columns(epochs: Sequence[EpochRow], target: Target = ACCURACY) -> Tr
         **{f"best/{name}": best.get(name, math.nan) for name in SPLIT_METRICS},
         **{f"last/{name}": last.get(name, math.nan) for name in SPLIT_METRICS},
         "seconds": seconds,
+        "features_s": last.get("features_s", math.nan),
         "images_per_second": images / seconds,
         "peak_memory_mb": max(row["peak_memory_mb"] for row in epochs),
         "micro_batch": last["micro_batch"],

@@ -33,7 +33,7 @@ from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.rejection import confidence, risk_thresholds
 from tune_jobs.analysis.comparison.scored import Role, Scored
 from tune_jobs.run_folder.checkpoints import best_weights, check_weights
-from tune_jobs.run_folder.schema import config_of, is_soup
+from tune_jobs.run_folder.schema import config_of, is_soup, training_seconds
 from tune_jobs.tuning.data import RunData
 
 MOST_TRAINING = 1024
@@ -236,14 +236,15 @@ def contestant(
         for row in run.rows
         if family(config_of(row)) == winner.candidate.family
     ]
-    hours = sum(node_hours(run, row["seconds"]) for run, row in searched)
+    seconds = training_seconds(row for _, row in searched)
+    hours = sum(node_hours(run, each) for (run, _), each in zip(searched, seconds, strict=True))
     temperature = fit_temperature(validation.logits, validation.labels)
     return Contestant(
         winner=winner,
         costs=costs,
         layers=layer_parameters(classifier.model),
         tried=sum(not is_soup(row) for _, row in searched),
-        search_seconds=sum(row["seconds"] for _, row in searched),
+        search_seconds=sum(seconds),
         dollars=None if price_per_hour is None else hours * price_per_hour,
         temperature=temperature,
         seeds=seeds,

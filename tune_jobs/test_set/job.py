@@ -7,7 +7,6 @@ import dataclasses
 import torch
 from rich.console import Console
 
-from trainables.errors import InputError
 from trainables.saved_model import MODEL_FILE, MODEL_WEIGHTS
 from tune_jobs.analysis.comparison.candidates import (
     Candidate,
@@ -20,7 +19,6 @@ from tune_jobs.analysis.comparison.choice import winners
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Role
 from tune_jobs.analysis.comparison.tables import write_frames
-from tune_jobs.analysis.comparison_results import COMPARISON_FILE
 from tune_jobs.analysis.report.html import write_report
 from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.command_line.invocation import words_that_start
@@ -38,8 +36,9 @@ from tune_jobs.test_set.images import RunImages, data_of, images_of_runs, test_s
 from tune_jobs.test_set.labels import held_out_labels, training_labels
 from tune_jobs.test_set.learning_curve import curve_of
 from tune_jobs.test_set.options import CompareOptions
+from tune_jobs.test_set.output import output_of
 from tune_jobs.test_set.rescoring import in_fp32, load_rescored
-from tune_jobs.test_set.retraining import SEEDS_FOLDER, retrain_all
+from tune_jobs.test_set.retraining import retrain_all
 
 CARD_FILE = "README.md"
 
@@ -83,7 +82,9 @@ def compare_runs(
     options = command.options
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = load_runs(options.runs, options.partial, words_that_start("compare"))
-    folder = output_folder(options.output)
+    folder, earlier = output_of(command)
+    if earlier and not options.plan:
+        console.print(earlier, markup=False, highlight=False, soft_wrap=True)
     images = images_of_runs(runs, options.data, console)
     best_of_family = winners(
         runs, lambda each: in_fp32(each, data_of(each, images), device, console)
@@ -113,27 +114,6 @@ def compare_runs(
         comparison = open_test(runs, contenders, trials, images, command, device, console)
         write(comparison, contenders[0].winner, folder)
     return comparison, folder
-
-
-def output_folder(path: str) -> RunFolder:
-    """Return the output folder.
-
-    Raises:
-        InputError: it is not a folder, or holds other files than those of a comparison.
-    """
-    folder = RunFolder.at(path)
-    try:
-        others = set(folder.names()) - {".lock", SEEDS_FOLDER}
-    except OSError as error:
-        raise InputError(
-            f"{folder.uri} is not a folder ({error}): give a new or existing folder with --output"
-        ) from error
-    if others and not folder.has(COMPARISON_FILE):
-        raise InputError(
-            f"{folder.uri} holds {sorted(others)[0]} but no comparison, and is not overwritten: "
-            "give another folder with --output"
-        )
-    return folder
 
 
 def other_trials(runs: list[LoadedRun], chosen: list[Candidate]) -> list[Candidate]:

@@ -54,7 +54,9 @@ class CompareOptions:
     partial: bool = False
     """Accept unfinished runs, and compare their trials that have ended."""
     output: str = "comparison"
-    """Output folder or URI for the report, the tables and the chosen model."""
+    """Output folder or URI for the report, the tables and the chosen model. An earlier
+    comparison of the same runs is replaced; if comparison/ has other runs, the
+    default is comparison-2. A folder given here is replaced in any case."""
     data: str | None = None
     """Path of the images, if they have moved since the runs."""
     address: str | None = None

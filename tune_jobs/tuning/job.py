@@ -84,7 +84,7 @@ def run(
         return 0
     code = print_summary(finished.run, finished.record, finished.findings)
     if not command.options.run.resume:
-        compare_plan(command, console)
+        compare_plan(command, finished.record, console)
     print_repetition(finished, console)
     return code
 

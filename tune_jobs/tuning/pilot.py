@@ -22,6 +22,7 @@ from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.run_folder.schema import training_seconds
 from tune_jobs.tuning.callbacks import DriverCallback, trial_name
 from tune_jobs.tuning.data import views_of
 from tune_jobs.tuning.schedulers import REDUCTION, grace_period
@@ -159,8 +160,7 @@ def make_plan(
         )
     features: dict[Kind, float] = {}
     for name in probes:
-        seconds = rows[name]["seconds"]  # of the first trial on a network; others find them
-        features[kind(configs[name])] = max(seconds, features.get(kind(configs[name]), 0.0))
+        features[kind(configs[name])] = rows[name]["features_s"]  # once for all on a network
     by_kind: dict[Kind, list[float]] = {}
     memory: dict[str, float] = {}
     for name, seconds in epochs.items():
@@ -183,7 +183,7 @@ def make_plan(
         at_once=at_once,
         start_s=clock.reports[first][0]
         - command.started
-        - (rows[first]["seconds"] if first in probes else epochs[first])
+        - (sum(training_seconds([rows[first]])) if first in probes else epochs[first])
         - waited
         - decoding_s
         + end

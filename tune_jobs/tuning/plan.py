@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -24,7 +23,8 @@ from tune_jobs.ray_runtime.capacity import (
     prices,
 )
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.records import TrialRow
+from tune_jobs.run_folder.provenance import wall_seconds
+from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.tuning.grid import Grid
 from tune_jobs.tuning.pilot import Clock, Plan, make_plan
 from tune_jobs.tuning.recorder import Recorder
@@ -90,12 +90,12 @@ def plan_run(
     kept.write_json(plan_file(options), dataclasses.asdict(plan))
 
 
-def compare_plan(command: CommandLine[JobOptions], console: Console) -> None:
+def compare_plan(command: CommandLine[JobOptions], record: RunRecord, console: Console) -> None:
     """Print the planned and the actual wall time if the same run was planned before."""
-    options = command.options
+    options, took = command.options, wall_seconds(record)
     plan = stored_plan(options, RunFolder.at(options.run.storage_path))
-    if plan is not None:
-        planned, took = plan.seconds(plan.at_once, plan.share), time.monotonic() - command.started
+    if plan is not None and took is not None:
+        planned = plan.seconds(plan.at_once, plan.share)
         console.print(
             f"Wall time: planned {duration(planned)}, actual {duration(took)} "
             f"({took / planned - 1:+.0%})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import time
 
 import ray
 import torch
@@ -40,7 +41,8 @@ def describe_run(
         "job": options.job,
         "command": command.text,
         "status": "running",
-        "started": now(),
+        # Readers expect whole runs: that includes reading the images and starting Ray.
+        "started": now(time.monotonic() - command.started),
         "ended": None,
         "resumed": [],
         "options": dataclasses.asdict(options),

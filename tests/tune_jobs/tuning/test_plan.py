@@ -130,9 +130,10 @@ def test_a_run_on_several_nodes_is_compared_with_the_plan_for_them(tmp_path, cap
     options = SearchOptions(run=RunOptions(storage_path=str(tmp_path)))
     (tmp_path / PLANS_FOLDER).mkdir()
     (tmp_path / PLANS_FOLDER / plan_file(options)).write_text(json.dumps(dataclasses.asdict(PLAN)))
-    compare_plan(typed(options), Console(width=100))
+    record = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:33+00:00"}
+    compare_plan(typed(options), record, Console(width=100))
     # A quarter of 20 epochs of 2 s, in two rounds.
-    assert "planned 30 s" in capsys.readouterr().out
+    assert "planned 30 s, actual 33 s (+10%)" in capsys.readouterr().out
 
 
 def test_a_plan_says_what_memory_each_network_takes(capsys):

@@ -54,6 +54,9 @@ class TrialCourse:
     """Unit -> effort of each epoch, E."""
     scores: Floats
     """Merit after each epoch, E; minus infinity where the trial may not be chosen."""
+    features_s: float = 0.0
+    """Time that the features of a probe took to compute, in seconds. Trials with the same one share
+    them: whichever comes first pays for them."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,9 @@ def budget_curve(
     if method == "random" and len(trials) >= LEAST_RANDOM:
         ends = np.array([trial.scores.max() for trial in trials])
         cost = np.mean([trial.costs[unit].sum() for trial in trials])
-        low, high = random_band(np.maximum(ends, bounds[0]), budgets / cost, bounds)
+        shared = effort_of_all(trials, unit) - cost * len(trials)
+        numbers = np.maximum(budgets - shared, 0) / cost
+        low, high = random_band(np.maximum(ends, bounds[0]), numbers, bounds)
         return BudgetCurve(method, budgets, line, low, high)
     return BudgetCurve(method, budgets, line, nothing, nothing)
 
@@ -158,8 +163,25 @@ def _orders(count: int) -> list[Sequence[int]]:
 
 def _course(trials: Sequence[TrialCourse], unit: Unit) -> tuple[Floats, Floats]:
     """Return the effort up to each epoch and the best score so far, one trial after another."""
-    spent = np.concatenate([trial.costs[unit] for trial in trials]).cumsum()
+    spent = np.concatenate(_costs(trials, unit)).cumsum()
     return spent, np.maximum.accumulate(np.concatenate([trial.scores for trial in trials]))
+
+
+def _costs(trials: Sequence[TrialCourse], unit: Unit) -> list[Floats]:
+    """Return the effort of each epoch of each trial, with shared features in the first trial."""
+    paid, found = {0.0}, []
+    for trial in trials:
+        costs = trial.costs[unit]
+        if unit == "seconds" and trial.features_s not in paid and len(costs):
+            costs = costs + trial.features_s * (np.arange(len(costs)) == 0)
+            paid.add(trial.features_s)
+        found.append(costs)
+    return found
+
+
+def effort_of_all(trials: Sequence[TrialCourse], unit: Unit) -> float:
+    """Return the effort of trials together."""
+    return float(sum(costs.sum() for costs in _costs(trials, unit)))
 
 
 def _budgets(courses: Sequence[tuple[Floats, Floats]], first: float, last: float) -> Floats:

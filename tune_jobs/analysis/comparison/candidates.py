@@ -24,7 +24,7 @@ from tune_jobs.analysis.formatting import listed
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.run_folder.schema import config_of, members_of
+from tune_jobs.run_folder.schema import config_of, members_of, training_seconds
 
 NEEDED = ("trial", "status", "checkpoint", ACCURACY.best, "best/val_loss", "seconds", "parameters")
 """Columns of trials.parquet that a comparison requires."""
@@ -96,9 +96,9 @@ class Candidate:
 
     @property
     def training_seconds(self) -> float:
-        """Time that the model took, in seconds: for a soup, with that of all its members."""
+        """Time in seconds that the model, the members of a soup or a probe's features took."""
         parts = {self.trial, *members_of(self.row)}
-        return float(sum(row["seconds"] for row in self.run.rows if row["trial"] in parts))
+        return sum(training_seconds(row for row in self.run.rows if row["trial"] in parts))
 
     @property
     def network_size(self) -> int:

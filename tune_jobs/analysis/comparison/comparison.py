@@ -24,13 +24,7 @@ from tune_jobs.analysis.comparison.equivalence import Decision, Word, decide
 from tune_jobs.analysis.comparison.label_check import LabelCheck
 from tune_jobs.analysis.comparison.learning_curve import LearningCurve
 from tune_jobs.analysis.comparison.names import is_custom
-from tune_jobs.analysis.comparison.rejection import (
-    Area,
-    Realised,
-    areas,
-    confidence,
-    realised,
-)
+from tune_jobs.analysis.comparison.rejection import Area, Realised, areas, confidence, realised
 from tune_jobs.analysis.comparison.robustness import Corrupted
 from tune_jobs.analysis.comparison.scored import Scored, TestSet
 from tune_jobs.analysis.comparison.statistics import PairedTest, paired_tests
@@ -54,7 +48,7 @@ class Contestant:
     tried: int
     """Number of trials of the family in the compared runs."""
     search_seconds: float
-    """Training time of all these trials, in seconds."""
+    """Training time of all these trials, with that of the features of probes, in seconds."""
     dollars: float | None
     """Cost of the nodes for that time, in dollars; None if no price was given."""
     temperature: float
@@ -203,6 +197,29 @@ class Comparison:
     def target(self) -> Target:
         """Metric that the models were selected by, on the validation images."""
         return self.runs[0].target
+
+    @property
+    def rescored(self) -> bool:
+        """Whether validation scores of the winners are those in fp32, unlike those in training."""
+        return any(each.winner.candidate.as_trained for each in self.contestants)
+
+    @property
+    def chosen_label(self) -> str:
+        """Name of the validation score that the models were chosen by, for headings."""
+        return f"validation {self.target.label}" + (" (fp32)" if self.rescored else "")
+
+    @property
+    def training_label(self) -> str:
+        """Name of the validation score that trials had in training, for headings."""
+        used = {row.get("precision") for run in self.runs for row in run.rows}
+        names = "/".join(sorted(each for each in used if isinstance(each, str)))
+        return f"validation {self.target.label}" + f" in training ({names})" * self.rescored
+
+    @property
+    def interval_label(self) -> str:
+        """Name of the intervals of test accuracies, which may hold for several models together."""
+        models = self.chosen.winner.models
+        return "95% CI" + f", widened for {models} models" * (models > 1)
 
     @property
     def chosen_by(self) -> str:

@@ -17,12 +17,14 @@ from tune_jobs.analysis.comparison.budgets import (
     Unit,
     budget_curve,
     crossings,
+    effort_of_all,
     most_to_gain,
 )
 from tune_jobs.analysis.comparison.candidates import LoadedRun, family
+from tune_jobs.analysis.comparison.statistics import Floats
 from tune_jobs.analysis.formatting import duration
 from tune_jobs.run_folder.constraints import may_be_chosen
-from tune_jobs.run_folder.schema import config_of, is_soup
+from tune_jobs.run_folder.schema import config_of, features_seconds, is_soup
 
 UNEQUAL = 1.2
 """Ratio of the training times of two families from which on the verdict compares at equal time."""
@@ -44,6 +46,8 @@ class Effort:
     """Courses of the trials of each run."""
     dollars_per_second: float | None
     """Price of a second of training; None if no price was given."""
+    precision: str = "fp32"
+    """Precision that the trials were trained and scored in; several with slashes."""
 
     @cached_property
     def curves(self) -> dict[Unit, BudgetCurve | None]:
@@ -59,7 +63,7 @@ class Effort:
 
     def spent(self, unit: Unit) -> float:
         """Return the effort of all trials."""
-        return float(sum(trial.costs[unit].sum() for trial in self.trials))
+        return effort_of_all(self.trials, unit)
 
     def twice(self) -> str:
         """Say what twice the budget may be expected to bring, where that can be known."""
@@ -106,7 +110,9 @@ def effort_of(
         ]
         for run, rows in found
     ]
-    return Effort(name, target, method, searches, dollars_per_second)
+    used = {row.get("precision") for _, rows in found for row in rows}
+    precision = "/".join(sorted(each for each in used if isinstance(each, str))) or "fp32"
+    return Effort(name, target, method, searches, dollars_per_second, precision)
 
 
 def method_of(run: LoadedRun) -> Method:
@@ -135,7 +141,8 @@ def _course_of(run: LoadedRun, row: dict[str, Any], target: Target) -> TrialCour
     if not may_be_chosen(row):
         merits = np.full_like(merits, -np.inf)
     seconds = epochs["seconds"].to_numpy(dtype=float)
-    return TrialCourse({"seconds": seconds, "epochs": np.ones(len(epochs))}, merits)
+    costs: dict[Unit, Floats] = {"seconds": seconds, "epochs": np.ones(len(epochs))}
+    return TrialCourse(costs, merits, features_seconds(row))
 
 
 def equal_budget(found: list[Effort]) -> float | None:
@@ -202,10 +209,13 @@ def sentences(found: list[Effort]) -> list[str]:
     text = f"At equal training time ({duration(budget)}, all that {least} had), "
     if chosen not in reached:
         return [f"{text}{chosen} had no score yet: its lead is also one of effort."]
+    if len(reached) < 2:
+        return []  # nothing else had a score by then that the chosen one could be compared with
     best = max(reached, key=lambda name: reached[name])
-    score = target.show(target.merit(reached[best]))
+    notes = {each.name: f" ({each.precision})" * (each.precision != "fp32") for each in found}
+    score = target.show(target.merit(reached[best])) + notes[best]
     text += f"{best} had the best validation {target.label}, {score}"
     if best == chosen:
         return [f"{text}, too."]
-    own = target.show(target.merit(reached[chosen]))
+    own = target.show(target.merit(reached[chosen])) + notes[chosen]
     return [f"{text}, and {chosen} {own}: its lead is also one of effort."]

@@ -39,7 +39,7 @@ class Tuned:
     images that are not in the resample, in 0..1."""
     default_as_good: float
     """Share of the resamples in which the untuned trial was at least as good as the best trial of
-    the resample, on the images that are not in it, in 0..1."""
+    the resample, on the images that are not in it, in 0..1; NaN without an untuned trial."""
     trials: int
     """Number of trials T."""
 
@@ -49,7 +49,7 @@ class Tuned:
         return self.chosen - self.corrected
 
 
-def tuned(correct: Bools, default: int) -> Tuned:
+def tuned(correct: Bools, default: int | None) -> Tuned:
     """Estimate the optimism of the accuracy of the best trial on the images that chose it.
 
     Bootstrap bias correction (Tsamardinos, Greasidou & Borboudakis 2018, Bootstrapping the
@@ -61,7 +61,7 @@ def tuned(correct: Bools, default: int) -> Tuned:
     Args:
         correct: which images each trial classifies correctly, T×N, bool; of equal trials the first
             is chosen.
-        default: position of the untuned trial.
+        default: position of the untuned trial; None if there is none.
     """
     trials, images = correct.shape
     hits: Floats = correct.T.astype(np.float64)
@@ -75,7 +75,7 @@ def tuned(correct: Bools, default: int) -> Tuned:
         scores = left_out @ hits / np.maximum(left_out.sum(axis=1), 1)[:, None]
         own = scores[np.arange(count), best]
         outside.append(own)
-        as_good.append(scores[:, default] >= own)
+        as_good.append(scores[:, default] >= own if default is not None else own * np.nan)
     return Tuned(
         chosen=float(correct.mean(axis=1).max()),
         corrected=float(np.concatenate(outside).mean()),
@@ -96,9 +96,9 @@ class Selection:
     """Trials of which it is not known which validation images they classify correctly: those that
     earlier versions trained."""
     default: str
-    """Name of the untuned trial; empty without `tuned`."""
+    """Name of the untuned trial; empty without `tuned`, and if there is none."""
     default_accuracy: float
-    """Its validation accuracy, in 0..1; NaN without `tuned`."""
+    """Its validation accuracy, in 0..1; NaN if `default` is empty."""
     tuned: Tuned | None
     """Optimism of the winner's validation accuracy; None if fewer than two trials are known."""
 
@@ -129,14 +129,18 @@ def selection_of(contestant: Contestant, runs: Sequence[LoadedRun]) -> Selection
     selection = Selection(contestant, epochs, unknown, "", float("nan"), None)
     if len(known) < 2 or len({len(bits) for _, bits in known}) > 1:
         return selection
-    default = known[untuned([each for each, _ in known])][0]
+    place = untuned([each for each, _ in known])
     ranked = sorted(known, key=lambda each: merit(each[0].row, ACCURACY), reverse=True)
+    correct = np.stack([bits for _, bits in ranked])
+    if place is None:
+        return dataclasses.replace(selection, tuned=tuned(correct, None))
+    default = known[place][0]
     position = next(i for i, (each, _) in enumerate(ranked) if each is default)
     return dataclasses.replace(
         selection,
         default=default.row["trial"],
         default_accuracy=default.row[ACCURACY.best],
-        tuned=tuned(np.stack([bits for _, bits in ranked]), position),
+        tuned=tuned(correct, position),
     )
 
 
@@ -170,11 +174,11 @@ class Trial:
         return bits if same else None
 
 
-def untuned(trials: Sequence[Trial]) -> int:
+def untuned(trials: Sequence[Trial]) -> int | None:
     """Return the position of the trial that one would have taken without tuning.
 
     In a search it is the first one, which has the settings of the recipe; in a grid the first one
-    of the middle of the learning rates, or of the penalties.
+    of the middle of the learning rates, or of the penalties. Of two, neither is the middle.
     """
     searched = [
         i
@@ -185,4 +189,6 @@ def untuned(trials: Sequence[Trial]) -> int:
         return searched[0]
     values = [each.config.lr or each.config.penalty or 0.0 for each in trials]
     distinct = sorted(set(values))
+    if len(distinct) == 2:
+        return None
     return values.index(distinct[(len(distinct) - 1) // 2])

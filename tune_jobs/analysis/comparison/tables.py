@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from tune_jobs.analysis.comparison_results import (
     LEARNING_CURVE_FILE,
     PREDICTIONS_FILE,
     ROBUSTNESS_FILE,
+    RUNS_KEY,
 )
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.run_folder.schema import config_columns
@@ -218,8 +220,16 @@ def write_frames(comparison: Comparison, folder: RunFolder) -> None:
         tables[ATTRIBUTION_FILE] = attribution_table(comparison)
     if len(curves := learning_curve_frame(comparison)):
         tables[LEARNING_CURVE_FILE] = pa.Table.from_pandas(curves, preserve_index=False)
+    compared = {
+        "runs": sorted(run.folder.uri for run in comparison.runs),
+        "when": comparison.facts["when"],
+    }
     for name, table in tables.items():
-        metadata = {**(table.schema.metadata or {}), FORMAT_KEY: str(COMPARISON_FORMAT).encode()}
+        metadata = {
+            **(table.schema.metadata or {}),
+            FORMAT_KEY: str(COMPARISON_FORMAT).encode(),
+            RUNS_KEY: json.dumps(compared).encode(),
+        }
         buffer = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
         folder.write(name, buffer.getvalue())

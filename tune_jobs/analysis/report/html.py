@@ -78,7 +78,7 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
         summary_figure = Picture(
             "accuracy",
             scores.plot_accuracy(scores.accuracy_info(comparison)),
-            "Test accuracy with 95% confidence intervals. "
+            f"Test accuracy, {comparison.interval_label}. "
             + "; ".join(
                 f"{c.name}: {percent(c.winner.accuracy)}, "
                 f"{percent_interval(c.winner.accuracy_interval)}"

@@ -49,12 +49,15 @@ def model_card(comparison: Comparison) -> str:
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
         (
-            f"validation {target.label} (used for selection)",
+            f"{comparison.chosen_label}, used for selection",
             target.show(winner.candidate.row[target.best]),
         ),
         *[(f"test {t.label}", t.show(winner.metrics[t.name])) for t in {target} - {ACCURACY}],
         (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
-        ("95% CI of the test accuracy", percent_interval(winner.accuracy_interval)),
+        (
+            f"{comparison.interval_label}, of the test accuracy",
+            percent_interval(winner.accuracy_interval),
+        ),
         ("probabilities", f"softmax(logits / {chosen.temperature:.4f}), as predict.py gives them"),
         *[
             (

@@ -35,7 +35,9 @@ def which(comparison: Comparison) -> Card:
         (
             ", ".join(chosen.name.split(", ")[1:]),
             f"accuracy {percent(chosen.winner.accuracy)} on {images:,} sealed test images "
-            f"(95% CI {percent_interval(chosen.winner.accuracy_interval)})",
+            f"({comparison.interval_label}: {percent_interval(chosen.winner.accuracy_interval)})"
+            if chosen.winner.models > 1
+            else f"(95% CI {percent_interval(chosen.winner.accuracy_interval)})",
             f"chosen by {comparison.chosen_by}",
             other_metric(comparison),
         ),
@@ -61,7 +63,8 @@ def how_sure(comparison: Comparison) -> Card:
         "lead over the runner-up",
         f"{points(estimate.difference)} points: {pair.word}",
         (
-            f"95% CI {points_interval(estimate.interval)} percentage points of test accuracy",
+            f"95% CI {points_interval(estimate.interval)} percentage points of test accuracy"
+            + (", not widened" if comparison.chosen.winner.models > 1 else ""),
             f"runner-up: {pair.second.name}",
         ),
     )
@@ -126,7 +129,8 @@ def answers(comparison: Comparison) -> Table:
                 against.get(contestant.name, "chosen"),
             )
         )
-    header = ("model", "test accuracy", "95% CI", *(f"test {each.label}" for each in others),
+    header = ("model", "test accuracy", comparison.interval_label,
+              *(f"test {each.label}" for each in others),
               *(["mean over seeds (95% CI)"] * seeds), "parameters", "latency", "training",
               "vs. chosen")  # fmt: skip
     return Table(header, rows, left=frozenset({0, len(header) - 1}), strong=0)

@@ -26,11 +26,10 @@ from tune_jobs.analysis.comparison.effort import (
 UNIT = (0.0, 1.0)
 
 
-def course(*scores, seconds=1.0):
+def course(*scores, seconds=1.0, features_s=0.0):
     count = len(scores)
-    return TrialCourse(
-        {"seconds": np.full(count, seconds), "epochs": np.ones(count)}, np.array(scores)
-    )
+    costs = {"seconds": np.full(count, seconds), "epochs": np.ones(count)}
+    return TrialCourse(costs, np.array(scores), features_s)
 
 
 def effort(name, *trials, method="orders"):
@@ -189,3 +188,20 @@ def test_every_contestant_has_its_effort():
     comparison = make_comparison()
     assert [each.name for each in comparison.efforts] == ["custom CNN", "pretrained ResNet18"]
     assert [each.spent("seconds") for each in comparison.efforts] == [12, 12]
+
+
+def test_probes_pay_once_for_the_features_they_share():
+    probes = [course(score, features_s=45.0) for score in (0.6, 0.8, 0.7)]
+    found = effort("a", *probes, course(0.5, features_s=20.0))
+    assert found.spent("seconds") == 4 + 45 + 20
+    assert found.spent("epochs") == 4
+    curve = effort("a", *probes).curves["seconds"]
+    assert curve.at(45.9) is None
+    assert [curve.at(budget)[0] for budget in (46, 48)] == [pytest.approx(0.7), 0.8]
+
+
+def test_nothing_is_said_at_equal_time_where_no_other_model_had_a_score():
+    slow = effort("b", course(0.6, seconds=60.0))
+    assert sentences([effort("a", course(0.7)), slow]) == []
+    (text,) = sentences([slow, effort("a", course(0.7))])
+    assert "b had no score yet" in text

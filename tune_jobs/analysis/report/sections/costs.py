@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +26,8 @@ from tune_jobs.analysis.formatting import (
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
 from tune_jobs.analysis.search_figures.pareto import pareto_front
 from tune_jobs.analysis.style import GREY, finish_axes, model_styles, wrapped, zoom
+from tune_jobs.run_folder.provenance import wall_seconds
+from tune_jobs.run_folder.schema import training_seconds
 
 COSTS: dict[str, Callable[[Contestant], float]] = {
     "parameters": lambda c: c.parameters,
@@ -150,7 +150,7 @@ def wall_times(comparison: Comparison) -> Table:
             (
                 run.name,
                 duration(seconds) if seconds else "unknown",
-                duration(float(run.trials["seconds"].sum())),
+                duration(sum(training_seconds(run.rows))),
                 ", ".join(f"{count} {status}" for status, count in ended.items()),
                 f"{nodes}",
                 *((cost,) if price is not None else ()),
@@ -161,12 +161,26 @@ def wall_times(comparison: Comparison) -> Table:
     return Table(header, rows, left=frozenset({0, 3}))
 
 
-def wall_seconds(record: Mapping[str, Any]) -> float | None:
-    """Return the seconds from start to end of a run; None if it was resumed or has not ended."""
-    if record.get("resumed") or not record.get("ended"):
-        return None
-    start, end = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
-    return (end - start).total_seconds()
+def features_note(comparison: Comparison) -> str:
+    """Say how the features of linear probes are counted; empty without probes."""
+    probes = [
+        row
+        for run in comparison.runs
+        for row in run.rows
+        if row["config/mode"] == "probe" and row["epochs"]
+    ]
+    if not probes:
+        return ""
+    known = [row for row in probes if not np.isnan(row["features_s"])]
+    note = (
+        "The time of linear probes has that of the features they share, once: what computing them "
+        "took, also where a run found them in the cache. "
+    )
+    missing = (
+        f"It is not known of {len(probes) - len(known)} of {len(probes)} probes, which an earlier "
+        "version fitted: one of them may have it in its own time, the others lack it."
+    )
+    return (note if known else "") + (missing if len(known) < len(probes) else "")
 
 
 def section(comparison: Comparison) -> Section:
@@ -207,8 +221,7 @@ def section(comparison: Comparison) -> Section:
             f"the models take turns in {ROUNDS} rounds after a warm-up, and the range is that of "
             f"the medians of the rounds. {_load(comparison)} Training times were measured on the "
             "nodes of each run; they exclude the epochs that population-based training discarded "
-            "when a trial copied another one. Backbone features are computed once, in the first "
-            "probe of a network on a machine."
+            f"when a trial copied another one. {features_note(comparison)}"
         ),
         Picture(
             "costs",
@@ -224,9 +237,10 @@ def section(comparison: Comparison) -> Section:
     ]  # fmt: skip
     blocks += [
         Text(
-            "Whole runs, from start to end: with start-up, idle places and the trials that were "
-            "stopped, failed or diverged, and with the trainings of --seeds. A run that was "
-            "resumed has no wall time, as the pause is not known."
+            "Whole runs, from the start of the command to its last file: with reading the images, "
+            "start-up, idle places and the trials that were stopped, failed or diverged, and with "
+            "the trainings of --seeds. (Runs of earlier versions begin after reading the images "
+            "and start-up.) A run that was resumed has no wall time, as the pause is not known."
         ),
         wall_times(comparison),
     ]

@@ -75,7 +75,7 @@ def budget_info(comparison: Comparison) -> BudgetInfo:
                 panels.setdefault(label, {})[each.name] = _line(curve, price, signed)
     unit_name = " (%)" if factor == 100 else ""
     names = [contestant.short_name for contestant in comparison.contestants]
-    return BudgetInfo(names, panels, f"best validation {target.label}{unit_name}")
+    return BudgetInfo(names, panels, f"best {comparison.training_label}{unit_name}")
 
 
 def _line(curve: BudgetCurve, price: float, factor: int) -> BudgetLine:
@@ -156,7 +156,7 @@ def section(comparison: Comparison) -> Section | None:
         if each.curves["seconds"] is not None
     ]
     header = ("model", "trials", "curve of", "training time", "epochs",
-              f"best validation {target.label}{at} (95% band)", "at the end",
+              f"best {comparison.training_label}{at} (95% band)", "at the end",
               "expected from twice the trials")  # fmt: skip
     blocks: list[Block] = [
         Text(
@@ -172,7 +172,7 @@ def section(comparison: Comparison) -> Section | None:
         Picture(
             "equal-budget",
             plot_budgets(info),
-            f"Best validation {target.label} against effort. "
+            f"Best {comparison.training_label} against effort. "
             + "; ".join(
                 f"{row[0]}: {row[6]} with {counted(int(row[1]), 'trial')} in {row[3]}"
                 for row in rows

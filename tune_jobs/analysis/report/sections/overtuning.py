@@ -22,7 +22,7 @@ def section(comparison: Comparison) -> Section:
         ),
         Table(
             ("model", "trials", "epochs of all trials", "training time of all trials",
-             f"validation {comparison.target.label}", "test accuracy"),
+             comparison.chosen_label, "test accuracy"),
             [effort_row(comparison, each) for each in found],
             strong=0,
         ),
@@ -43,15 +43,16 @@ def section(comparison: Comparison) -> Section:
                 "the validation images: the corrected score is the mean of the chosen trials on "
                 "the images that were not drawn (Tsamardinos et al. 2018). The untuned trial is "
                 "the first of a search, which has the settings of the recipe, or the middle of a "
-                "grid; if it is at least as good as the tuned one in half of the resamples, tuning "
-                "has not been shown to help (overtuning: Schneider, Bischl & Feurer 2025). "
+                "grid of three or more; if it is at least as good as the tuned one in half of the "
+                "resamples, tuning has not been shown to help (overtuning: Schneider, Bischl & "
+                "Feurer 2025). "
                 "In simulations the mean of the estimates was 0.4 points above the true optimism "
                 "or less, and at most 0.1 below it; a single one has a standard deviation of up to "
                 "0.5 points. "
                 "pp: percentage points."
             ),
             Table(
-                ("model", "validation accuracy of the best trial", "optimism (pp)",
+                ("model", f"best {comparison.training_label}", "optimism (pp)",
                  "corrected", "untuned trial", "its validation accuracy",
                  "resamples in which it is as good"),
                 [tuned_row(each) for each in known],
@@ -86,9 +87,11 @@ def tuned_row(selection: Selection) -> tuple[str, ...]:
         percent(tuned.chosen),
         points(tuned.optimism),
         percent(tuned.corrected),
-        selection.default,
-        percent(selection.default_accuracy),
-        f"{tuned.default_as_good:.0%}",
+        *(
+            (selection.default, percent(selection.default_accuracy), f"{tuned.default_as_good:.0%}")
+            if selection.default
+            else ("–", "–", "–")
+        ),
     )
 
 

@@ -42,7 +42,7 @@ class AccuracyInfo:
     """Test accuracy of each contestant, in 0..1."""
     intervals: list[Interval]
     """95% confidence interval of each accuracy."""
-    xlabel: str = "test accuracy (%), 95% CI"
+    xlabel: str
     """Label of the x-axis."""
 
 
@@ -53,6 +53,7 @@ def accuracy_info(comparison: Comparison) -> AccuracyInfo:
         [winner.name for winner in winners],
         [winner.accuracy for winner in winners],
         [winner.accuracy_interval for winner in winners],
+        f"test accuracy (%), {comparison.interval_label}",
     )
 
 
@@ -142,9 +143,10 @@ def section(comparison: Comparison) -> Section:
             "where a class has a single image. In simulations they held the true score in 91 to "
             "98% of cases, but that of precision in 85% with 10 images a class. AUROC, the mean "
             "over classes of the area under the ROC curve of each against the rest, has none. "
+            + widened_sentence(comparison)
             + rescored_sentence(winners, comparison.target)
         ),
-        score_table(winners, comparison.target, strong=0),
+        score_table(comparison, winners, comparison.chosen_label, strong=0),
         confusion_panels("confusion", winners, classes),
     ]
     if comparison.trials:
@@ -154,12 +156,23 @@ def section(comparison: Comparison) -> Section:
                 f"All other trials ({len(comparison.trials)}), whose test scores were not used to "
                 "choose a model",
                 [
-                    score_table(comparison.trials, comparison.target),
+                    score_table(comparison, comparison.trials, comparison.training_label),
                     confusion_panels("confusion-trials", shown, classes),
                 ],
             )
         )
     return Section("Scores on the test set", blocks)
+
+
+def widened_sentence(comparison: Comparison) -> str:
+    """Return a sentence on which intervals hold for several models together, if any do."""
+    models = comparison.chosen.winner.models
+    if models == 1:
+        return ""
+    return (
+        f" Intervals of accuracy are widened to hold for all {models} models that these images "
+        "have scored; the others are each for one model, and may be narrower."
+    )
 
 
 def rescored_sentence(winners: Sequence[Scored], target: Target) -> str:
@@ -178,15 +191,18 @@ def rescored_sentence(winners: Sequence[Scored], target: Target) -> str:
     )
 
 
-def score_table(scored: Sequence[Scored], target: Target, strong: int | None = None) -> Table:
+def score_table(
+    comparison: Comparison, scored: Sequence[Scored], validation: str, strong: int | None = None
+) -> Table:
     """Return the score table, one row per model.
 
     Args:
+        comparison: the comparison.
         scored: models.
-        target: metric that they were selected by on the validation images.
+        validation: heading of their validation scores.
         strong: row of the chosen model.
     """
-    rows = []
+    target, rows = comparison.target, []
     for s in scored:
         scores = [
             with_interval(getattr(s.scores, name), interval)
@@ -203,8 +219,10 @@ def score_table(scored: Sequence[Scored], target: Target, strong: int | None = N
                 f"{s.metrics['auroc']:.4f}",
             )
         )
-    header = ("model", f"validation {target.label}", f"test {ACCURACY.label}", "precision",
-              "F1", "balanced accuracy", "macro-F1", "log-loss", "AUROC")  # fmt: skip
+    accuracy = f"test {ACCURACY.label} ({comparison.interval_label})"
+    header = ("model", validation, accuracy, "precision (95% CI)", "F1 (95% CI)",
+              "balanced accuracy (95% CI)", "macro-F1 (95% CI)", "log-loss (95% CI)",
+              "AUROC")  # fmt: skip
     return Table(header, rows, strong=strong)
 
 

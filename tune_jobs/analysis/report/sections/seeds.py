@@ -131,7 +131,7 @@ def section(comparison: Comparison) -> Section | None:
                 percent(contestant.winner.accuracy),
             )
         )
-    header = ("model", "seeds", f"mean validation {target.label}", "mean test accuracy",
+    header = ("model", "seeds", f"mean {comparison.chosen_label}", "mean test accuracy",
               "95% CI", "deviation over seeds (pp)", "error from seeds (pp)",
               "error from test images (pp)", "test accuracy of the winner")  # fmt: skip
     info = seeds_info(comparison)

@@ -18,7 +18,7 @@ from tune_jobs.analysis.formatting import (
     throughput,
 )
 from tune_jobs.analysis.report.blocks import Section, Table, Text
-from tune_jobs.run_folder.schema import is_soup
+from tune_jobs.run_folder.schema import features_seconds, is_soup
 
 Measure = Callable[[Contestant], str]
 """Function that formats a measurement of a contestant."""
@@ -70,15 +70,16 @@ def data_requirements(contestant: Contestant) -> str:
 
 def time_to_best(contestant: Contestant) -> str:
     """Return the best validation score and the training time until it was reached."""
-    row, target = contestant.winner.candidate.row, contestant.winner.candidate.run.target
+    candidate = contestant.winner.candidate
+    row, target = candidate.row, candidate.run.target
     if is_soup(row):
         score = target.show(row[target.best])
         return f"{score} validation {target.label} as an average of {row['members']}"
-    epochs = contestant.winner.candidate.run.epochs
+    epochs = candidate.run.epochs
     until = epochs[(epochs["trial"] == row["trial"]) & (epochs["epoch"] <= row["best/epoch"])]
-    seconds = float(until["seconds"].sum())
-    score = target.show(row[target.best])
-    return f"{score} validation {target.label} after {duration(seconds)} of training"
+    seconds = float(until["seconds"].sum()) + features_seconds(row)
+    score, note = target.show(row[target.best]), " (fp32)" * bool(candidate.as_trained)
+    return f"{score} validation {target.label}{note} after {duration(seconds)} of training"
 
 
 def generalisation(contestant: Contestant) -> str:

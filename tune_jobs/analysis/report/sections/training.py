@@ -64,7 +64,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
     classes = comparison.test_set.classes if comparison.student_report else ()
     info = run_curves(run, curves, classes)
     header = ("trial", "epochs", "final training loss", "final validation loss",
-              f"best validation {target.label} (epoch)", "test accuracy", "training time",
+              f"best {comparison.training_label} (epoch)", "test accuracy", "training time",
               "status", *(["feasible"] if constraints else []))  # fmt: skip
     ends = [f"{row[0]}: {row[2]} and {row[3]}" for row in rows[:MOST_CURVES] if row[2]]
     blocks: list[Block] = [Text(text)]
