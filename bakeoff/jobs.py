@@ -6,7 +6,7 @@ import inspect
 import keyword
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from bakeoff.comparison import Comparison
 from bakeoff.run import Run
@@ -25,14 +25,22 @@ from tune_jobs.test_set.options import CompareOptions, check_options
 from tune_jobs.tuning.before_ray import PRINTING, Prepare, start_quietly
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Source: TypeAlias = str | os.PathLike[str] | None
+"""Source of images; None for that of the options."""
 
 
 def _takes(cls: Any) -> Callable[[Function], Function]:
     """Give a function the options of a job as its signature, which notebooks show and complete."""
 
     def sign(function: Function) -> Function:
-        own = inspect.signature(function)
-        kept = [each for each in own.parameters.values() if each.kind is each.VAR_POSITIONAL]
+        own, known = inspect.signature(function), options_of(cls)
+        kept = [
+            each.replace(default=known[name].default, annotation=known[name].hint)
+            if each.kind is each.POSITIONAL_OR_KEYWORD
+            else each
+            for name, each in own.parameters.items()
+            if each.kind is not each.VAR_KEYWORD
+        ]
         named = [
             inspect.Parameter(
                 f"{name}_" if keyword.iskeyword(name) else name,
@@ -40,8 +48,8 @@ def _takes(cls: Any) -> Callable[[Function], Function]:
                 default=option.default,
                 annotation=option.hint,
             )
-            for name, option in options_of(cls).items()
-            if name not in PRINTING and not option.positional
+            for name, option in known.items()
+            if name not in PRINTING and not option.positional and name not in own.parameters
         ]
         function.__signature__ = own.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
         return function
@@ -50,10 +58,11 @@ def _takes(cls: Any) -> Callable[[Function], Function]:
 
 
 @_takes(grid_job.GridOptions)
-def lr_grid(**options: Any) -> Run:
+def lr_grid(data: Source = None, **options: Any) -> Run:
     """Train the custom CNN at several learning rates.
 
     Args:
+        data: source of the images, as --data takes it.
         options: options of `bakeoff lr-grid`, e.g. `lr=[1e-3, 1e-2]`, `smoke_test=True`. Training
             options that are not given have the values of `recipe`.
 
@@ -64,25 +73,25 @@ def lr_grid(**options: Any) -> Run:
         InputError: an option or the images cannot be used; nothing was trained.
         KeyboardInterrupt: the run was interrupted; `resume=True` with its name goes on with it.
     """
-    return _train(grid_job.GridOptions, "lr-grid", grid_job.prepare, options)
+    return _train(grid_job.GridOptions, "lr-grid", grid_job.prepare, data, options)
 
 
 @_takes(search_job.SearchOptions)
-def search(**options: Any) -> Run:
+def search(data: Source = None, **options: Any) -> Run:
     """Search for the best hyperparameters with Optuna; as `lr_grid`, with other options."""
-    return _train(search_job.SearchOptions, "search", search_job.prepare, options)
+    return _train(search_job.SearchOptions, "search", search_job.prepare, data, options)
 
 
 @_takes(FinetuneOptions)
-def finetune(**options: Any) -> Run:
+def finetune(data: Source = None, **options: Any) -> Run:
     """Fine-tune pretrained networks over a grid or a search; as `lr_grid`, with other options."""
-    return _train(FinetuneOptions, "finetune", finetune_job.prepare, options)
+    return _train(FinetuneOptions, "finetune", finetune_job.prepare, data, options)
 
 
 @_takes(ShortlistOptions)
-def shortlist(**options: Any) -> Run:
+def shortlist(data: Source = None, **options: Any) -> Run:
     """Rank pretrained networks by their features; as `lr_grid`, with other options."""
-    return _train(ShortlistOptions, "shortlist", shortlist_job.prepare, options)
+    return _train(ShortlistOptions, "shortlist", shortlist_job.prepare, data, options)
 
 
 @_takes(CompareOptions)
@@ -121,15 +130,20 @@ def compare(*runs: str | os.PathLike[str], **options: Any) -> Comparison:
     return Comparison(compared[1].uri)
 
 
-def _train(cls: type[Any], job: str, prepare: Prepare[Any], options: dict[str, Any]) -> Run:
+def _train(
+    cls: type[Any], job: str, prepare: Prepare[Any], data: Source, options: dict[str, Any]
+) -> Run:
     """Run a training job, and return its run.
 
     Args:
         cls: options class of the job.
         job: name of the job in the console command.
         prepare: checks the options of the job.
-        options: options by name.
+        data: value of the option data; None if it is not given.
+        options: other options by name.
     """
+    if data is not None:
+        options = {"data": data, **options}
     program = (PROGRAM, job)
     words = words_of(cls, options, " ".join(program))
     arguments = [word for each in words.values() for word in each]

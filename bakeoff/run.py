@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import InputError
@@ -116,7 +117,7 @@ class Run(os.PathLike[str]):
         from tune_jobs.analysis.curves import curves_info, plot_curves
 
         shown = set(self._best_trials()["trial"])
-        return plot_curves(curves_info(self.epochs[self.epochs["trial"].isin(shown)]))
+        return displayed(plot_curves(curves_info(self.epochs[self.epochs["trial"].isin(shown)])))
 
     def _best_trials(self) -> pd.DataFrame:
         """Return the trials in their order, of many the best ones."""
@@ -182,6 +183,12 @@ class Run(os.PathLike[str]):
         return picture(png(self.curves()), "losses")
 
 
+def displayed(figure: Figure) -> Figure:
+    """Return a figure that a notebook shows as a picture, also where pyplot is not set up."""
+    figure._repr_png_ = partial(png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
 def figures_in(folder: RunFolder) -> dict[str, str]:
     """Return the PNG files in a folder, by name without suffix."""
     found = sorted(name for name in folder.names() if name.endswith(".png"))
@@ -195,8 +202,6 @@ def _or_dash(show: Any) -> Any:
 
 def png(figure: Figure) -> bytes:
     """Return a figure as PNG."""
-    import io
-
     stream = io.BytesIO()
     figure.savefig(stream, dpi=100)
     return stream.getvalue()

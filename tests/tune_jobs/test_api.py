@@ -154,6 +154,11 @@ def test_what_is_wrong_is_one_error(options, message, grid, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_images_may_be_given_without_the_name_of_the_option(tmp_path):
+    with pytest.raises(bakeoff.InputError, match="nowhere"):
+        bakeoff.shortlist(tmp_path / "nowhere", storage_path=tmp_path / "runs")
+
+
 def test_a_run_is_repeated_by_its_own_job_alone(grid):
     with pytest.raises(bakeoff.InputError, match="is a run of lr-grid, and finetune repeats only"):
         bakeoff.finetune(from_run=grid)
@@ -180,6 +185,8 @@ def test_the_terminal_says_whether_a_run_was_repeated(tmp_path, capfd):
 def test_the_signature_of_a_function_names_every_option():
     options = inspect.signature(bakeoff.finetune).parameters
     assert options["models"].default[0] == "resnet18"
+    assert options["data"].default == "digits"
+    assert options["data"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert {"from_", "lr", "batch_size", "storage_path"} <= set(options)
     assert not {"plan", "space_print", "write_config"} & set(options)
     assert list(inspect.signature(bakeoff.compare).parameters)[:2] == ["runs", "seeds"]
@@ -193,5 +200,6 @@ def test_of_many_trials_a_notebook_shows_the_best(tmp_path):
     page = run._repr_html_()
     assert "… the best 20 of 25 trials" in page
     assert "t24&lt;b&gt;" in page
+    assert run.curves()._repr_png_().startswith(b"\x89PNG")
     assert "t4&lt;" not in page
     assert "<li>t24&lt;b&gt; was best</li>" in page

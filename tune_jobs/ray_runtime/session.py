@@ -68,6 +68,7 @@ def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]
     """
     # Our tables and terminal output already report failed and interrupted trials.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # of what a notebook could show
     if ray.is_initialized():
         yield
         return

@@ -35,6 +35,8 @@ class BarProgress(DriverCallback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Update the bar."""
+        if "epoch" in result:
+            self.time_left.add_epoch(trial_name(trial), result["seconds"])
         self._update()
 
     def on_trial_start(

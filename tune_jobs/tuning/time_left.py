@@ -89,7 +89,9 @@ class TimeLeft:
     def fraction(self, trial: str) -> float:
         """Return how much of its current epoch a trial has seen."""
         progress = self.within.get(trial)
-        return min(1.0, progress.images / progress.of) if progress else 0.0
+        if progress is None or progress.epoch != len(self.recorder.epochs[trial]) + 1:
+            return 0.0  # the epoch has ended since
+        return min(1.0, progress.images / progress.of)
 
     def counted(self) -> tuple[int, int]:
         """Return the epochs that have ended, and the most that the run may have in the end.

@@ -114,7 +114,8 @@ class Candidate:
     @property
     def name(self) -> str:
         """Name in tables and figures: EfficientNet-Lite0, ImageNet weights, 224 px."""
-        return display_name(self.config, self.network_size, self.qualified)
+        averaged = len(members_of(self.row) or ())
+        return display_name(self.config, self.network_size, self.qualified, averaged)
 
     @property
     def short_name(self) -> str:

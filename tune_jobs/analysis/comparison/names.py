@@ -37,13 +37,14 @@ def is_custom(config: TrialConfig) -> bool:
     return is_registered(config.model) or (own and config.weights == "none")
 
 
-def display_name(config: TrialConfig, size: int, qualified: bool = False) -> str:
+def display_name(config: TrialConfig, size: int, qualified: bool = False, averaged: int = 1) -> str:
     """Return the name of a model in tables and figures, from the configuration of its trial.
 
     Args:
         config: configuration of the trial.
         size: height and width of the network inputs in pixels; 0 if unknown.
         qualified: name the module or the tag of the network too.
+        averaged: number of trainings whose weights are averaged.
     """
     parts = [network_name(config.model, qualified)]
     if is_custom(config):
@@ -56,6 +57,8 @@ def display_name(config: TrialConfig, size: int, qualified: bool = False) -> str
         parts.append(f"{size} px")
     if config.mode in MODES:
         parts.append(MODES[config.mode])
+    if averaged > 1:
+        parts.append(f"average of {averaged} trainings")
     return ", ".join(parts)
 
 

@@ -7,15 +7,17 @@ from trainables.target import ACCURACY
 from trainables.trust import is_own
 from trainables.views import Resize, View
 from tune_jobs.analysis.comparison import in_use
+from tune_jobs.analysis.comparison.candidates import Candidate
 from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import headline, summary
-from tune_jobs.analysis.formatting import count, milliseconds, percent, percent_interval
+from tune_jobs.analysis.formatting import count, listed, milliseconds, percent, percent_interval
 from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
 from tune_jobs.analysis.report.onnx_usage import onnx_usage
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
 from tune_jobs.analysis.report.summary import cards
+from tune_jobs.run_folder.schema import members_of
 
 HOW: dict[Resize, str] = {
     "crop": "resized and cropped",
@@ -32,6 +34,12 @@ def initial_weights(config: TrialConfig) -> str:
     return f"as {config.model} sets them" if is_own(config.model) else "random"
 
 
+def averaged_trainings(candidate: Candidate) -> list[tuple[str, str]]:
+    """Return the trainings whose weights are averaged; the settings are those of the first."""
+    members = members_of(candidate.row)
+    return [("average of the weights of", listed(members))] if members else []
+
+
 def model_card(comparison: Comparison) -> str:
     """Return the model card of the chosen model as Markdown."""
     chosen, test, target = comparison.chosen, comparison.test_set, comparison.target
@@ -45,6 +53,7 @@ def model_card(comparison: Comparison) -> str:
     facts = [
         ("network", config.model),
         ("initial weights", initial_weights(config)),
+        *averaged_trainings(winner.candidate),
         ("input", f"RGB images, {HOW[view.resize]} to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),

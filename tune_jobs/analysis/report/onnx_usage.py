@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from trainables.views import View
 
-FITTED = {
-    "crop": "ImageOps.fit(image, {size}, {filter})",
-    "letterbox": "ImageOps.pad(image, {size}, {filter}, color={colour!r})",
-    "squash": "image.resize({size}, {filter})",
+SQUARE = {
+    "crop": """\
+lengths = [int({shorter} * side / min(image.size)) for side in image.size]
+starts = [round((length - {size}) / 2) for length in lengths]
+edges = [[at * side / length for at in (start, start + {size})]
+         for start, side, length in zip(starts, image.size, lengths)]
+(left, right), (upper, lower) = edges
+image = image.resize(({size}, {size}), {filter}, (left, upper, right, lower))
+""",
+    "letterbox": "image = ImageOps.pad(image, ({size}, {size}), {filter}, color={colour!r})\n",
+    "squash": "image = image.resize(({size}, {size}), {filter})\n",
 }
-"""Expressions of Pillow that make a square of an image, by the `resize` of a View."""
+"""Lines that make a square of an image with Pillow, by the `resize` of a View."""
 CODE = """\
 import json
 import numpy as np
@@ -19,11 +26,10 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("model.onnx")
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
 image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
-image = {fitted}
-images = np.asarray(image)[None]  # N×{size}×{size}×3, uint8
+{square}images = np.asarray(image)[None]  # N×{size}×{size}×3, uint8
 (logits,) = session.run(["logits"], {{"images": images}})
 scaled = np.exp((logits[0] - logits[0].max()) / {temperature:.4f})
-probabilities = dict(zip(classes, scaled / scaled.sum()))
+probabilities = dict(zip(classes, (scaled / scaled.sum()).tolist()))
 print(max(probabilities, key=probabilities.get), probabilities)
 """
 
@@ -31,18 +37,16 @@ print(max(probabilities, key=probabilities.get), probabilities)
 def onnx_usage(view: View, background: str, temperature: float) -> str:
     """Return Python code that classifies image.jpg with model.onnx, by onnxruntime and Pillow.
 
-    Squares may differ from those of `bakeoff predict` by a rounding of pixels.
+    Squares are those of `trainables.decoding.render` but for rounding, and that large JPEG files
+    are decoded in full here.
 
     Args:
         view: Geometry of the model's images.
         background: Name or hexadecimal code of the colour that a letterbox is padded with.
         temperature: Temperature of the softmax.
     """
-    side = view.shorter_side
-    fitted = FITTED[view.resize].format(
-        size=(side, side), filter=f"Image.{view.interpolation.upper()}", colour=background
-    )
-    if side != view.size:
-        start = round((side - view.size) / 2)
-        fitted += f".crop(({start}, {start}, {start + view.size}, {start + view.size}))"
-    return CODE.format(fitted=fitted, size=view.size, temperature=temperature)
+    square = SQUARE[view.resize].format(
+        size=view.size, shorter=view.shorter_side, colour=background,
+        filter=f"Image.{view.interpolation.upper()}",
+    )  # fmt: skip
+    return CODE.format(square=square, size=view.size, temperature=temperature)

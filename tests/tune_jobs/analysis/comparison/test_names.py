@@ -43,6 +43,8 @@ def test_a_model_has_the_name_that_people_write(settings, name, short):
     config = TrialConfig(**{"lr": 1e-3} | settings)
     assert display_name(config, 64) == name
     assert short_name(config) == short
+    averaged = display_name(config, 64, averaged=2)
+    assert averaged == f"{name}, average of 2 trainings"
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,17 @@ def test_the_code_of_the_card_classifies_as_predict_does(shape, exported, monkey
     assert list(found["probabilities"]) == list(classifier.classes)
     np.testing.assert_allclose(list(found["probabilities"].values()), expected, atol=0.02)
     assert capfd.readouterr().out.startswith(classifier.classes[expected.argmax()])
+
+
+@pytest.mark.parametrize("size", [(400, 533), (533, 400), (131, 90)])
+@pytest.mark.parametrize("shape", [{}, {"resize": "squash"}, {"resize_to": 73}])
+def test_the_code_of_the_card_makes_the_pixels_that_models_are_scored_on(size, shape):
+    """Half a pixel beside them, one photograph in twenty is classified otherwise at 64 pixels."""
+    view = View(64, **shape)
+    image = Image.fromarray(load_sample_image("flower.jpg")).resize(size)
+    code = onnx_usage(view, "white", 1.0)
+    square = code[code.index('.convert("RGB")\n') + 16 : code.index("images =")]
+    found = {"image": image, "Image": Image}
+    exec(square, found)
+    expected = render(image, view, Decoding())
+    assert np.abs(np.asarray(found["image"]).astype(int) - expected).max() <= 1
