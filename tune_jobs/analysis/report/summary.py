@@ -29,15 +29,15 @@ def cards(comparison: Comparison) -> list[Card]:
 def which(comparison: Comparison) -> Card:
     """Return the card of the chosen model with its accuracy."""
     chosen, images = comparison.chosen, len(comparison.test_set.labels)
+    label, bounds = comparison.interval_label, percent_interval(chosen.winner.accuracy_interval)
+    interval = f"{label}: {bounds}" if "," in label else f"{label} {bounds}"
     return Card(
         "chosen model",
         chosen.name.split(", ")[0],
         (
             ", ".join(chosen.name.split(", ")[1:]),
             f"accuracy {percent(chosen.winner.accuracy)} on {images:,} sealed test images "
-            f"({comparison.interval_label}: {percent_interval(chosen.winner.accuracy_interval)})"
-            if chosen.winner.models > 1
-            else f"(95% CI {percent_interval(chosen.winner.accuracy_interval)})",
+            f"({interval})",
             f"chosen by {comparison.chosen_by}",
             other_metric(comparison),
         ),
