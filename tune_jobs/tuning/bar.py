@@ -36,7 +36,8 @@ class BarProgress(DriverCallback):
     ) -> None:
         """Update the bar."""
         if "epoch" in result:
-            self.time_left.add_epoch(trial_name(trial), result["seconds"])
+            features_s = result.get("features_s", 0.0)
+            self.time_left.add_epoch(trial_name(trial), result["seconds"], features_s)
         self._update()
 
     def on_trial_start(

@@ -103,7 +103,7 @@ class TerminalProgress(DriverCallback):
         note = f"{loss}{target.label} {score}"
         epochs = self._epochs(name)
         self.live.update(self.bars[name], completed=result["epoch"], epochs=epochs, note=note)
-        self.time_left.add_epoch(name, result["seconds"])
+        self.time_left.add_epoch(name, result["seconds"], result.get("features_s", 0.0))
         self._estimate()
 
     def on_trial_complete(

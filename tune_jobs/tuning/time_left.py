@@ -55,12 +55,19 @@ class TimeLeft:
         self.first: dict[str, tuple[float, float]] = {}
         self.next_look = time.monotonic()
 
-    def add_epoch(self, trial: str, seconds: float) -> None:
-        """Add the time of an epoch that has ended."""
+    def add_epoch(self, trial: str, seconds: float, features_s: float = 0.0) -> None:
+        """Add the time of an epoch that has ended.
+
+        Args:
+            trial: name of the trial.
+            seconds: time of the epoch in seconds.
+            features_s: seconds that the features of a probe took when they were computed.
+        """
         config = self.recorder.configs[trial]
         kind = kind_of(config)
         if config.mode == "probe":
-            self.features.setdefault(kind, seconds)
+            # Features from the cache take no time, and a trial that reads them reports no progress.
+            self.features.setdefault(kind, features_s if trial in self.first else seconds)
         for times in (
             self.own.setdefault(trial, deque(maxlen=RECENT)),
             self.kinds.setdefault(kind, deque(maxlen=RECENT)),

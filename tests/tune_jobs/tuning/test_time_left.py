@@ -68,7 +68,8 @@ def test_messages_of_an_ended_epoch_do_not_count(left):
     assert left.fraction("small") == 0
 
 
-def test_probes_of_one_network_wait_for_its_features_once(left):
+@pytest.mark.parametrize(("computed", "expected"), [(True, 60), (False, 0)])
+def test_probes_of_one_network_wait_for_its_features_once(left, computed, expected):
     recorder = left.recorder
     recorder.configs.clear(), recorder.rows.clear(), recorder.epochs.clear()
     for model in ("resnet18", "densenet121"):
@@ -77,6 +78,10 @@ def test_probes_of_one_network_wait_for_its_features_once(left):
             config = TrialConfig(lr=None, mode="probe", model=model, weights="default", epochs=1)
             recorder.configs[name] = config
             recorder.rows[name], recorder.epochs[name] = {"status": "running"}, {}
-    train(left, "resnet18,1.0", 1, seconds=60)
-    recorder.rows["resnet18,1.0"]["status"] = "finished"
-    assert left.estimate().seconds == 60  # of the other network
+    first = "resnet18,1.0"
+    if computed:
+        left.add_progress({first: Progress(1, 100, 1000)})
+    recorder.epochs[first][1] = {}
+    left.add_epoch(first, 0.0, features_s=60.0)
+    recorder.rows[first]["status"] = "finished"
+    assert left.estimate().seconds == expected  # of the other network
