@@ -56,7 +56,7 @@ def test_a_submitted_job_logs_its_progress_and_says_that_the_cluster_is_up(hosts
         "python bakeoff/tune_jobs/lr_grid.py --address auto --smoke-test --lr 1e-3"
     )
     logged = hosts.on_head(f"{job_submit} --storage-path {hosts.share}").stdout
-    assert "0 of 2 epochs  starting workers" in logged
+    assert "0/2 epochs  starting workers" in logged
     assert "Written to" in logged
     refused = hosts.on_head(job_submit, check=False).stdout
     assert "cannot be read by node" in refused
