@@ -208,6 +208,8 @@ def sentences(found: list[Effort]) -> list[str]:
             reached[each.name] = value[0]
     text = f"At equal training time ({duration(budget)}, all that {least} had), "
     if chosen not in reached:
+        if spent[0] <= UNEQUAL * budget:
+            return []  # its first score came a moment later
         return [f"{text}{chosen} had no score yet: its lead is also one of effort."]
     if len(reached) < 2:
         return []  # nothing else had a score by then that the chosen one could be compared with
