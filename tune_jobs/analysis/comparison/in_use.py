@@ -38,10 +38,11 @@ def rejection(comparison: Comparison) -> str:
     lowest = min(helpful, key=lambda each: each.risk)
     found = chosen.realised(lowest)
     return (
-        f"If it may leave out images (bakeoff predict --reject-above {100 * lowest.risk:g}), at "
-        f"most {100 * lowest.risk:g}% of its answers are wrong, with 95% confidence: it answers "
-        f"{percent(found.coverage)} of the test images, and {percent(found.risk)} of these answers "
-        f"are wrong (95% confidence interval {percent_interval(found.risk_interval)})."
+        f"If it may leave out images (bakeoff predict --reject-above {100 * lowest.risk:g}, by "
+        f"which the validation images promise at most {100 * lowest.risk:g}% of wrong answers, with 95% "
+        f"confidence), it answers {percent(found.coverage)} of the test images, and "
+        f"{percent(found.risk)} of these answers are wrong (95% confidence interval "
+        f"{percent_interval(found.risk_interval)})."
     )
 
 
