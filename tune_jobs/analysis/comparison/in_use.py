@@ -39,8 +39,8 @@ def rejection(comparison: Comparison) -> str:
     found = chosen.realised(lowest)
     return (
         f"If it may leave out images (bakeoff predict --reject-above {100 * lowest.risk:g}, by "
-        f"which the validation images promise at most {100 * lowest.risk:g}% of wrong answers, with 95% "
-        f"confidence), it answers {percent(found.coverage)} of the test images, and "
+        f"which the validation images promise at most {100 * lowest.risk:g}% of wrong answers, "
+        f"with 95% confidence), it answers {percent(found.coverage)} of the test images, and "
         f"{percent(found.risk)} of these answers are wrong (95% confidence interval "
         f"{percent_interval(found.risk_interval)})."
     )
