@@ -231,8 +231,9 @@ def _read(folder: str, name: str) -> bytes:
         with fs.open_input_file(f"{path}/{name}") as file:
             content: bytes = file.read()
     except (pa.ArrowException, OSError) as error:
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({error})"
         raise InputError(
-            f"{folder} holds no {name} ({error}): give the folder of a run or of a comparison that "
+            f"{folder} holds no {name}{reason}: give the folder of a run or of a comparison that "
             "has a model"
         ) from error
     return content

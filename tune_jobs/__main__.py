@@ -31,7 +31,6 @@ OTHER_WORDS = {
     "learn": ("lr-grid", "finetune"),
     "list": ("runs",),
     "lr-find": ("lr-grid", "finetune"),
-    "lr_find": ("lr-grid", "finetune"),
     "ls": ("runs",),
 }
 """Words for jobs in other programs, and ours."""
@@ -92,7 +91,7 @@ def unknown(word: str) -> int:
             "the jobs"
         )
     close = difflib.get_close_matches(word, names, 1)
-    jobs = OTHER_WORDS.get(word) or [names[name] for name in close]
+    jobs = OTHER_WORDS.get(word.replace("_", "-")) or [names[name] for name in close]
     meant = f"did you mean {' or '.join(f'{PROGRAM} {job}' for job in jobs)}? " if jobs else ""
     raise InputError(f"there is no job {word!r}: {meant}{PROGRAM} --help lists the jobs")
 

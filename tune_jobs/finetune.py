@@ -200,12 +200,7 @@ def check_finetune(command: CommandLine[FinetuneOptions]) -> None:
 def check_modes(command: CommandLine[FinetuneOptions]) -> None:
     """Raise InputError if an option was given that has no effect in any mode of the run."""
     given, modes = command.given_options, command.options.mode
-    if "penalty" in given and "probe" not in modes:
-        raise InputError(
-            f"--penalty applies to --mode probe only, and --mode is {' '.join(modes)}: add probe, "
-            "or leave --penalty out"
-        )
-    for name, mode in (("head_epochs", "gradual"), ("lora_rank", "lora")):
+    for name, mode in (("penalty", "probe"), ("head_epochs", "gradual"), ("lora_rank", "lora")):
         if name in given and mode not in modes:
             option = f"--{name.replace('_', '-')}"
             raise InputError(

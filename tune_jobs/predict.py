@@ -67,17 +67,14 @@ def predict() -> int:
             f"--reject-above is {risk:g}, but it must be above 0 and below 100: give the "
             "percentage of the answered images that may be misclassified, such as 5"
         )
-    for image in options.images:
-        if not Path(image).exists():
-            raise InputError(f"there is no file or folder {image}: check the path")
-    # Torch takes seconds to import and is not needed to reject bad options.
-
-    from trainables.saved_model import load_model
     from trainables.sources import image_files
+
+    files = image_files(options.images)
+    # Torch takes seconds to import and is not needed to reject bad options.
+    from trainables.saved_model import load_model
     from tune_jobs.run_folder.folder import RunFolder
 
     console = open_console()
-    files = image_files(options.images)
     model = model_folder(RunFolder.at(options.model))
     classifier = load_model(model.uri)
     rejection = None if risk is None else rejection_of(classifier, options.model, risk)
@@ -119,11 +116,6 @@ def model_folder(folder: RunFolder) -> RunFolder:
         raise InputError(
             f"{folder.uri} is a run without {BEST_FOLDER}/, as it has not ended or no trial has a "
             "result: wait for it or resume it, or give another --model"
-        )
-    if not folder.has(MODEL_FILE):
-        raise InputError(
-            f"{folder.uri} has no {MODEL_FILE}, nor a folder with one: give the folder "
-            "of a run or of a comparison with --model"
         )
     return folder
 

@@ -73,13 +73,18 @@ def open_bar(**options: Any) -> Any:
     return tqdm(disable=False if in_notebook else None, **options)
 
 
+def redraws(console: Console) -> bool:
+    """Return whether lines of a console can be drawn anew, as bars are; those of a file cannot."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 @contextlib.contextmanager
 def said(what: str, console: Console) -> Iterator[None]:
     """Say what goes on, on a terminal and to a caller in Python until it has ended."""
     if isinstance(console, QuietConsole):
         with open_bar(desc=f"{what} …", bar_format="{desc}", leave=False):
             yield
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif redraws(console):
         with console.status(f"{escape(what)} …"):
             yield
     else:

@@ -30,6 +30,7 @@ from trainables.trial_images import TrialImages
 from trainables.views import View
 from tune_jobs.analysis.formatting import file_size
 from tune_jobs.command_line.options import DataOptions, current_data_options
+from tune_jobs.command_line.terminal import redraws
 from tune_jobs.tuning.copies import CopyCounts, count_copies, refuse_copies, without_copies
 from tune_jobs.tuning.found_images import FoundImages, find_images, stored_size
 
@@ -178,8 +179,7 @@ def scan(found: FoundImages, views: Sequence[View], console: Console) -> Facts:
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    hidden = not console.is_terminal or console.is_dumb_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not redraws(console)) as bar:
         task = bar.add_task("decoding images", total=total, visible=total > ANNOUNCED)
         return images.scan(views, lambda count: bar.advance(task, count))
 

@@ -16,6 +16,7 @@ from rich.table import Column
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
 from tune_jobs.analysis.formatting import counted, duration
+from tune_jobs.command_line.terminal import redraws
 from tune_jobs.ray_runtime.epoch_progress import Progress, forget_progress
 from tune_jobs.run_folder.records import TrialRow
 from tune_jobs.run_folder.schema import ending
@@ -68,7 +69,7 @@ class TerminalProgress(DriverCallback):
             transient=True,
             # Only the hooks draw: lines of a second thread would mix with theirs.
             auto_refresh=False,
-            disable=not console.is_terminal or console.is_dumb_terminal,
+            disable=not redraws(console),
         )
         self.bars: dict[str, TaskID] = {}
         self.started = self.next_line = time.monotonic()
