@@ -210,6 +210,9 @@ class RunRecord(TypedDict, total=False):
     """Dataset of the run."""
     split: SplitRecord
     """Split of the dataset."""
+    about: list[str]
+    """Sentences on the images, their splits, sizes and copies, as the terminal says them before
+    training; runs of earlier versions lack it."""
     scheduler: str
     """Scheduler, by its name on the command line."""
     weights: dict[str, str]

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import time
 
 from rich.console import Console
 
@@ -23,6 +24,7 @@ from tune_jobs.analysis.comparison.candidates import (
     family,
     load_run_folder,
 )
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.options import JobOptions, RunOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import has_gpus
@@ -41,6 +43,7 @@ from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.tuning import job
 from tune_jobs.tuning.data import RunData, data_options
 from tune_jobs.tuning.grid import Grid
+from tune_jobs.tuning.pilot import Plan
 
 SEEDS_FOLDER = "seeds"
 """Folder of the trainings, in that of the comparison."""
@@ -110,6 +113,7 @@ def retrain_all(
     # Refused before the first training, as --learning-curve may be of any family.
     sizes = [curve_sizes(data) if options.learning_curve else [] for data in images]
     retrained: list[Retrained] = []
+    plans: list[Plan] = []
     with ray_session(options.address):
         for candidate, own in zip(chosen, sizes, strict=True):
             if members := members_of(candidate.row):
@@ -127,7 +131,13 @@ def retrain_all(
             wanted = wanted_trials(candidate, options.seeds, first_seed(candidate, runs), own)
             storage = folder.child(SEEDS_FOLDER)
             trained = retrain(candidate, wanted, storage, command, console)
+            if isinstance(trained, Plan):
+                plans.append(trained)
+                continue
             retrained.append(divided(trained, options.seeds, bool(own)))
+    if len(plans) > 1:
+        seconds = sum(plan.seconds(plan.at_once, plan.share) for plan in plans)
+        console.print(f"\nWall time of all, one after another: {duration(seconds)}")
     return retrained
 
 
@@ -157,7 +167,7 @@ def retrain(
     storage: RunFolder,
     command: CommandLine[CompareOptions],
     console: Console,
-) -> list[Candidate]:
+) -> list[Candidate] | Plan:
     """Train a winner's settings anew, or resume an earlier run that did; with --plan, estimate it.
 
     Args:
@@ -168,7 +178,8 @@ def retrain(
         console: terminal for the progress display.
 
     Returns:
-        The trained candidates, in the order of `wanted`; none with --plan.
+        The trained candidates, in the order of `wanted`; with --plan the plan, or none where
+        nothing is left to train.
 
     Raises:
         InputError: the images or weights have changed since the winner's run, or a trial failed.
@@ -207,10 +218,11 @@ def retrain(
         ),
     )
     strategy = Retraining(trials, winner)
-    trained = job.train(command.with_options(options), lambda _: strategy, console)
-    if trained is None:
-        assert plan
-        return []
+    # Its wall time must not have that of the winners before it.
+    own_command = dataclasses.replace(command.with_options(options), started=time.monotonic())
+    trained = job.train(own_command, lambda _: strategy, console)
+    if isinstance(trained, Plan):
+        return trained
     if trained.record["status"] == "interrupted":
         raise KeyboardInterrupt
     found = {c.trial: c for c in candidates(load_run_folder(folder.uri))}

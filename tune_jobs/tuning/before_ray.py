@@ -91,9 +91,10 @@ def start_quietly(prepare: Prepare[Options], command: CommandLine[Options]) -> F
     console = QuietConsole()
     with loaded(prepared, console) as found:
         from tune_jobs.tuning.job import train
+        from tune_jobs.tuning.pilot import Plan
 
         finished = train(prepared.command, prepared.strategy, console, found)
-    assert finished is not None  # as --plan is not set
+    assert not isinstance(finished, Plan)  # as --plan is not set
     if finished.record["status"] == "interrupted":
         name = finished.run.folder.name
         raise KeyboardInterrupt(f"interrupted; call it with name={name!r}, resume=True to go on")

@@ -26,6 +26,7 @@ from tune_jobs.tuning.best_model import finish
 from tune_jobs.tuning.copies import describe_copies
 from tune_jobs.tuning.data import describe_data, read_images, views_of
 from tune_jobs.tuning.found_images import FoundImages, find_images_of_job
+from tune_jobs.tuning.pilot import Plan
 from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.run_json import describe_run, resumed_record
@@ -80,7 +81,7 @@ def run(
         InputError: the input is invalid; no trial has been started then.
     """
     finished = train(command, make_strategy, console, found)
-    if finished is None:
+    if isinstance(finished, Plan):
         return 0
     code = print_summary(finished.run, finished.record, finished.findings)
     if not command.options.run.resume:
@@ -106,8 +107,8 @@ def train(
     make_strategy: Callable[[FoundImages], Strategy],
     console: Console,
     found: FoundImages | None = None,
-) -> FinishedRun | None:
-    """Train the trials with Ray Tune and write a complete run folder; return None after --plan.
+) -> FinishedRun | Plan:
+    """Train the trials with Ray Tune and write a complete run folder; with --plan, plan to.
 
     Arguments and errors are those of `run`.
     """
@@ -148,15 +149,14 @@ def train(
         resources = trial_resources(options.run.cpus_per_trial, options.run.gpus_per_trial)
         check_storage(folder.parent)
         check_source(options.data.data, images.trials.images.encoded)
-        record = describe_run(command, images, weights)
+        record = describe_run(command, images, weights) | {"about": lines}
         if options.run.from_run is not None and not options.run.resume:
             for text in differences(load_run(options.run.from_run), record):
                 line = f"Different from {options.run.from_run}: {text}"
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
         strategy.check(folder, record)
         if options.run.plan:
-            plan_run(run, strategy.num_trials, examples, resources, images.decoding_s)
-            return None
+            return plan_run(run, strategy.num_trials, examples, resources, images.decoding_s)
         folder.make()
         stack.enter_context(folder.lock())
         if options.run.resume:

@@ -45,7 +45,7 @@ def plan_run(
     examples: list[TrialConfig],
     resources: TrialResources,
     decoding_s: float,
-) -> None:
+) -> Plan:
     """Estimate the time, memory, disk space and cost of a run, print them, and store the plan.
 
     Args:
@@ -88,6 +88,7 @@ def plan_run(
     kept = RunFolder.at(options.run.storage_path).child(PLANS_FOLDER)
     kept.make()
     kept.write_json(plan_file(options), dataclasses.asdict(plan))
+    return plan
 
 
 def compare_plan(command: CommandLine[JobOptions], record: RunRecord, console: Console) -> None:

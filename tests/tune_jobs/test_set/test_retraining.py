@@ -27,6 +27,7 @@ from tune_jobs.run_folder.schema import config_of
 from tune_jobs.test_set.job import Contender, by_seeds
 from tune_jobs.test_set.retraining import first_seed, run_name
 from tune_jobs.tuning import job
+from tune_jobs.tuning.pilot import Plan
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -129,6 +130,24 @@ def test_an_interrupted_retraining_leaves_the_test_set_sealed(runs, tmp_path, mo
     monkeypatch.setattr(job, "train", lambda *_: interrupted)
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     assert run(runs / "lr-grid", "--seeds", 2, "--output", tmp_path / "out") == 130
+    assert openings(runs) == []
+
+
+def test_plans_of_several_winners_are_added_up(runs, tmp_path, monkeypatch, capfd):
+    plan = Plan(trials=2, epochs=1, share=1.0, slots=1, at_once=1, start_s=10.0, epoch_s=25.0,
+                checkpoint_mb=1.0, memory_mb={})  # fmt: skip
+    started = []
+
+    def train(command, make_strategy, console):
+        started.append(command.started)
+        return plan
+
+    monkeypatch.setattr(job, "train", train)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    arguments = (runs / "lr-grid", runs / "finetune", "--seeds", 2, "--plan")
+    assert run(*arguments, "--output", tmp_path / "out") == 0
+    assert len(set(started)) == len(started) == 3  # none has the time of those before it
+    assert "Wall time of all, one after another: 3.0 min" in capfd.readouterr().out
     assert openings(runs) == []
 
 
