@@ -81,6 +81,11 @@ class Fold:
     """Collapsed content."""
 
 
+def method(*paragraphs: str) -> Fold:
+    """Return how the numbers of a section are computed, for its end."""
+    return Fold("How these numbers are computed", [Text(each) for each in paragraphs])
+
+
 @dataclass(frozen=True)
 class Thumbnail:
     """A small image."""

@@ -22,7 +22,16 @@ from tune_jobs.analysis.formatting import (
     shortened,
     signed,
 )
-from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import (
+    Block,
+    Fold,
+    Panels,
+    Picture,
+    Section,
+    Table,
+    Text,
+    method,
+)
 from tune_jobs.analysis.style import COLOURS, wrapped
 
 SIDE = 160
@@ -259,7 +268,7 @@ def section(comparison: Comparison) -> Section | None:
         ),
         *map(Text, outcome_sentences(contestants)),
         check_table(comparison),
-        Text(
+        method(
             f"The check is a mean over {check.images} random test images. Maps that stay as they "
             "are when the weights are random show the image and not the model (Adebayo et al. "
             "2018); the correlation is that of absolute values, each image with other random "

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tune_jobs.analysis.comparison.calibration import Reliability, ReliabilityBin
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.formatting import Interval, points
-from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import GREY, PAPER, finish_axes, model_styles, wrapped
 
 PANELS_PER_ROW = 3
@@ -113,14 +113,8 @@ def section(comparison: Comparison) -> Section:
         [
             Text(
                 "A model is calibrated if, of the images for which it gives its answer a "
-                "probability of 80%, 80% are correctly classified. The first row of each model has "
-                "its probabilities as it was trained (temperature 1), the second those of logits "
-                "divided by a temperature that was fitted on the validation images (Guo et al. "
-                "2017), which changes no predicted class; predict.py uses it. Log-loss and Brier "
-                "score are lower for better probabilities. The calibration error is the root mean "
-                "square difference between probability and accuracy over bins of equally many "
-                "images, corrected for the noise of their accuracies (Kumar et al. 2019). "
-                "pp: percentage points. " + gaps(comparison)
+                "probability of 80%, 80% are correctly classified. "
+                f"pp: percentage points. {gaps(comparison)}"
             ),
             Picture(
                 "reliability",
@@ -134,6 +128,15 @@ def section(comparison: Comparison) -> Section:
                 "probability and accuracy are equal.",
             ),
             Table(header, rows),
+            method(
+                "The first row of each model has "
+                "its probabilities as it was trained (temperature 1), the second those of logits "
+                "divided by a temperature that was fitted on the validation images (Guo et al. "
+                "2017), which changes no predicted class; predict.py uses it. Log-loss and Brier "
+                "score are lower for better probabilities. The calibration error is the root mean "
+                "square difference between probability and accuracy over bins of equally many "
+                "images, corrected for the noise of their accuracies (Kumar et al. 2019)."
+            ),
         ],
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from trainables.costs import BUSY, ROUNDS
@@ -23,7 +24,16 @@ from tune_jobs.analysis.formatting import (
     percent,
     throughput,
 )
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import (
+    Block,
+    Fold,
+    Panels,
+    Picture,
+    Section,
+    Table,
+    Text,
+    method,
+)
 from tune_jobs.analysis.search_figures.pareto import pareto_front
 from tune_jobs.analysis.style import GREY, finish_axes, model_styles, wrapped, zoom
 from tune_jobs.run_folder.provenance import wall_seconds
@@ -40,7 +50,7 @@ COSTS: dict[str, Callable[[Contestant], float]] = {
 
 @dataclass(frozen=True)
 class CostInfo:
-    """Data of the figure of accuracy against each cost, one panel per cost."""
+    """Data of the figures of accuracy against each cost."""
 
     names: list[str]
     """Names of the contestants."""
@@ -57,7 +67,7 @@ class CostInfo:
 
 
 def cost_info(comparison: Comparison) -> CostInfo:
-    """Return the data of the figure of accuracy against costs."""
+    """Return the data of the figures of accuracy against costs."""
     contestants = comparison.contestants
     accuracies = [c.winner.accuracy for c in contestants]
     names = [c.name for c in contestants]
@@ -72,42 +82,52 @@ def cost_info(comparison: Comparison) -> CostInfo:
     return CostInfo(names, accuracies, intervals, costs, fronts)
 
 
-def plot_costs(info: CostInfo) -> Figure:
-    """Draw the panels, two per row, with logarithmic cost axes; a line joins the Pareto front."""
-    figure = Figure(figsize=(6.8, 5), layout="constrained")
-    axes = figure.subplots(2, 2, sharey=True)
-    for ax in list(axes.flat)[len(info.costs) :]:
-        ax.set_axis_off()
-    styles = model_styles(info.names)
+def plot_cost(info: CostInfo, axis: str) -> Figure:
+    """Draw accuracy against one cost, on a logarithmic axis; a line joins the Pareto front.
+
+    Args:
+        info: data of the figures.
+        axis: axis label of the cost.
+    """
+    figure = Figure(figsize=(3.8, 2.7), layout="constrained")
+    ax = figure.subplots()
+    values, styles = info.costs[axis], model_styles(info.names)
     limits = zoom(
         [(100 * low, 100 * high) for low, high in info.intervals],
         np.argsort(-np.array(info.accuracies), kind="stable").tolist(),
     )
-    index = {name: i for i, name in enumerate(info.names)}
-    for ax, (axis, values) in zip(axes.flat, info.costs.items(), strict=False):
-        front = [index[name] for name in info.fronts[axis]]
-        ax.step(
-            [values[i] for i in front], [100 * info.accuracies[i] for i in front],
-            where="post", color=GREY, linewidth=1, zorder=1,
-        )  # fmt: skip
-        for i, name in enumerate(info.names):
-            colour, marker = styles[name]
-            ax.plot([values[i]] * 2, [100 * b for b in info.intervals[i]], color=colour)
-            label = wrapped(name, 40) if ax is axes[0, 0] else None
-            ax.plot(values[i], 100 * info.accuracies[i], marker, color=colour, markersize=7,
-                    label=label)  # fmt: skip
-            if 100 * info.accuracies[i] < limits[0]:
-                ax.plot(values[i], limits[0], "v", color=colour, markersize=7, clip_on=False)
-                ax.annotate(percent(info.accuracies[i]), (values[i], limits[0]), (0, 7),
-                            textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
-        ax.set_ylim(*limits)
-        ax.set_xscale("log")
-        _plain_log_axis(ax, values)
-        ax.set_xlabel(axis, fontsize=9)
-        finish_axes(ax)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(info.ylabel, fontsize=9)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
+    front = [info.names.index(name) for name in info.fronts[axis]]
+    ax.step(
+        [values[i] for i in front], [100 * info.accuracies[i] for i in front],
+        where="post", color=GREY, linewidth=1, zorder=1,
+    )  # fmt: skip
+    for i, name in enumerate(info.names):
+        colour, marker = styles[name]
+        ax.plot([values[i]] * 2, [100 * b for b in info.intervals[i]], color=colour)
+        ax.plot(values[i], 100 * info.accuracies[i], marker, color=colour, markersize=7)
+        if 100 * info.accuracies[i] < limits[0]:
+            ax.plot(values[i], limits[0], "v", color=colour, markersize=7, clip_on=False)
+            ax.annotate(percent(info.accuracies[i]), (values[i], limits[0]), (0, 7),
+                        textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+    ax.set_ylim(*limits)
+    ax.set_xscale("log")
+    _plain_log_axis(ax, values)
+    ax.set_xlabel(axis, fontsize=9)
+    ax.set_ylabel(info.ylabel, fontsize=9)
+    finish_axes(ax)
+    return figure
+
+
+def plot_names(names: list[str]) -> Figure:
+    """Draw the markers of the models with their names, one a line."""
+    texts = [wrapped(name, 46) for name in names]
+    lines = sum(1 + text.count("\n") for text in texts)
+    figure = Figure(figsize=(3.8, 0.1 + 0.19 * lines), layout="constrained")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=7, linestyle="none")
+        for colour, marker in model_styles(names).values()
+    ]
+    figure.legend(handles, texts, loc="center left", frameon=False, fontsize=8.5, borderpad=0)
     return figure
 
 
@@ -212,21 +232,21 @@ def section(comparison: Comparison) -> Section:
         )
         for c in contestants
     ]
-    optimal = "; ".join(f"for {axis}, {listed(names)}" for axis, names in info.fronts.items())
     blocks: list[Block] = [
         Text(
-            "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
-            "torch's FlopCounterMode. Latency is for one image and throughput for batches of up to "
-            f"256, both in fp32 on {comparison.facts['device']}, for preprocessed images: "
-            f"the models take turns in {ROUNDS} rounds after a warm-up, and the range is that of "
-            f"the medians of the rounds. {_load(comparison)} Training times were measured on the "
-            "nodes of each run; they exclude the epochs that population-based training discarded "
-            f"when a trial copied another one. {features_note(comparison)}"
+            "Latency is for one image and throughput for batches of up to 256, both in fp32 on "
+            f"{comparison.facts['device']}, for preprocessed images. {_load(comparison)}"
         ),
-        Picture(
-            "costs",
-            plot_costs(info),
-            f"Test accuracy against four costs. Pareto-optimal models: {optimal}",
+        Picture("costs-models", plot_names(info.names), "Markers of the models in the figures"),
+        Panels(
+            [
+                Picture(
+                    f"costs-{i + 1}",
+                    plot_cost(info, axis),
+                    f"Test accuracy against {axis}. Pareto-optimal: {listed(names)}",
+                )
+                for i, (axis, names) in enumerate(info.fronts.items())
+            ],
             "Up and left is better. The line is the Pareto front: the models that no other model "
             "beats in both accuracy and cost.",
         ),
@@ -237,10 +257,8 @@ def section(comparison: Comparison) -> Section:
     ]  # fmt: skip
     blocks += [
         Text(
-            "Whole runs, from the start of the command to its last file: with reading the images, "
-            "start-up, idle places and the trials that were stopped, failed or diverged, and with "
-            "the trainings of --seeds. (Runs of earlier versions begin after reading the images "
-            "and start-up.) A run that was resumed has no wall time, as the pause is not known."
+            "Whole runs, from the start of the command to its last file, with the trainings of "
+            "--seeds."
         ),
         wall_times(comparison),
     ]
@@ -251,4 +269,18 @@ def section(comparison: Comparison) -> Section:
         )
         for c in contestants
     ]
+    blocks.append(
+        method(
+            "Multiply-accumulates (MACs) are those of matrix products and convolutions, counted by "
+            f"torch's FlopCounterMode. The models take turns in {ROUNDS} rounds after a warm-up, "
+            "and the range of latencies is that of the medians of the rounds.",
+            "Training times were measured on the "
+            "nodes of each run; they exclude the epochs that population-based training discarded "
+            f"when a trial copied another one. {features_note(comparison)}",
+            "Whole runs have the time of reading the images, "
+            "start-up, idle places and the trials that were stopped, failed or diverged. (Runs of "
+            "earlier versions begin after reading the images "
+            "and start-up.) A run that was resumed has no wall time, as the pause is not known.",
+        )
+    )
     return Section("Costs", blocks)

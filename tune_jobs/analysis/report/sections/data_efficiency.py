@@ -20,7 +20,7 @@ from tune_jobs.analysis.comparison.data_efficiency import (
 )
 from tune_jobs.analysis.comparison.learning_curve import FURTHEST
 from tune_jobs.analysis.formatting import percent, shortened, with_interval
-from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import GREY, finish_axes, model_styles
 
 ACCURACIES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -153,17 +153,7 @@ def section(comparison: Comparison) -> Section | None:
         Text(
             "The configuration of each winner was trained again on nested parts of its training "
             f"images, stratified by class, each with {seeds} random seeds that also draw the part. "
-            "Every training takes as many optimiser steps as the one on all images, so that the "
-            "curve shows what images are worth and not how short a training on few of them is; "
-            "heads on fixed features are fitted exactly. Errors are those of the best epoch on "
-            f"the {validation:,} validation images, as a decision made on test images would be "
-            "selected on them; the settings were chosen on these images too, so that all errors "
-            "are a little too low. The curve is a + b·n^−c for n images (Hoiem et al. 2021; "
-            "Viering & Loog 2023), fitted by weighted least squares, without the sizes at which a "
-            "model is hardly better than a constant answer. Intervals are from a "
-            "parametric bootstrap over other training images, seeds and validation images. "
-            f"What more images bring is for as many steps too, and nothing is stated beyond "
-            f"{FURTHEST} times the images trained on."
+            f"Errors are those of the best epoch on the {validation:,} validation images."
         ),
         Picture(
             "data-efficiency",
@@ -189,6 +179,19 @@ def section(comparison: Comparison) -> Section | None:
         _needed(found),
         Text("Mean validation error and its standard deviation over seeds, by training images."),
         _errors(found),
+        method(
+            "Every training takes as many optimiser steps as the one on all images, so that the "
+            "curve shows what images are worth and not how short a training on few of them is; "
+            "heads on fixed features are fitted exactly. Errors are on the validation images, as a "
+            "decision made on test images would be "
+            "selected on them; the settings were chosen on these images too, so that all errors "
+            "are a little too low. The curve is a + b·n^−c for n images (Hoiem et al. 2021; "
+            "Viering & Loog 2023), fitted by weighted least squares, without the sizes at which a "
+            "model is hardly better than a constant answer. Intervals are from a "
+            "parametric bootstrap over other training images, seeds and validation images. "
+            f"What more images bring is for as many steps too, and nothing is stated beyond "
+            f"{FURTHEST} times the images trained on."
+        ),
     ]
     return Section("Data efficiency", blocks)
 

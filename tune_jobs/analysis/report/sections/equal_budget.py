@@ -15,7 +15,7 @@ from tune_jobs.analysis.comparison.budgets import BudgetCurve, Method, Unit
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.effort import Effort, equal_budget, lead_words
 from tune_jobs.analysis.formatting import counted, duration, shortened
-from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import finish_axes, model_styles
 
 METHODS: dict[Method, str] = {
@@ -161,12 +161,7 @@ def section(comparison: Comparison) -> Section | None:
     blocks: list[Block] = [
         Text(
             "The best score of the trials so far, if trials run one after another, against what "
-            "they cost: more trials find a better best one by that alone (Dodge et al. 2019). The "
-            "line is the median over the orders in which the trials might have run. The band has "
-            "95% of the orders of a grid; for a random search it holds the median best score of "
-            "any other search of that space, at all budgets together (Lourie et al. 2024). Trials "
-            "of an adaptive search depend on one another: it has the one course that was observed, "
-            "and a band only over several whole searches. "
+            "they cost: more trials find a better best one by that alone (Dodge et al. 2019). "
             f"Scores are on the validation images. {_random_note(found)}"
         ),
         Picture(
@@ -187,6 +182,15 @@ def section(comparison: Comparison) -> Section | None:
             Table(("first", "second", "which is ahead, by training time"), pairs,
                   left=frozenset({0, 1, 2}))
         )  # fmt: skip
+    blocks.append(
+        method(
+            "The line is the median over the orders in which the trials might have run. The band "
+            "has 95% of the orders of a grid; for a random search it holds the median best score "
+            "of any other search of that space, at all budgets together (Lourie et al. 2024). "
+            "Trials of an adaptive search depend on one another: it has the one course that was "
+            "observed, and a band only over several whole searches."
+        )
+    )
     return Section("Scores at equal effort", blocks)
 
 

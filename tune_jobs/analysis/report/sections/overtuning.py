@@ -6,7 +6,7 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.overtuning import Selection, selections
 from tune_jobs.analysis.formatting import counted, duration, listed, percent, points
-from tune_jobs.analysis.report.blocks import Block, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Section, Table, Text, method
 from tune_jobs.run_folder.schema import is_soup
 
 
@@ -39,17 +39,9 @@ def section(comparison: Comparison) -> Section:
     if known:
         blocks += [
             Text(
-                "The optimism is estimated by repeating the choice on 1,000 bootstrap resamples of "
-                "the validation images: the corrected score is the mean of the chosen trials on "
-                "the images that were not drawn (Tsamardinos et al. 2018). The untuned trial is "
-                "the first of a search, which has the settings of the recipe, or the middle of a "
-                "grid of three or more; if it is at least as good as the tuned one in half of the "
-                "resamples, tuning has not been shown to help (overtuning: Schneider, Bischl & "
-                "Feurer 2025). "
-                "In simulations the mean of the estimates was 0.4 points above the true optimism "
-                "or less, and at most 0.1 below it; a single one has a standard deviation of up to "
-                "0.5 points. "
-                "pp: percentage points."
+                "What the winner of each family owes to the choice among its trials, estimated on "
+                "resamples of the validation images. If the untuned trial is at least as good in "
+                "half of them, tuning has not been shown to help. pp: percentage points."
             ),
             Table(
                 ("model", f"best {comparison.training_label}", "optimism (pp)",
@@ -58,6 +50,16 @@ def section(comparison: Comparison) -> Section:
                 [tuned_row(each) for each in known],
                 left=frozenset({0, 4}),
                 strong=0 if found[0].tuned else None,
+            ),
+            method(
+                "The optimism is estimated by repeating the choice on 1,000 bootstrap resamples of "
+                "the validation images: the corrected score is the mean of the chosen trials on "
+                "the images that were not drawn (Tsamardinos et al. 2018). The untuned trial is "
+                "the first of a search, which has the settings of the recipe, or the middle of a "
+                "grid of three or more (overtuning: Schneider, Bischl & Feurer 2025). "
+                "In simulations the mean of the estimates was 0.4 points above the true optimism "
+                "or less, and at most 0.1 below it; a single one has a standard deviation of up to "
+                "0.5 points."
             ),
         ]  # fmt: skip
     blocks += [Text(each) for each in (unknown_sentence(found), soup_sentence(found)) if each]

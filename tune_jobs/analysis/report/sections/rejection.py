@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.rejection import risk_curve
 from tune_jobs.analysis.formatting import Interval, percent, percent_interval, shortened, signed
-from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import Points, finish_axes, model_styles
 
 LEAST_ANSWERED = 10
@@ -117,9 +117,8 @@ def section(comparison: Comparison) -> Section:
     explained = Text(
         "A model may leave out images of which it is not sure, for a person to look at. Coverage "
         "is the fraction of images that it answers, risk the fraction of its answers that are "
-        "wrong; it is as sure as its calibrated probability is high (Geifman & El-Yaniv 2017). "
-        "The area under the curve is the mean risk over all thresholds; lower is better. Its "
-        "differences are paired by image (bootstrap). pp: percentage points."
+        "wrong; the area under the curve is the mean risk over all thresholds, and lower is "
+        "better. pp: percentage points."
     )
     blocks: list[Block] = [
         explained,
@@ -143,6 +142,7 @@ def section(comparison: Comparison) -> Section:
         for each in comparison.contestants[1:]
         if each.rejections
     ]
+    blocks.append(method(*_how(chosen)))
     return Section("When not to answer", blocks)
 
 
@@ -156,12 +156,24 @@ def _about_thresholds(chosen: Contestant) -> str:
     return (
         f"Thresholds of {chosen.name} for bakeoff predict --reject-above: each was chosen on the "
         "validation images so that, with 95% confidence, the risk on images like them is at most "
-        "that of its row (Learn then Test, Angelopoulos et al. 2021: exact binomial tests of one "
-        "threshold after another, from the highest down, until the first that is not shown to "
-        "hold). The validation images also chose the model, which the guarantee does not allow "
-        "for; the test images, which chose nothing, show what became of it. A lower risk than "
-        "those listed could not be shown with so few validation images."
+        "that of its row. A lower risk than those listed could not be shown with so few validation "
+        "images."
     )
+
+
+def _how(chosen: Contestant) -> list[str]:
+    texts = [
+        "A model is as sure of an image as its calibrated probability is high (Geifman & El-Yaniv "
+        "2017). Differences between areas are paired by image (bootstrap)."
+    ]
+    if chosen.rejections:
+        texts.append(
+            "Thresholds are those of Learn then Test (Angelopoulos et al. 2021): exact binomial "
+            "tests of one threshold after another, from the highest down, until the first that is "
+            "not shown to hold. The validation images also chose the model, which the guarantee "
+            "does not allow for; the test images, which chose nothing, show what became of it."
+        )
+    return texts
 
 
 def _hundredfold(value: float, interval: Interval, sign: bool = False) -> str:

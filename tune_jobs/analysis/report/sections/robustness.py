@@ -37,6 +37,7 @@ from tune_jobs.analysis.report.blocks import (
     Table,
     Text,
     Thumbnail,
+    method,
     thumbnail,
 )
 from tune_jobs.analysis.style import finish_axes, model_styles
@@ -223,14 +224,7 @@ def section(comparison: Comparison) -> Section | None:
     sizes = sorted({each.size for each in corrupted})
     info = severity_info(comparison)
     blocks: list[Block] = [
-        Text(
-            "Accuracy on the same test images after six corruptions at five severities. They are "
-            "applied to the square image that a network reads, with the severities that Hendrycks "
-            "& Dietterich (2019) published for images of 32, 64 and 224 pixels (CIFAR-10-C, "
-            "ImageNet-64x64-C, ImageNet-C), interpolated between them in the logarithm of the "
-            f"size: here {' and '.join(f'{size} pixels' for size in sizes)}. The noise of an image "
-            "is the same for all models that read it at one size."
-        ),
+        Text("Accuracy on the same test images after six corruptions at five severities."),
         Picture(
             "robustness",
             plot_severity(info),
@@ -244,11 +238,19 @@ def section(comparison: Comparison) -> Section | None:
         Text(
             f"Mean corruption error: errors over all severities divided by those of "
             f"{baseline.name}, the baseline, averaged over corruptions; below 1 is more robust. "
-            "Differences are paired by image (Student's t, Holm's correction). "
             "pp: percentage points."
         ),
         summary_table(contestants, corrupted, errors, baseline),
         Fold("By corruption", [corruption_table(contestants, corrupted, errors)]),
         Fold("What the corruptions look like", example(comparison.test_set)),
+        method(
+            "Corruptions are "
+            "applied to the square image that a network reads, with the severities that Hendrycks "
+            "& Dietterich (2019) published for images of 32, 64 and 224 pixels (CIFAR-10-C, "
+            "ImageNet-64x64-C, ImageNet-C), interpolated between them in the logarithm of the "
+            f"size: here {' and '.join(f'{size} pixels' for size in sizes)}. The noise of an image "
+            "is the same for all models that read it at one size. Differences are paired by image "
+            "(Student's t, Holm's correction)."
+        ),
     ]
     return Section("Robustness", blocks)

@@ -15,7 +15,16 @@ from tune_jobs.analysis.comparison.class_averages import DRAWS
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
-from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import (
+    Block,
+    Fold,
+    Panels,
+    Picture,
+    Section,
+    Table,
+    Text,
+    method,
+)
 from tune_jobs.analysis.style import (
     COLOURS,
     INK,
@@ -133,7 +142,11 @@ def section(comparison: Comparison) -> Section:
         Text(
             "Each model is the best of its model family by validation "
             f"{comparison.target.label}. The "
-            f"{images:,} test images were used neither for training nor for that choice. "
+            f"{images:,} test images were used neither for training nor for that choice."
+        ),
+        score_table(comparison, winners, comparison.chosen_label, strong=0),
+        confusion_panels("confusion", winners, classes),
+        method(
             "Precision and F1 are averages over classes, weighted by their number of images; "
             "balanced accuracy (mean recall) and macro-F1 weigh all classes alike. (Recall "
             "weighted by images is the accuracy.) Intervals are 95% intervals: Wilson's score "
@@ -146,8 +159,6 @@ def section(comparison: Comparison) -> Section:
             + widened_sentence(comparison)
             + rescored_sentence(winners, comparison.target)
         ),
-        score_table(comparison, winners, comparison.chosen_label, strong=0),
-        confusion_panels("confusion", winners, classes),
     ]
     if comparison.trials:
         shown = comparison.trials[:MOST_MATRICES]

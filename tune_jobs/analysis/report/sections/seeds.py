@@ -13,7 +13,7 @@ from trainables.status import TrialStatus
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.statistics import CHANCE_SEEDS, probability_better
 from tune_jobs.analysis.formatting import Interval, listed, percent, percent_interval
-from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import finish_axes, mark_outside, model_styles, wrapped, zoom
 from tune_jobs.run_folder.schema import members_of
 
@@ -138,11 +138,7 @@ def section(comparison: Comparison) -> Section | None:
     blocks: list[Block] = [
         Text(
             "The configuration of each winner was trained again with random seeds that no trial of "
-            "its model family had used. The winner itself is excluded, because it was selected for "
-            f"doing well; the model is chosen by {comparison.chosen_by}. The standard error of the "
-            "mean has two sources, the choice of seeds and the choice of test images; more seeds "
-            "reduce the first, but hardly the second. The interval has both, and two right and two "
-            "wrong images added, so that a mean without a mistake is not certain. Standard "
+            f"its model family had used; the model is chosen by {comparison.chosen_by}. Standard "
             "deviations and standard errors are in percentage points (pp)."
             + note_on_changed_winners(retrained)
             + note_on_soups(comparison.contestants)
@@ -158,6 +154,15 @@ def section(comparison: Comparison) -> Section | None:
         Table(header, rows),
     ]
     blocks += chance_blocks(retrained)
+    blocks.append(
+        method(
+            "The winner itself is excluded, because it was selected for doing well. The standard "
+            "error of the "
+            "mean has two sources, the choice of seeds and the choice of test images; more seeds "
+            "reduce the first, but hardly the second. The interval has both, and two right and two "
+            "wrong images added, so that a mean without a mistake is not certain."
+        )
+    )
     return Section("Variation over random seeds", blocks)
 
 

@@ -19,7 +19,7 @@ from tune_jobs.analysis.formatting import (
     points,
     points_interval,
 )
-from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text
+from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import (
     COLOURS,
     GREY,
@@ -164,25 +164,10 @@ def section(comparison: Comparison) -> Section | None:
             Text(
                 "All models classify the same images, so they are compared in pairs. The first "
                 "model is better or worse than the second if a difference of 0 is rejected; the "
-                "two are equivalent if a difference of the margin or more is rejected by two "
-                f"one-sided tests (--margin: {percentage_points(comparison.margin)}), even where "
-                "it is not 0; otherwise the pair is undecided. Each of both tests has a "
-                f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
-                "intervals are not corrected. The expected regret of using a model instead of the "
-                "chosen one is E[max(0, loss of accuracy)]. Undecided pairs have the number of "
-                "seeds or of test images with which a true difference of the margin is found, and "
-                "equivalence where there is no difference, "
-                f"planned for {POWER:.0%} power (a plan from three seeds, "
-                "whose spread is itself uncertain, reached 55 to 66% in simulations). pp: "
-                "percentage points."
-            ),
-            Text(
-                f"From {LEAST_SEEDS} seeds of both (compare.py --seeds) a difference is about the "
-                "model families: its variance has the seeds and the images, and Satterthwaite's "
-                "degrees of freedom. Otherwise it is about one training of each: with other random "
-                "seeds the same two families may differ otherwise. What would settle families "
-                "is planned as if seeds moved the accuracy of a family by a standard deviation of "
-                f"{100 * ASSUMED_DEVIATION:.1f} percentage points." + about_accuracy(comparison)
+                "two are equivalent if a difference of the margin or more is "
+                f"(--margin: {percentage_points(comparison.margin)}), even where it is not 0; "
+                "otherwise the pair is undecided. pp: percentage points."
+                + about_accuracy(comparison)
             ),
             Picture(
                 "differences",
@@ -194,11 +179,27 @@ def section(comparison: Comparison) -> Section | None:
             decision_table(pairs),
             Text(
                 "These trained models: McNemar's test counts the images that only one of two "
-                "winners classifies correctly. It is the mid-p test, adjusted by Holm's "
-                "correction; the minimum detectable difference is the true difference between two "
-                f"trained models that it finds with {POWER:.0%} power, computed exactly, given how "
-                "often they disagree."
+                "winners classifies correctly."
             ),
             mcnemar_table(pairs),
+            method(
+                "Equivalence is tested by two one-sided tests. Each of both tests has a "
+                f"family-wise error rate of {ALPHA:.0%} over all pairs (Holm's correction); "
+                "intervals are not corrected. The expected regret of using a model instead of the "
+                "chosen one is E[max(0, loss of accuracy)]. Undecided pairs have the number of "
+                "seeds or of test images with which a true difference of the margin is found, and "
+                "equivalence where there is no difference, "
+                f"planned for {POWER:.0%} power (a plan from three seeds, "
+                "whose spread is itself uncertain, reached 55 to 66% in simulations).",
+                f"From {LEAST_SEEDS} seeds of both (compare.py --seeds) a difference is about the "
+                "model families: its variance has the seeds and the images, and Satterthwaite's "
+                "degrees of freedom. Otherwise it is about one training of each: with other random "
+                "seeds the same two families may differ otherwise. What would settle families "
+                "is planned as if seeds moved the accuracy of a family by a standard deviation of "
+                f"{100 * ASSUMED_DEVIATION:.1f} percentage points.",
+                "McNemar's test is the mid-p test, adjusted by Holm's correction; the minimum "
+                "detectable difference is the true difference between two trained models that it "
+                f"finds with {POWER:.0%} power, computed exactly, given how often they disagree.",
+            ),
         ],
     )
