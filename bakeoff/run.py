@@ -166,19 +166,20 @@ class Run(os.PathLike[str]):
         note = f"<p>… the best {len(shown)} of {len(self.trials)} trials</p>" if more else ""
         name = html.escape(typed_path(self.path))
         head = f"<p><b>{name}</b><br>{html.escape(text)}</p>"
-        warned = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
-        notes = f"<ul>{warned}</ul>" if warned else ""
-        return f"{head}{table.to_html(index=False, border=0)}{note}{notes}{self._picture()}"
+        shown_table = table.to_html(index=False, border=0)
+        about, warned = map(bullets, (self.record.get("about", []), self.warnings))
+        return f"{head}{about}{shown_table}{note}{warned}{self._picture()}"
 
     def _picture(self) -> str:
         """Return the first figure that the job has written, else the curves, as HTML."""
+        from tune_jobs.analysis.curves import has_curves
         from tune_jobs.run_folder.folder import RunFolder
 
         folder = RunFolder.at(self.path)
         found = next((name for name in PICTURES if folder.has(name)), None)
         if found:
             return picture(folder.read(found), found)
-        if self.epochs.empty:
+        if not has_curves(self.epochs):
             return ""
         return picture(png(self.curves()), "losses")
 
@@ -193,6 +194,12 @@ def figures_in(folder: RunFolder) -> dict[str, str]:
     """Return the PNG files in a folder, by name without suffix."""
     found = sorted(name for name in folder.names() if name.endswith(".png"))
     return {name.removesuffix(".png"): folder.child(name).uri for name in found}
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """Return sentences as an HTML list; empty for none."""
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _or_dash(show: Any) -> Any:

@@ -59,6 +59,7 @@ def test_a_job_returns_its_run(grid, storage):
 def test_a_notebook_shows_a_run_as_a_table_with_curves(grid, capfd):
     page = grid._repr_html_()
     assert "digits: 2 trials, finished, best validation accuracy" in page
+    assert "sealed test images, 10 classes" in page
     assert page.count("<tr") == 3
     assert 'src="data:image/png;base64,' in page
     assert repr(grid).startswith(f"Run({str(grid.path)!r}): 2 trials, finished, best validation")

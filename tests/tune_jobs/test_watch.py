@@ -11,6 +11,7 @@ import pytest
 from tests.tune_jobs.conftest import command_line
 from tests.tune_jobs.runs import edit_record, edit_trials, write_tables
 from trainables.errors import InputError
+from tune_jobs.analysis.results import load_runs
 from tune_jobs.analysis.run_page import run_page
 from tune_jobs.command_line.stored import options_of_record
 from tune_jobs.lr_grid import GridOptions
@@ -96,6 +97,29 @@ def test_a_run_without_an_epoch_has_a_page(runs):
     text = run_page(runs / "lr-grid")
     assert "No epoch has ended yet." in text
     assert "No trial has a score yet." in text
+
+
+def test_trials_in_their_first_epoch_are_named(tmp_path):
+    run = write_tables(
+        tmp_path / "run", {"lr=0.1": [], "lr=0.01": []}, status="running", ended=None
+    )
+    edit_trials(run, lambda row: row | {"status": "running"})
+    with RunFolder.at(run).lock():
+        assert "No epoch has ended yet. lr=0.1 and lr=0.01 are training." in run_page(run)
+
+
+def test_trials_of_one_epoch_have_no_curves(tmp_path):
+    run = write_tables(tmp_path / "run", {"C=1": [0.5], "C=10": [0.6]}, about=["9 images of cats"])
+    text = run_page(run)
+    assert "<svg" not in text
+    assert "9 images of cats" in text
+
+
+def test_a_run_in_which_every_trial_has_failed_has_failed(tmp_path):
+    run = write_tables(tmp_path / "run", {"lr=0.1": []})
+    edit_trials(run, lambda row: row | {"status": "failed"})
+    assert "run has failed: 1 of 1 trial have ended" in run_page(run)
+    assert load_runs(run)["status"].tolist() == ["failed"]
 
 
 def test_names_are_escaped(runs):

@@ -60,6 +60,11 @@ def curves_info(epochs: pd.DataFrame) -> CurvesInfo:
     return CurvesInfo(panels)
 
 
+def has_curves(epochs: pd.DataFrame) -> bool:
+    """Return whether any trial has more than one epoch; a probe has one, which is only a dot."""
+    return not epochs.empty and bool((epochs["epoch"] > 1).any())
+
+
 def loss_range(info: CurvesInfo) -> tuple[float, float] | None:
     """Return the limits of the common y-axis, or None without a finite loss.
 

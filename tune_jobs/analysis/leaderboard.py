@@ -49,7 +49,8 @@ class RunRow(TypedDict, total=False):
     ended: str
     """End in UTC, ISO 8601; None until then."""
     status: str
-    """Status as in run.json, and interrupted where the driver was killed; or damaged."""
+    """Status as in run.json; interrupted where the driver was killed; failed where the run has
+    finished and no trial has a score; or damaged."""
     error: str
     """Why the run cannot be read; None for one that can."""
 
@@ -103,6 +104,6 @@ def _row(name: str, record: Mapping[str, Any], trials: Sequence[dict[str, Any]])
         "seconds": sum(training_seconds(trials)),
         "started": record["started"],
         "ended": record.get("ended"),  # type: ignore[typeddict-item]
-        "status": record["status"],
+        "status": "failed" if record["status"] == "finished" and not scored else record["status"],
         "error": None,  # type: ignore[typeddict-item]
     }

@@ -13,9 +13,9 @@ import pandas as pd
 
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
-from tune_jobs.analysis.curves import curves_info, plot_curves
+from tune_jobs.analysis.curves import curves_info, has_curves, plot_curves
 from tune_jobs.analysis.datasets import metric_of
-from tune_jobs.analysis.formatting import counted, duration, moment
+from tune_jobs.analysis.formatting import counted, duration, first_of, moment
 from tune_jobs.analysis.report.blocks import Block, Card, Picture, Section, Table, Text
 from tune_jobs.analysis.report.page import (
     DRAWING,
@@ -29,11 +29,17 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
-from tune_jobs.run_folder.schema import ending, has_scores, merit, training_seconds
+from tune_jobs.run_folder.schema import (
+    ending,
+    features_seconds,
+    has_scores,
+    merit,
+    training_seconds,
+)
 from tune_jobs.run_folder.settings import eligible_stored
 
-MOST_CURVES, MOST_ROWS = 12, 50
-"""Maximum number of trials in the figure and in the table."""
+MOST_CURVES, MOST_ROWS, NAMED = 12, 50, 3
+"""Maximum number of trials in the figure, in the table, and in a sentence."""
 
 
 def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | None = None) -> str:
@@ -65,10 +71,14 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
     first_ones = [row["trial"] for row in eligible_stored(ranked, record, target)]
     ranked.sort(key=lambda row: row["trial"] not in first_ones)
     sections = [Section("Trials", [trials_table(rows, ranked, target)])]
-    first: list[Block] = [Text("No epoch has ended yet.")]
+    if "about" in record:
+        sections.append(Section("Images", [Text(line) for line in record["about"]]))
+    first: list[Block] = [Text(first_epoch_text(rows))]
     with mpl.rc_context(DRAWING):
-        if len(epochs):
+        if has_curves(epochs):
             first = [curves(epochs, ranked)]
+        elif ranked:
+            first = [Text("No trial has curves, as none has more than one epoch.")]
         if "objectives" in record.get("search", {}) and ranked:
             figure = plot_history(history_info(trials, target.best, target.mode))
             caption = f"Validation {target.label} of each trial, and the best so far."
@@ -111,7 +121,18 @@ def headline(name: str, record: Mapping[str, Any], rows: list[dict[str, Any]]) -
     if record["status"] == "running":
         return f"{name} is running: {ended} have ended"
     was = "was interrupted" if record["status"] == "interrupted" else f"has {record['status']}"
+    if record["status"] == "finished" and not any(map(has_scores, rows)):
+        was = "has failed"
     return f"{name} {was}: {ended} have ended"
+
+
+def first_epoch_text(rows: list[dict[str, Any]]) -> str:
+    """Return what stands in place of the curves until the first epoch has ended."""
+    training = [row["trial"] for row in rows if row["status"] == TrialStatus.RUNNING]
+    if not training:
+        return "No epoch has ended yet."
+    names = first_of(training, NAMED)
+    return f"No epoch has ended yet. {names} {'is' if len(training) == 1 else 'are'} training."
 
 
 def best_sentence(ranked: list[dict[str, Any]], target: Target, status: str) -> str:
@@ -182,7 +203,7 @@ def trials_table(rows: list[dict[str, Any]], ranked: list[dict[str, Any]], targe
             _score(row, target),
             _number(row["best/epoch"], ".0f"),
             _number(row["best/val_loss"], ".4f"),
-            duration(row["seconds"]),
+            duration((row["seconds"] or 0.0) + features_seconds(row)),
         )
         for row in shown
     ]

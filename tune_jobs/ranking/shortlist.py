@@ -34,7 +34,7 @@ from tune_jobs.tuning.found_images import FoundImages
 from tune_jobs.tuning.grid import Grid
 from tune_jobs.tuning.sizes import fitted
 from tune_jobs.tuning.strategy import Findings, Run, TunerSettings
-from tune_jobs.tuning.tuner import parameters_at, ray_config
+from tune_jobs.tuning.tuner import LATENCY_NOTE, parameters_at, ray_config
 
 SPLITS = 10
 """Number of other splits of the images that every network is scored on."""
@@ -173,7 +173,8 @@ class Shortlist(Grid):
         notes = [
             f"Ranked by mean {label} over {SPLITS} other splits of the training and validation "
             "images; intervals are corrected for the images that splits share (Nadeau & Bengio "
-            "2003). The test images were not read."
+            "2003). The test images were not read.",
+            LATENCY_NOTE,
         ]
         if self.options.with_:
             notes.append(

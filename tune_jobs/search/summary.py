@@ -24,6 +24,7 @@ from tune_jobs.tuning.best_model import best_row, write_figure
 from tune_jobs.tuning.next_commands import resume_command
 from tune_jobs.tuning.strategy import Findings
 from tune_jobs.tuning.trial_table import shown_score, shown_setting
+from tune_jobs.tuning.tuner import LATENCY_NOTE
 
 SHOWN = {"parameters": count, "macs": count, "latency_ms": milliseconds, "seconds": duration}
 """Format of the costs that a search minimises."""
@@ -78,6 +79,7 @@ def notes(study: Study, ended_by: str | None, settings: dict[str, dict[str, Any]
     if study.exhausted:
         limit = f"; ended, as {MOST_REFUSED} proposals in a row violate a constraint"
     lines = [f"{len(rows)} trials: {counts}{limit}", *feasibility(study)]
+    lines += [LATENCY_NOTE] * ("latency_ms" in study.run.options.costs)
     if best := best_row(recorder):
         whose = "settings of its first member: " if is_soup(best) else ""
         words = (f"{name}={shown_setting(v)}" for name, v in settings[best["trial"]].items())

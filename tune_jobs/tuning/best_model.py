@@ -36,9 +36,15 @@ def finish(run: Run, record: RunRecord) -> None:
     if best is not None:
         write_best(folder, best, recorder.configs[best["trial"]], run.data, record)
         if len(recorder.rows) <= MOST_CURVES:
-            from tune_jobs.analysis.curves import curves_info, plot_curves  # imports matplotlib
+            from tune_jobs.analysis.curves import (  # imports matplotlib
+                curves_info,
+                has_curves,
+                plot_curves,
+            )
 
-            write_figure(folder, CURVES_FILE, plot_curves(curves_info(load_epochs(folder.uri))))
+            epochs = load_epochs(folder.uri)
+            if has_curves(epochs):
+                write_figure(folder, CURVES_FILE, plot_curves(curves_info(epochs)))
     unfinished = any(TrialStatus(row["status"]).is_open for row in recorder.rows.values())
     record |= {"status": "interrupted" if unfinished else "finished", "ended": now()}
     folder.write_json(RUN_FILE, record)

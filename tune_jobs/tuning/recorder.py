@@ -67,7 +67,7 @@ class Recorder(DriverCallback):
         """Rows of trials.parquet by trial, without the settings, which are in `configs`."""
         self.epochs: dict[str, dict[int, EpochRow]] = {}
         """Rows of epochs.parquet by trial and epoch."""
-        self._next_write = 0.0
+        self._next_write, self._unwritten = 0.0, False
         self._first: Trial | None = None
 
     def add(self, name: str, config: TrialConfig, parameters: int) -> None:
@@ -164,6 +164,11 @@ class Recorder(DriverCallback):
 
     # Hooks of Ray Tune
 
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Write what has come too soon after the last write."""
+        if self._unwritten:
+            self.write()
+
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
@@ -212,9 +217,8 @@ class Recorder(DriverCallback):
             done = is_trained(self.configs[name], epochs)
             row["status"] = TrialStatus.FINISHED if done else TrialStatus.STOPPED
         self._first = self._first or trial
-        last = {"epoch": len(self.epochs[trial_name(trial)])}
-        release_trial(trial, self._first, last)
-        trial.config["trial"] = {"name": trial_name(trial)}
+        release_trial(trial, self._first, {"epoch": len(self.epochs[name])})
+        trial.config["trial"] = {"name": name}
         self.write()
 
     def on_trial_error(
@@ -243,7 +247,8 @@ class Recorder(DriverCallback):
     def write(self, force: bool = False) -> None:
         """Write both tables; without `force` only if the last write is long enough ago."""
         start = time.monotonic()
-        if start < self._next_write and not force:
+        self._unwritten = start < self._next_write and not force
+        if self._unwritten:
             return
         # Epochs first: after a kill, a trial marked as ended must have all its epochs.
         rows = [row for epochs in self.epochs.values() for _, row in sorted(epochs.items())]

@@ -139,4 +139,10 @@ def size_notes(configs: Iterable[TrialConfig], found: FoundImages) -> list[str]:
                 "this is not a fair test of them: --image-size native is known to score higher, "
                 f"for about {(native / largest) ** 2:.0f} times the training time"
             )
+        own = sized(config, "auto", found).network_size(0) if uses_own_size(config) else 0
+        if 2 * largest <= own:
+            notes.append(
+                f"{model} sees {largest} of the {found.side} pixels that these images have: "
+                f"--image-size auto, which is {own}, is the fairer test of it"
+            )
     return notes

@@ -36,6 +36,11 @@ WORKER_RETRIES = 3
 """Number of times that a trial's worker process is restarted after it died."""
 HANDLED = ("SIGINT", "SIGTERM", "SIGUSR1")
 """Signals whose handlers Ray Tune or this module replaces during a run."""
+LATENCY_NOTE = (
+    "Latencies were measured while other trials ran, and whatever else this machine did: compare "
+    "measures them in turns, and states none on a busy machine"
+)
+"""What is said beside latencies that trials have measured."""
 
 
 def add_trials(run: Run, trials: dict[str, TrialConfig]) -> None:

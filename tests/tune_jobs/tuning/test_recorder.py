@@ -1,9 +1,12 @@
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from trainables.config import TrialConfig
 from trainables.metrics import EPOCH_METRICS
-from tune_jobs.run_folder.folder import RunFolder
-from tune_jobs.tuning.recorder import Recorder
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.tuning.recorder import WRITE_EVERY_S, Recorder
 
 CONFIG = TrialConfig(lr=1e-3, epochs=1)
 
@@ -51,3 +54,17 @@ def test_a_trial_that_has_ended_in_the_tables_has_all_its_epochs_there(folder):
     restored = begun(folder)
     restored.restore()
     assert not restored.rows["lr=0.001"]["status"].is_ended or restored.epochs["lr=0.001"]
+
+
+def test_what_comes_too_soon_after_a_write_is_written_when_its_time_has_come(folder, monkeypatch):
+    """A page of the run must not call a trial pending throughout its first epoch."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    recorder = begun(folder)
+    recorder.write()
+    recorder.on_trial_start(0, [], SimpleNamespace(config={"trial": {"name": "lr=0.001"}}))
+    recorder.on_step_end(0, [])
+    assert [row["status"] for row in folder.read_rows(TRIALS_FILE)] == ["pending"]
+    now[0] += WRITE_EVERY_S
+    recorder.on_step_end(0, [])
+    assert [row["status"] for row in folder.read_rows(TRIALS_FILE)] == ["running"]

@@ -226,6 +226,13 @@ def test_weights_that_know_larger_images_are_not_tested_fairly(found):
         assert words in second
 
 
+def test_a_cnn_that_gets_few_of_the_pixels_is_not_tested_fairly(found):
+    photographs = found(400)
+    _, note = size_notes([sized(config_of("cnn"), 32, photographs)], photographs)
+    assert note.startswith("cnn sees 32 of the 400 pixels that these images have")
+    assert "--image-size auto, which is 64" in note
+
+
 @pytest.mark.parametrize(
     ("model", "weights", "side", "size"),
     [
@@ -233,6 +240,7 @@ def test_weights_that_know_larger_images_are_not_tested_fairly(found):
         ("resnet18", None, 400, "auto"),
         ("resnet18", "none", 32, "auto"),
         ("cnn", None, 32, "auto"),
+        ("cnn", None, 400, 48),
     ],
 )
 def test_nothing_more_is_said_of_other_sizes(model, weights, side, size, found):

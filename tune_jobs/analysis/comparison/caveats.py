@@ -11,12 +11,21 @@ from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.candidates import Candidate
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.needed import named, with_word
-from tune_jobs.analysis.formatting import capitalised, class_counts, counted, percent
+from tune_jobs.analysis.formatting import (
+    capitalised,
+    class_counts,
+    counted,
+    first_of,
+    moment,
+    percent,
+)
 from tune_jobs.analysis.training_checks import at_chance, edge_of, still_rising, wilson
 from tune_jobs.run_folder.schema import is_soup
 
 FEWER = 2
 """Factor by which a model is trained with less effort, from which on that is unequal."""
+NAMED = 3
+"""Number of runs that a warning names."""
 SHORT = 3
 """Epochs after which a network may improve, whatever its learning-rate schedule."""
 
@@ -216,9 +225,12 @@ def openings(comparison: Comparison) -> Caveat | None:
     models = models_scored(before)
     if not models:
         return None
+    last = before[-1]
+    runs = sorted({str(model.get("run", "")).rpartition("/")[2] for model in last["models"]})
     return Caveat(
         "Test images used before",
-        f"These test images had scored {counted(models, 'model')} before, so choices made after "
+        f"These test images had scored {counted(models, 'model')} before, the last time on "
+        f"{moment(last['when'])} UTC those of {first_of(runs, NAMED)}, so choices made after "
         f"that may be overfitted to them; the intervals of accuracies hold for all "
         f"{counted(comparison.chosen.winner.models, 'model')} together. Only new images are free "
         "of that.",

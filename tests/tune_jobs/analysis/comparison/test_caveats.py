@@ -34,7 +34,7 @@ def test_openings_copies_and_unfair_sizes_are_told_with_a_remedy():
     for title in ("Test images used before", "Copies in the test set", "Images too small"):
         assert title not in plain
     full = titles(make_comparison(openings=3, duplicates=7, pretrained_size=32))
-    assert "had scored 2 models before" in full["Test images used before"]
+    assert "had scored 2 models before, the last time on" in full["Test images used before"]
     assert "7 of the test images show the same picture" in full["Copies in the test set"]
     assert "--duplicates drop" in full["Copies in the test set"]
     assert "(32 pixels; its weights know 224)" in full["Images too small"]
