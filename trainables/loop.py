@@ -23,6 +23,7 @@ from trainables.ema import WeightAverage
 from trainables.errors import DivergedError
 from trainables.memory import peak_memory_mb, reset_peak_memory
 from trainables.mixing import Mixing, build_mixing
+from trainables.models.layers import train_depthwise_in_fp32
 from trainables.models.lora import merged_state
 from trainables.models.weights import Weights
 from trainables.optim import build_optimizer, build_scheduler
@@ -92,6 +93,7 @@ def fit(
     autocast = Autocast(precision, device)
     task = build_task(config, data, weights, device)
     model = task.model
+    train_depthwise_in_fp32(model)
     train_labels = to_device(data.train_labels, device)
     val_labels = to_device(data.val_labels, device)
     steps = len(batch_sizes(len(train_labels), config.batch_size))

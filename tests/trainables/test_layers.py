@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from trainables.models.layers import BatchNormMaxPool2d
+from trainables.models.layers import BatchNormMaxPool2d, train_depthwise_in_fp32
 
 CHANNELS = 6
 GAMMAS = {
@@ -109,3 +112,41 @@ def test_frozen_parameters_and_inputs_get_no_gradient():
     assert ours.weight.grad is None
     assert x.grad is None
     torch.testing.assert_close(ours.bias.grad, torch.full((CHANNELS,), 8.0))
+
+
+class Padded(nn.Conv2d):
+    """A convolution that pads by itself, as those of many published networks do."""
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (2, 2, 2, 2)))
+
+
+def depthwise(kind=nn.Conv2d):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), kind(8, 8, 5, groups=8))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    train_depthwise_in_fp32(model)
+    torch.testing.assert_close(model.state_dict(), before, check_stride=True)
+    return copy.deepcopy(model)  # as a moving average is one
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, Padded])
+def test_depthwise_convolutions_train_in_fp32_under_autocast(kind):
+    layer, x = depthwise(kind)[1], noise((4, 8, 6, 6)).requires_grad_()
+    assert layer(x).shape[2:] == ((6, 6) if kind is Padded else (2, 2))
+    whole = layer(x)
+    gradients = torch.autograd.grad(whole.square().sum(), [x, layer.weight])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer(x)
+        found = torch.autograd.grad(mixed.square().sum(), [x, layer.weight])
+    torch.testing.assert_close((mixed, *found), (whole, *gradients), rtol=0, atol=0)
+
+
+def test_depthwise_convolutions_without_gradients_have_the_precision_of_autocast():
+    model, images = depthwise(), noise((4, 3, 6, 6))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(images).dtype is torch.float32
+        with torch.no_grad():
+            assert model(images).dtype is torch.bfloat16
+        model.requires_grad_(False)  # a frozen backbone
+        assert model(images).dtype is torch.bfloat16

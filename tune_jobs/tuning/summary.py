@@ -61,7 +61,7 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         say(escape(describe_setting(setting, best)))
     elif best is not None and findings.table is None:
         say(f"Best: [bold]{escape(best['trial'])}[/] with {escape(describe_best(run, best))}")
-    for note in findings.notes:
+    for note in (*findings.notes, *precision_note(run)):
         say(escape(note))
     if findings.front is not None:
         say("Pareto front of the objectives:")
@@ -165,6 +165,19 @@ def _score(row: TrialRow, target: Target) -> str:
     """Return the metric of a trial, and its accuracy where that is another."""
     shown = (target, ACCURACY) if target != ACCURACY else (target,)
     return ", ".join(f"{each.label} {shown_score(row, each)}" for each in shown)
+
+
+def precision_note(run: Run) -> list[str]:
+    """Return a sentence on the precision that --precision auto has chosen, if it is not fp32."""
+    recorder = run.recorder
+    chosen = {
+        row["precision"]
+        for name, row in recorder.rows.items()
+        if recorder.configs[name].precision == "auto" and row.get("precision")
+    } - {"fp32"}
+    if not chosen:
+        return []
+    return [f"Trained in {listed(sorted(chosen))}, as --precision auto chooses here"]
 
 
 def constant_note(run: Run) -> str:

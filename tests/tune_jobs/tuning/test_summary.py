@@ -20,11 +20,11 @@ from tune_jobs.tuning.summary import print_summary, resumable
 IMAGES = 200
 
 
-def row(name, accuracy, epoch=3, status="finished"):
+def row(name, accuracy, epoch=3, status="finished", precision="fp32"):
     metrics = {"train_loss": 0.1, "val_loss": 0.2, "val_accuracy": accuracy}
     return {
         "trial": name, "status": status, "epochs": 5, "best/epoch": epoch, "seconds": 60.0,
-        "images_per_second": 1000.0, "checkpoint": name,
+        "images_per_second": 1000.0, "checkpoint": name, "precision": precision,
         **{f"{which}/{key}": value for which in ("best", "last") for key, value in metrics.items()},
     }  # fmt: skip
 
@@ -74,6 +74,12 @@ def test_a_score_that_still_rose_in_the_last_epoch_is_said(summary):
     rates, scores = (1e-4, 1e-3, 1e-2), (0.80, 0.97, 0.85)
     assert "--epochs 10" in summary(rates, scores, epoch=5)
     assert "--epochs" not in summary(rates, scores, epoch=4)
+
+
+def test_a_precision_that_was_not_asked_for_is_said(summary):
+    said = "Trained in bf16, as --precision auto chooses here"
+    assert said in summary((0.001,), [0.9], precision="bf16")
+    assert "Trained in" not in summary((0.001,), [0.9])
 
 
 def test_a_model_at_chance_is_named(summary):
