@@ -16,6 +16,7 @@ from tune_jobs.analysis.report.blocks import Table
 from tune_jobs.analysis.report.markdown import plain, table
 from tune_jobs.analysis.report.onnx_usage import onnx_usage
 from tune_jobs.analysis.report.sections.error_analysis import class_table, confused_rows
+from tune_jobs.analysis.report.sections.seeds import mean_validation
 from tune_jobs.analysis.report.summary import cards
 from tune_jobs.run_folder.schema import members_of
 
@@ -40,6 +41,21 @@ def averaged_trainings(candidate: Candidate) -> list[tuple[str, str]]:
     return [("average of the weights of", listed(members))] if members else []
 
 
+def of_seeds(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return what the settings of the chosen model reach with other random seeds, if known."""
+    chosen, spread = comparison.chosen, comparison.chosen.spread
+    if spread is None:
+        return []
+    target, trainings = comparison.target, f"{len(chosen.seeds)} other seeds of these settings"
+    return [
+        (f"mean validation {target.label} of {trainings}", target.show(mean_validation(chosen))),
+        (
+            f"mean test accuracy of {trainings} (95% CI)",
+            f"{percent(spread.mean)} ({percent_interval(spread.interval)})",
+        ),
+    ]
+
+
 def model_card(comparison: Comparison) -> str:
     """Return the model card of the chosen model as Markdown."""
     chosen, test, target = comparison.chosen, comparison.test_set, comparison.target
@@ -57,10 +73,9 @@ def model_card(comparison: Comparison) -> str:
         ("input", f"RGB images, {HOW[view.resize]} to {size}×{size} pixels"),
         ("classes", ", ".join(test.classes)),
         ("training images", f"{record['split']['train']:,} of {comparison.dataset}"),
-        (
-            f"{comparison.chosen_label}, used for selection",
-            target.show(winner.candidate.row[target.best]),
-        ),
+        ("chosen by", comparison.chosen_by),
+        (comparison.chosen_label, target.show(winner.candidate.row[target.best])),
+        *of_seeds(comparison),
         *[(f"test {t.label}", t.show(winner.metrics[t.name])) for t in {target} - {ACCURACY}],
         (f"test accuracy ({len(test.labels):,} images)", percent(winner.accuracy)),
         (
