@@ -114,6 +114,10 @@ class Split:
             codes[indices] = code
         return codes
 
+    def test_digests(self, dataset: ImageDataset) -> Digests:
+        """Return the hashes of the test images, N×16, uint8; they tell nothing of the pixels."""
+        return dataset.digests[self.test]
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the indices that models are selected and scored on: validation and test."""

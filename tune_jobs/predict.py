@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,6 +94,12 @@ def predict() -> int:
         )  # fmt: skip
     if not files:
         return 0
+    if sealed := count_sealed(model, files):
+        console.print(
+            f"{sealed:,} of {len(files):,} images are sealed test images of this run: answers on "
+            "them must not decide anything before the comparison",
+            highlight=False, markup=False,
+        )  # fmt: skip
     frame = classify(classifier, files)
     if rejection is not None:
         frame = answered(frame, rejection.threshold)
@@ -118,6 +127,29 @@ def model_folder(folder: RunFolder) -> RunFolder:
             "result: wait for it or resume it, or give another --model"
         )
     return folder
+
+
+def count_sealed(model: RunFolder, files: list[Path]) -> int:
+    """Return how many images are among the sealed test images of a run.
+
+    Args:
+        model: best/ of a run; runs of earlier versions do not tell.
+        files: images to classify.
+    """
+    import numpy as np
+
+    from trainables.arrays import DIGEST_BYTES
+    from tune_jobs.run_folder.folder import BEST_FOLDER, TEST_IMAGES_FILE
+
+    if model.name != BEST_FOLDER or not model.parent.has(TEST_IMAGES_FILE):
+        return 0
+    sealed = set(map(bytes, np.load(io.BytesIO(model.parent.read(TEST_IMAGES_FILE)))))
+    count = 0
+    for file in files:
+        with contextlib.suppress(OSError):  # its row says so
+            digest = hashlib.blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).digest()
+            count += digest in sealed
+    return count
 
 
 def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:

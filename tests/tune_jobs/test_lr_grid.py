@@ -161,6 +161,12 @@ def test_the_weights_of_every_trial_are_hashed(finished, assert_weights_are_hash
     assert_weights_are_hashed(finished)
 
 
+def test_the_test_images_can_be_known_without_being_read(finished):
+    hashes = np.load(finished / "test-images.npy")
+    assert hashes.shape == (load_run(finished)["split"]["test"], 16)
+    assert len(np.unique(hashes, axis=0)) == len(hashes)
+
+
 def test_the_curves_are_a_picture(finished):
     with Image.open(finished / "curves.png") as picture:
         assert picture.format == "PNG"

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from PIL import Image
 
 from tests.conftest import write_model
 from tests.tune_jobs.conftest import command_line
+from trainables.arrays import DIGEST_BYTES
 from trainables.config import TrialConfig
 from trainables.saved_model import MODEL_FILE, load_model
 from tune_jobs.predict import predict
+from tune_jobs.run_folder.folder import TEST_IMAGES_FILE
 
 run = command_line(predict)
 
@@ -68,6 +71,19 @@ def test_the_folder_of_a_run_or_a_comparison_has_the_model(below, images, model,
     output = tmp_path / "table.csv"
     assert run(images / "0.png", "--model", tmp_path / "whole", "--output", output) == 0
     assert pd.read_csv(output)["predicted"].notna().all()
+
+
+def test_sealed_test_images_are_not_classified_without_a_word(images, model, tmp_path, capfd):
+    """A copy under another name is one, and a run of an earlier version does not tell."""
+    model.rename(tmp_path / "best")
+    assert run(images, "--model", tmp_path) == 0
+    assert "images are sealed" not in capfd.readouterr().out
+    sealed = [hashlib.blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).digest()
+              for file in (images / "1.png", images / "below" / "3.png")]  # fmt: skip
+    np.save(tmp_path / TEST_IMAGES_FILE, np.frombuffer(b"".join(sealed), np.uint8).reshape(2, -1))
+    (images / "1.png").rename(images / "other.png")
+    assert run(images, "--model", tmp_path) == 0
+    assert "2 of 4 images are sealed test images of this run" in capfd.readouterr().out
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def open_test(
         *((trial, "trial") for trial in trials),
     ]
     opened = ledger.OpenedImages(
-        data.dataset.fingerprint, data.split.fingerprint, data.dataset.digests[data.split.test]
+        data.dataset.fingerprint, data.split.fingerprint, data.split.test_digests(data.dataset)
     )
     ledger.log_opening(
         storages,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from trainables.views import View
 from tune_jobs.analysis.formatting import file_size
 from tune_jobs.command_line.options import DataOptions, current_data_options
 from tune_jobs.command_line.terminal import redraws
+from tune_jobs.run_folder.folder import TEST_IMAGES_FILE, RunFolder
 from tune_jobs.tuning.copies import CopyCounts, count_copies, refuse_copies, without_copies
 from tune_jobs.tuning.found_images import FoundImages, find_images, stored_size
 
@@ -182,6 +184,13 @@ def scan(found: FoundImages, views: Sequence[View], console: Console) -> Facts:
     with Progress(*columns, console=console, transient=True, disable=not redraws(console)) as bar:
         task = bar.add_task("decoding images", total=total, visible=total > ANNOUNCED)
         return images.scan(views, lambda count: bar.advance(task, count))
+
+
+def write_test_digests(folder: RunFolder, images: RunData) -> None:
+    """Write the hashes of the sealed test images, by which predict knows them, N×16, uint8."""
+    buffer = io.BytesIO()
+    np.save(buffer, images.split.test_digests(images.dataset))
+    folder.write(TEST_IMAGES_FILE, buffer.getvalue())
 
 
 def describe_data(images: RunData) -> list[str]:

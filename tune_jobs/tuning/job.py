@@ -24,7 +24,7 @@ from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.best_model import finish
 from tune_jobs.tuning.copies import describe_copies
-from tune_jobs.tuning.data import describe_data, read_images, views_of
+from tune_jobs.tuning.data import describe_data, read_images, views_of, write_test_digests
 from tune_jobs.tuning.found_images import FoundImages, find_images_of_job
 from tune_jobs.tuning.pilot import Plan
 from tune_jobs.tuning.plan import compare_plan, plan_run
@@ -169,6 +169,7 @@ def train(
         else:
             strategy.prepare(folder)
             write_initial_weights(folder, weights, examples)
+            write_test_digests(folder, images)
         folder.write_json(RUN_FILE, record)
         known = strategy.open(run, record)
         stack.callback(strategy.close)
