@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
@@ -10,23 +11,40 @@ from trainables.config import TrialConfig
 from tune_jobs.analysis.formatting import Interval
 
 
-def edge_of(rates: Sequence[float], lr: float | None) -> tuple[str, str, str] | None:
-    """Return how a learning rate lies at the edge of a grid; None if it lies inside.
+class Edge(NamedTuple):
+    """How the best trial lies at the edge of a grid."""
+
+    value: float
+    """Its learning rate, or the penalty of its head."""
+    setting: str
+    """What that is: "learning rate" or "penalty"."""
+    option: str
+    """Option that gives it."""
+    which: str
+    """Edge of the grid: "lowest" or "highest"."""
+    beyond: str
+    """Where better ones may be: "lower" or "higher"."""
+    step: str
+    """Value one step beyond the grid."""
+
+
+def edge_of(options: Mapping[str, Any], best: TrialConfig) -> Edge | None:
+    """Return how the best trial lies at the edge of a grid; None if it lies inside.
 
     Args:
-        rates: learning rates of the grid.
-        lr: the best of them; None where there is none.
-
-    Returns:
-        "lowest" or "highest"; "lower" or "higher"; and the rate that is one step further, as text.
+        options: options of the run, whose `lr` and `penalty` are the grid, in any order.
+        best: configuration of its best trial.
     """
-    rates = sorted(rates)
-    if lr is None or len(rates) < 2 or lr not in (rates[0], rates[-1]):
+    setting, name, value = "learning rate", "lr", best.lr
+    if best.mode == "probe":
+        setting, name, value = "penalty", "penalty", best.penalty
+    grid = sorted(options.get(name, ()))
+    if value is None or len(grid) < 2 or value not in (grid[0], grid[-1]):
         return None
-    edge, other, beside = "lowest", "lower", rates[1]
-    if lr == rates[-1]:
-        edge, other, beside = "highest", "higher", rates[-2]
-    return edge, other, f"{lr * lr / beside:.2g}"
+    which, beyond, beside = "lowest", "lower", grid[1]
+    if value == grid[-1]:
+        which, beyond, beside = "highest", "higher", grid[-2]
+    return Edge(value, setting, f"--{name}", which, beyond, f"{value * value / beside:.2g}")
 
 
 def still_rising(config: TrialConfig, best_epoch: float | None) -> bool:

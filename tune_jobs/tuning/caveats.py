@@ -34,18 +34,18 @@ def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
 
 
 def edge_of_grid(run: Run, best: TrialConfig) -> str:
-    """Say that the best learning rate is the lowest or highest of a grid."""
+    """Say that the best learning rate, or penalty, is the lowest or highest of a grid."""
     searched = getattr(run.options, "search", "grid") != "grid"
-    found = None if searched else edge_of(getattr(run.options, "lr", ()), best.lr)
-    if found is None:
+    edge = None if searched else edge_of(vars(run.options), best)
+    if edge is None:
         return ""
-    edge, other, step = found
     text = (
-        f"{best.lr:g} is the {edge} learning rate of the grid, so that a {other} one may be better"
+        f"{edge.value:g} is the {edge.which} {edge.setting} of the grid, so that a {edge.beyond} "
+        "one may be better"
     )
     if run.options.extended_by:
-        return f"{text}:\n{resume_command(run, '--extend', '--lr', step)}"
-    return f"{text}: try --lr {step}"
+        return f"{text}:\n{resume_command(run, '--extend', edge.option, edge.step)}"
+    return f"{text}: try {edge.option} {edge.step}"
 
 
 def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -> str:

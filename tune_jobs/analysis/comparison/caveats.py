@@ -176,23 +176,22 @@ def chance(comparison: Comparison) -> Caveat | None:
 
 
 def edges(comparison: Comparison) -> Caveat | None:
-    """Warn of best learning rates at the edge of a grid."""
+    """Warn of best learning rates and penalties at the edge of a grid."""
     found = []
     for contestant in comparison.contestants:
         candidate = contestant.winner.candidate
         record = candidate.run.record
         grid = record.get("search", {}).get("algorithm") == "grid"
-        rates = record.get("options", {}).get("lr", ()) if grid else ()
-        if edge := edge_of(rates, candidate.config.lr):
-            which, _, step = edge
+        edge = edge_of(record.get("options", {}), candidate.config) if grid else None
+        if edge is not None:
             found.append(
-                f"{candidate.config.lr:g}, the {which}, for {contestant.short_name} (try --lr "
-                f"{step})"
+                f"{edge.value:g}, the {edge.which} {edge.setting}, for {contestant.short_name} "
+                f"(try {edge.option} {edge.step})"
             )
     if not found:
         return None
     return Caveat(
-        "Best learning rate at the edge of the grid", f"{named(found)}: the best may lie beyond."
+        "Best setting at the edge of the grid", f"{named(found)}: the best may lie beyond."
     )
 
 

@@ -80,13 +80,22 @@ def test_a_model_at_chance_level_is_no_evidence():
 
 
 @pytest.mark.parametrize(
-    ("lr", "told"),
-    [(1e-2, "0.01, the highest, for custom CNN (try --lr 0.1)"), (1e-3, None)],
+    ("settings", "told"),
+    [
+        ({"lr": 1e-2}, f"0.01, the highest learning rate, for {RESNET} (try --lr 0.1)"),
+        ({"lr": 1e-3}, None),
+        (
+            {"mode": "probe", "penalty": 0.1},
+            f"0.1, the lowest penalty, for {RESNET} (try --penalty 0.01)",
+        ),
+        ({"mode": "probe", "penalty": 1.0}, None),
+    ],
 )
-def test_the_best_rate_at_the_edge_of_a_grid_is_told(lr, told):
-    comparison = changed(make_comparison(), 0, lr=lr)
-    comparison.runs[0].record["options"] = {"lr": [1e-4, 1e-3, 1e-2]}
-    text = titles(comparison).get("Best learning rate at the edge of the grid")
+def test_the_best_setting_at_the_edge_of_a_grid_is_told(settings, told):
+    comparison = changed(make_comparison(), 1, **settings)
+    options = {"lr": [1e-4, 1e-3, 1e-2], "penalty": [10.0, 1.0, 0.1]}
+    comparison.runs[1].record["options"] = options
+    text = titles(comparison).get("Best setting at the edge of the grid")
     assert text == (told and f"{told}: the best may lie beyond.")
 
 
