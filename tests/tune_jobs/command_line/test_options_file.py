@@ -80,6 +80,7 @@ BOMB = "a: &a [1, 2]\nb: &b [*a, *a]\nlr: *b\n"
     [
         ("lr: [1e-3]\nlearning_rate: 1\n", 2, ["no option learning_rate", "did you mean lr?"]),
         ("epochs: 3\nlr: fast\n", 2, ["--lr fast cannot be read", "--help"]),
+        ("epochs: 1:30\n", 1, ["--epochs 1:30 must be a whole number"]),
         ("# a comment\nepochs: 0\n", 2, ["epochs", "1 or more"]),
         ("name: a\nlr: [0.1, -1]\n", 2, ["learning rate -1", "above 0"]),
         ("name: a/b\n", 1, ["folder name"]),
