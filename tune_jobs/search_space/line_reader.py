@@ -98,6 +98,8 @@ def read_entries(path: Path, kind: Kind = SPACE) -> list[Entry]:
     what = f"{kind.name} {path}"
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{what} must be a file with suffix {' or '.join(SUFFIXES)}: rename it")
+    if path.exists() and not path.is_file():  # a pipe may have no end
+        raise InputError(f"{what} is no regular file: give the path of one")
     try:
         if (size := path.stat().st_size) > LONGEST:
             raise InputError(

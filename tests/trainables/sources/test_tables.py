@@ -160,7 +160,7 @@ def test_a_bad_table_is_refused_by_name(case, folder):
         assert word in message
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "3"])
+@pytest.mark.parametrize("line", ["{", "[1]", "3", "[" * 100_000])
 def test_a_line_that_is_no_json_object_is_refused(line, folder):
     assert "line 1 is no JSON" in refusal(table(folder / "a.jsonl", line))
 

@@ -1,5 +1,7 @@
 """Options in files: --config and --write-config."""
 
+import os
+
 import pytest
 
 from tests.tune_jobs.conftest import command_line
@@ -116,6 +118,7 @@ def test_a_mistake_in_a_file_names_the_line(text, line, words, file, tmp_path, c
     [
         (["--config"], ["--config has no value", "--config run.yaml"]),
         (["--config", "{tmp}/none.yaml"], ["none.yaml cannot be read"]),
+        (["--config", "{tmp}/pipe.yaml"], ["pipe.yaml is no regular file"]),
         (["--config", "{tmp}/run.txt"], ["suffix .yaml or .yml"]),
         (["--config", "{tmp}/empty.yaml"], ["is empty", "epochs: 5"]),
         (["--config", "{tmp}/run.yaml", "--epochs", "0"], ["epochs", "1 or more"]),
@@ -123,6 +126,7 @@ def test_a_mistake_in_a_file_names_the_line(text, line, words, file, tmp_path, c
 )
 def test_a_file_that_cannot_be_used_is_named(words, answers, file, tmp_path):
     file("epochs: 5\n"), file("", "empty.yaml"), file("epochs: 5\n", "run.txt")
+    os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(InputError) as raised:
         parsed(*(word.format(tmp=tmp_path) for word in words))
     message = str(raised.value)
