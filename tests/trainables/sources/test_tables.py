@@ -118,8 +118,9 @@ def test_names_beside_a_table_name_its_numbers(numbers, text, folder):
     assert [row[1] for row in rows(listing)] == ["dog", "cat"]
 
 
-def test_a_number_without_a_name_is_refused(folder):
-    (folder / "classes.txt").write_text("cat\ndog\n")
+@pytest.mark.parametrize("text", ["cat\ndog\n", f"{'9' * 5000} cat\ndog\n"])
+def test_a_number_without_a_name_is_refused(text, folder):
+    (folder / "classes.txt").write_text(text)
     assert "label 2 is out of range" in refusal(
         table(folder / "a.csv", "file,label\nimages/1.jpg,0\nimages/2.jpg,2\n")
     )
