@@ -186,14 +186,15 @@ def _read_authentication() -> None:
 class TrialActors(RayActorManager):
     """Actors whose trial alone fails where memory ran out, and whose results are not all kept.
 
-    Ray's own keeps a reference to every result of an actor until the actor ends, and with it the
-    result in the memory of the driver: 12 KB an epoch.
+    Ray's own keeps every result in the driver until its actor ends: some 10 KB an epoch.
     """
 
-    def _schedule_tracked_actor_task(self, tracked_actor_task: Any, **arguments: Any) -> Any:
+    def _schedule_tracked_actor_task(
+        self, tracked_actor_task: Any, *arguments: Any, **options: Any
+    ) -> Any:
         futures = self._tracked_actors_to_task_futures[tracked_actor_task._tracked_actor]
         futures &= self._actor_task_events.get_futures()  # those that it waits for
-        return super()._schedule_tracked_actor_task(tracked_actor_task, **arguments)
+        return super()._schedule_tracked_actor_task(tracked_actor_task, *arguments, **options)
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
