@@ -37,6 +37,8 @@ def read_class_weights(value: str) -> str:
     text = value
     if not value.lstrip().startswith("{"):
         try:
+            if Path(value).exists() and not Path(value).is_file():  # a pipe may have no end
+                raise OSError("it is no regular file")
             text = Path(value).read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:  # ValueError: not UTF-8
             raise InputError(
@@ -74,6 +76,21 @@ def class_weights(
     if setting == "balanced":
         present = sum(count > 0 for count in counts)
         return [sum(counts) / (present * count) if count else 1.0 for count in counts]
+    weights = check_class_names(setting, classes)
+    largest = max(weights.values())  # the sum of large weights is infinite
+    weights = {name: weight / largest for name, weight in weights.items()}
+    total = sum(weights[name] * count for name, count in zip(classes, counts, strict=True))
+    return [weights[name] * sum(counts) / total for name in classes]
+
+
+def check_class_names(setting: str, classes: Sequence[str]) -> dict[str, float]:
+    """Return the weights by class that a setting names, if any.
+
+    Raises:
+        InputError: The names are not those of the classes.
+    """
+    if setting in NAMED:
+        return {}
     weights = _weights_by_name(setting, f"class_weights {setting!r}")
     unknown = [name for name in weights if name not in classes]
     missing = [name for name in classes if name not in weights]
@@ -87,14 +104,13 @@ def class_weights(
             f"the class weights lack {_listed(missing)}, and every class must have a weight: add "
             f'them, e.g. "{missing[0]}": 1'
         )
-    total = sum(weights[name] * count for name, count in zip(classes, counts, strict=True))
-    return [weights[name] * sum(counts) / total for name in classes]
+    return weights
 
 
 def _weights_by_name(text: str, what: str) -> dict[str, float]:
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{what} must be none, balanced or JSON of class names and weights, e.g. {EXAMPLE}, "
             f"and is no JSON: {error}"

@@ -126,6 +126,9 @@ def read_run_file(path: str) -> tuple[list[FileJob], OptionsFile | None]:
             raise at_line(path, entry.line, text)
     if compared is None:
         return found, None
+    if not compared.inner and compared.value not in (None, True, {}):
+        text = f"compare must map options to values, e.g. {COMPARE_KEY}: {{seeds: 3}}; leave it out"
+        raise at_line(path, compared.line, f"{text} if the runs are not to be compared")
     program = f"{PROGRAM} compare"
     return found, options_of_entries(path, compared.inner, CompareOptions, "compare", program)
 
@@ -218,6 +221,8 @@ def comparison_of(
     Raises:
         InputError: an option is invalid.
     """
+    from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+
     arguments = []
     if "runs" not in file.words:
         arguments = [typed_path(folder_of(each).uri) for each in jobs if each.job != "shortlist"]
@@ -225,6 +230,12 @@ def comparison_of(
     command = parse_plain(CompareOptions, "compare", None, arguments, program=program, file=file)
     with command.located():
         check_options(command.options)
+        ours = [folder_of(each).uri for each in jobs]
+        for run in command.options.runs:
+            folder = RunFolder.at(run)
+            if folder.uri not in ours and not folder.has(RUN_FILE):
+                text = f"runs: {run} is neither a run of this file nor a run folder: check it"
+                raise InputError(text)
     # The report has the whole comparison, as it could be typed.
     return replace(command, words=(*program, *arguments, *file.arguments))
 

@@ -44,6 +44,7 @@ def test_a_file_is_needed_once(tmp_path):
     ("text", "words"),
     [
         ("cat: 1", "no JSON"),
+        ('{"cat": ' + "[" * 100_000, "no JSON"),
         ("[1, 2, 3]", "must map class names to weights"),
         ("{}", "must map class names to weights"),
         ('{"cat": 0}', "weight 0 for class 'cat'"),
@@ -65,7 +66,7 @@ def test_a_bad_file_is_refused_by_what_is_wrong(text, words, tmp_path):
     assert str(file) in str(error.value)
 
 
-@pytest.mark.parametrize("value", ["balance", "", "no/such/file.json"])
+@pytest.mark.parametrize("value", ["balance", "", "no/such/file.json", "/", "/dev/zero"])
 def test_what_is_no_file_is_refused(value):
     with pytest.raises(InputError, match="none, balanced or a JSON file"):
         read_class_weights(value)
@@ -81,6 +82,11 @@ def test_what_is_no_file_is_refused(value):
 def test_names_must_be_those_of_the_classes(weights, words):
     with pytest.raises(InputError, match=words):
         class_weights(json.dumps(weights), (1, 1, 1), CLASSES)
+
+
+def test_only_the_ratios_of_weights_matter():
+    weights = json.dumps({"cat": 1e308, "dog": 1e308, "eel": 0.5e308})
+    assert class_weights(weights, (1, 1, 2), CLASSES) == pytest.approx([4 / 3, 4 / 3, 2 / 3])
 
 
 def test_a_setting_is_no_path():

@@ -124,6 +124,10 @@ def test_a_file_of_one_job_is_that_job(file):
         ("jobs:\n  a:\n    job: lr-grid\n    epochs: 0\n", 4, ["epochs", "1 or more"]),
         ("jobs:\n  a:\n    job: lr-grid\ncompare:\n  seeds: 1\n", 5, ["--seeds is 1"]),
         ("jobs:\n  a:\n    job: lr-grid\ncompare:\n  seed: 1\n", 5, ["did you mean seeds?"]),
+        ("jobs:\n  a: {job: lr-grid}\ncompare: no\n", 3, ["compare must map", "leave it out"]),
+        ("jobs:\n  a: {job: lr-grid}\ncompare: []\n", 3, ["compare must map"]),
+        ("jobs:\n  a: {job: lr-grid}\ncompare:\n  runs: [runs/b]\n", 4,
+         ["runs/b is neither a run of this file"]),
         ("job: lr-grid\ncompare:\n  seeds: 3\n", 2, ["compare needs jobs"]),
     ],
 )  # fmt: skip

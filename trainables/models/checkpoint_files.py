@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -47,7 +46,7 @@ def weights_file(path: Path) -> dict[str, Tensor]:
             "loading anything else could run code. Save model.state_dict(), preferably as "
             "safetensors"
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # torch raises any type for a damaged file
         raise InputError(
             f"{path} cannot be read ({error}): it may be truncated; copy it again"
         ) from error
@@ -67,7 +66,9 @@ def state_dict_in(content: object, path: Path) -> dict[str, Tensor]:
     if isinstance(content, Mapping):
         # torch.optim.swa_utils.AveragedModel counts its updates.
         content = {key: value for key, value in content.items() if key != "n_averaged"}
-        if content and all(isinstance(value, Tensor) for value in content.values()):
+        if content and all(
+            isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+        ):
             return content
         keys = ", ".join(repr(key) for key in [*content][:SHOWN]) or "nothing"
         found = f"a mapping with {keys}"

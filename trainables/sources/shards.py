@@ -125,7 +125,7 @@ def list_shards(
 def _json(tree: Tree, name: str) -> dict[str, object]:
     try:
         value = json.loads(tree.reader.read(name))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{tree.reader.path(name)} is no JSON ({error}): correct it or remove its image"
         ) from error

@@ -89,7 +89,7 @@ def _read_json_lines(path: str, text: str) -> dict[str, list[object]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number} is no JSON ({error}): give one object a line"
                 ) from error

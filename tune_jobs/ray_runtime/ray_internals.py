@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ray import tune
@@ -44,6 +46,17 @@ WAIT = f"{AGENT}cat"
 """The command `cat` ends when the raylet does, which holds the other end of its standard input."""
 AGENTS_READ_PIPES = "RAY_enable_pipe_based_agent_to_parent_health_check"
 """Environment variable that gives agents that end."""
+
+
+@contextlib.contextmanager
+def replaced(module: ModuleType, **values: Any) -> Iterator[None]:
+    """Give names of a module of Ray other values for a while."""
+    kept = {name: getattr(module, name) for name in values}
+    try:
+        vars(module).update(values)
+        yield
+    finally:
+        vars(module).update(kept)
 
 
 def release_trial(trial: Trial, first: Trial, last_result: dict[str, Any]) -> None:
@@ -122,12 +135,9 @@ class _LeanNode(Node):
             words = [WAIT if word.startswith(AGENT) else word for word in command]
             return start(words, *rest, **named)
 
-        services.start_ray_process = start_without_agent
-        try:
-            with environment({AGENTS_READ_PIPES: "1"}):
-                super().start_raylet(*arguments, **options)
-        finally:
-            services.start_ray_process = start
+        variables = environment({AGENTS_READ_PIPES: "1"})
+        with variables, replaced(services, start_ray_process=start_without_agent):
+            super().start_raylet(*arguments, **options)
 
 
 @contextlib.contextmanager
@@ -138,26 +148,17 @@ def lean_node(folder: Path | None = None) -> Iterator[None]:
         folder: folder of its logs and sockets; None for Ray's own.
     """
     _LeanNode.folder = None if folder is None else str(folder)
-    node.Node = _LeanNode  # type: ignore[misc, assignment]
-    try:
-        with loopback_as_given():
-            yield
-    finally:
-        node.Node = Node  # type: ignore[misc]
+    with replaced(node, Node=_LeanNode), loopback_as_given():
+        yield
 
 
-@contextlib.contextmanager
-def loopback_as_given() -> Iterator[None]:
+def loopback_as_given() -> AbstractContextManager[None]:
     """Have ray.init() use an address such as 127.0.0.1:PORT as it is.
 
     On Linux Ray replaces it by the address of a network interface, at which a Ray that listens on
     the loopback interface alone does not answer (ray#59110).
     """
-    kept, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = kept
+    return replaced(ray_constants, ENABLE_RAY_CLUSTER=False)
 
 
 @contextlib.contextmanager
@@ -183,7 +184,17 @@ def _read_authentication() -> None:
 
 
 class TrialActors(RayActorManager):
-    """Actors whose trial fails, and not the whole run, where Ray ends them for want of memory."""
+    """Actors whose trial alone fails where memory ran out, and whose results are not all kept.
+
+    Ray's own keeps every result in the driver until its actor ends: some 10 KB an epoch.
+    """
+
+    def _schedule_tracked_actor_task(
+        self, tracked_actor_task: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        futures = self._tracked_actors_to_task_futures[tracked_actor_task._tracked_actor]
+        futures &= self._actor_task_events.get_futures()  # those that it waits for
+        return super()._schedule_tracked_actor_task(tracked_actor_task, *arguments, **options)
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
@@ -191,30 +202,19 @@ class TrialActors(RayActorManager):
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
-@contextlib.contextmanager
-def trials_fail_without_memory() -> Iterator[None]:
+def trial_actors() -> AbstractContextManager[None]:
     """Have Tune use TrialActors."""
-    tune_controller.RayActorManager = TrialActors  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        tune_controller.RayActorManager = RayActorManager  # type: ignore[attr-defined]
+    return replaced(tune_controller, RayActorManager=TrialActors)
 
 
-@contextlib.contextmanager
-def actors_in_idle_workers() -> Iterator[None]:
+def actors_in_idle_workers() -> AbstractContextManager[None]:
     """Have Tune start its actors in idle workers of a local Ray.
 
     Tune gives each actor a runtime environment with variables of the driver, which the workers of a
     local Ray have anyway. For an actor with a runtime environment Ray starts a new process, which
     takes seconds, instead of using an idle worker.
     """
-    kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
-    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
-    try:
-        yield
-    finally:
-        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
+    return replaced(class_cache, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=set())
 
 
 class HyperBand(HyperBandScheduler):

@@ -106,7 +106,7 @@ def _parse(text: str) -> Constraint:
             "<= or >="
         )
     try:
-        bound = float(number)
+        bound = float(number) if number.isascii() and "_" not in number else math.nan
     except ValueError:
         bound = math.nan
     if not math.isfinite(bound):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ LONGEST = 100_000
 """Largest size of a file in bytes."""
 DEEPEST = 8
 """Deepest nesting of lists and mappings; a parameter of a search space needs 4."""
+
+
+SURPRISING = re.compile(r"[^:]*:|[-+]?0[0-9]")
+"""Numbers that YAML 1.1 reads to the base 60 or 8."""
 
 
 class Kind(NamedTuple):
@@ -55,10 +60,24 @@ class Entry(NamedTuple):
 
 
 class _Constructor(RoundTripConstructor):
-    """YAML constructor that reads dates as text, as no parameter is a date."""
+    """YAML constructor that reads dates as text, as no parameter is a date.
+
+    So it reads 1:30, which is 90 in YAML 1.1, and 010, which is 8: few people mean that.
+    """
+
+    def _number(self, node: Any, read: Callable[..., Any]) -> Any:
+        return node.value if SURPRISING.match(node.value) else read(self, node)
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+_Constructor.add_constructor(
+    "tag:yaml.org,2002:int",
+    lambda reader, node: reader._number(node, RoundTripConstructor.construct_yaml_int),
+)
+_Constructor.add_constructor(
+    "tag:yaml.org,2002:float",
+    lambda reader, node: reader._number(node, RoundTripConstructor.construct_yaml_float),
+)
 
 
 def at_line(path: str | Path, line: int, message: object) -> InputError:
@@ -79,6 +98,8 @@ def read_entries(path: Path, kind: Kind = SPACE) -> list[Entry]:
     what = f"{kind.name} {path}"
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{what} must be a file with suffix {' or '.join(SUFFIXES)}: rename it")
+    if path.exists() and not path.is_file():  # a pipe may have no end
+        raise InputError(f"{what} is no regular file: give the path of one")
     try:
         if (size := path.stat().st_size) > LONGEST:
             raise InputError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from rich.console import Console
 
+from trainables.class_weights import check_class_names
 from trainables.errors import InputError
 from trainables.source_options import NAMED_SOURCES
 from tune_jobs.command_line.invocation import JOBS, words_that_start
@@ -181,11 +182,13 @@ def find_before_ray(options: JobOptions, console: Console) -> FoundImages | None
         console: terminal or log file.
 
     Raises:
-        InputError: the source cannot be read.
+        InputError: the source cannot be read, or --class-weights has other classes.
     """
     if options.data.data in NAMED_SOURCES:
         return None
     with said(f"looking at {options.data.data}", console):
         from tune_jobs.tuning.found_images import find_images_of_job
 
-        return find_images_of_job(options)
+        found = find_images_of_job(options)
+        check_class_names(options.training.class_weights, found.listing.classes)
+        return found

@@ -72,13 +72,24 @@ def test_weights_that_diverged_are_refused(network, tmp_path):
         load(network.state_dict(), tmp_path)
 
 
-@pytest.mark.parametrize("content", [{"epoch": 3}, {"weights": {"a": torch.ones(1)}}, {}])
+@pytest.mark.parametrize(
+    "content", [{"epoch": 3}, {"weights": {"a": torch.ones(1)}}, {}, {5: torch.ones(1)}]
+)
 def test_a_file_without_a_state_dict_is_refused_by_what_it_holds(content, tmp_path):
     with pytest.raises(InputError) as error:
         load(content, tmp_path)
     assert "no state dict" in str(error.value)
     assert "model_state_dict" in str(error.value)
     assert all(repr(key) in str(error.value) for key in content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x02t.", b"\x80\x02h\x05.", b"\x80\x02J\x01.", b"\x80\x02}i.", b"PK\3\4"]
+)
+def test_a_damaged_file_is_refused(content, tmp_path):
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"weights\.pt (cannot be read|is refused)"):
+        read_weights(TINY, str(tmp_path / "weights.pt"))
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.trainables.sources.files import listed, refusal, write
-from trainables.sources import describe
+from trainables.sources import assembly, describe
 
 NAMES = ["cat/p1_1.jpg", "cat/p1_2.jpg", "cat/p22_1.jpg", "dog/p3_1.jpg"]
 
@@ -23,6 +23,12 @@ def test_paths_without_a_group_are_named_and_counted(tmp_path):
     assert "all but 2 of 4 images: cat/p22_1.jpg, dog/p3_1.jpg" in message
 
 
+def test_an_expression_that_takes_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembly, "MATCHING_S", 0.05)
+    message = refusal(write(tmp_path, f"cat/{'a' * 40}!.jpg", "dog/1.jpg"), group_by=r"(a+)+$")
+    assert "takes too long to match 2 paths" in message
+
+
 def test_an_optional_group_that_takes_no_part_is_no_group(tmp_path):
     assert "all but 1 of 4" in refusal(write(tmp_path, *NAMES), group_by=r"cat/(p\d)|dog")
 
@@ -38,6 +44,7 @@ def test_images_without_a_value_in_the_group_column_are_named(tmp_path):
     ("options", "words"),
     [
         ({"group_by": "("}, "no regular expression"),
+        ({"group_by": "a{99999999999}"}, "no regular expression"),
         ({"group_by": "a", "group_column": "b"}, "leave one of them out"),
         ({"min_per_class": 0}, "must be 1 or more"),
         ({"min_per_class": 4}, "the largest has 3"),

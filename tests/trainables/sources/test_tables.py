@@ -118,8 +118,9 @@ def test_names_beside_a_table_name_its_numbers(numbers, text, folder):
     assert [row[1] for row in rows(listing)] == ["dog", "cat"]
 
 
-def test_a_number_without_a_name_is_refused(folder):
-    (folder / "classes.txt").write_text("cat\ndog\n")
+@pytest.mark.parametrize("text", ["cat\ndog\n", f"{'9' * 5000} cat\ndog\n"])
+def test_a_number_without_a_name_is_refused(text, folder):
+    (folder / "classes.txt").write_text(text)
     assert "label 2 is out of range" in refusal(
         table(folder / "a.csv", "file,label\nimages/1.jpg,0\nimages/2.jpg,2\n")
     )
@@ -160,7 +161,7 @@ def test_a_bad_table_is_refused_by_name(case, folder):
         assert word in message
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "3"])
+@pytest.mark.parametrize("line", ["{", "[1]", "3", "[" * 100_000])
 def test_a_line_that_is_no_json_object_is_refused(line, folder):
     assert "line 1 is no JSON" in refusal(table(folder / "a.jsonl", line))
 

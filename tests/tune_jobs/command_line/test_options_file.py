@@ -1,5 +1,7 @@
 """Options in files: --config and --write-config."""
 
+import os
+
 import pytest
 
 from tests.tune_jobs.conftest import command_line
@@ -80,6 +82,7 @@ BOMB = "a: &a [1, 2]\nb: &b [*a, *a]\nlr: *b\n"
     [
         ("lr: [1e-3]\nlearning_rate: 1\n", 2, ["no option learning_rate", "did you mean lr?"]),
         ("epochs: 3\nlr: fast\n", 2, ["--lr fast cannot be read", "--help"]),
+        ("epochs: 1:30\n", 1, ["--epochs 1:30 must be a whole number"]),
         ("# a comment\nepochs: 0\n", 2, ["epochs", "1 or more"]),
         ("name: a\nlr: [0.1, -1]\n", 2, ["learning rate -1", "above 0"]),
         ("name: a/b\n", 1, ["folder name"]),
@@ -115,6 +118,7 @@ def test_a_mistake_in_a_file_names_the_line(text, line, words, file, tmp_path, c
     [
         (["--config"], ["--config has no value", "--config run.yaml"]),
         (["--config", "{tmp}/none.yaml"], ["none.yaml cannot be read"]),
+        (["--config", "{tmp}/pipe.yaml"], ["pipe.yaml is no regular file"]),
         (["--config", "{tmp}/run.txt"], ["suffix .yaml or .yml"]),
         (["--config", "{tmp}/empty.yaml"], ["is empty", "epochs: 5"]),
         (["--config", "{tmp}/run.yaml", "--epochs", "0"], ["epochs", "1 or more"]),
@@ -122,6 +126,7 @@ def test_a_mistake_in_a_file_names_the_line(text, line, words, file, tmp_path, c
 )
 def test_a_file_that_cannot_be_used_is_named(words, answers, file, tmp_path):
     file("epochs: 5\n"), file("", "empty.yaml"), file("epochs: 5\n", "run.txt")
+    os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(InputError) as raised:
         parsed(*(word.format(tmp=tmp_path) for word in words))
     message = str(raised.value)

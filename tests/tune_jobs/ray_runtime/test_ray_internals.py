@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
+from ray.air.execution import FixedResourceManager
+from ray.air.execution._internal import TrackedActor
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import tune_controller
 
-from tune_jobs.ray_runtime.ray_internals import trials_fail_without_memory
+from tune_jobs.ray_runtime.ray_internals import TrialActors, trial_actors
 
 
 def test_a_worker_that_is_ended_for_want_of_memory_fails_its_trial_alone(monkeypatch):
@@ -12,9 +16,22 @@ def test_a_worker_that_is_ended_for_want_of_memory_fails_its_trial_alone(monkeyp
         failures.append(exception)
 
     monkeypatch.setattr(tune_controller.RayActorManager, "_actor_task_failed", fail)
-    with trials_fail_without_memory():
+    with trial_actors():
         actors = tune_controller.RayActorManager.__new__(tune_controller.RayActorManager)
         actors._actor_task_failed(None, OutOfMemoryError("5.55GB used"))
     assert isinstance(failures[0], RayActorError)
     assert "--batch-size" in str(failures[0])
     assert "5.55GB used" in str(failures[0])
+
+
+def test_results_that_have_been_read_are_not_kept():
+    """Ray's own keeps them in the memory of the driver until the actor ends."""
+    results = (f"result {i}" for i in range(3))
+    actor, manager = TrackedActor(0), TrialActors(FixedResourceManager({}))
+    started = SimpleNamespace(train=SimpleNamespace(remote=lambda: next(results)))
+    manager._live_actors_to_ray_actors_resources[actor] = (started, None)
+    manager.schedule_actor_task(actor, "train")
+    manager.schedule_actor_task(actor, "train")
+    manager._actor_task_events.discard_future("result 0")  # as when it has been read
+    manager.schedule_actor_task(actor, "train")
+    assert manager._tracked_actors_to_task_futures[actor] == {"result 1", "result 2"}

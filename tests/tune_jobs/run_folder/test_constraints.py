@@ -69,6 +69,8 @@ def test_a_row_may_be_chosen_unless_its_table_says_no():
         (["latency_ms==5"], ["operator ==", "<= or >="]),
         (["latency_ms<=fast"], ["'fast'", "finite number"]),
         (["latency_ms<=nan"], ["'nan'", "finite number"]),
+        (["latency_ms<=5_0"], ["'5_0'", "finite number"]),
+        (["latency_ms<=٣"], ["'٣'", "finite number"]),
         (["latency_ms<=inf"], ["'inf'", "finite number"]),
         (["latency_ms"], ["'latency_ms'", "<= or >="]),
         (["latency_ms<=5<=6"], ["finite number"]),

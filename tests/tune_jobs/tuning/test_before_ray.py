@@ -5,13 +5,14 @@ import io
 import pytest
 from rich.console import Console
 
+from tests.images import pictures
 from trainables.errors import InputError
 from tune_jobs.command_line.parser import parse
 from tune_jobs.command_line.terminal import said
 from tune_jobs.finetune import FinetuneOptions
 from tune_jobs.lr_grid import GridOptions
 from tune_jobs.ranking.options import ShortlistOptions
-from tune_jobs.tuning.before_ray import check_packages
+from tune_jobs.tuning.before_ray import check_packages, find_before_ray
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,15 @@ def test_a_log_says_what_takes_time_and_the_screen_only_while_it_does():
         with said("loading [x]", console):
             pass
         assert "loading [x]" in console.file.getvalue()
+
+
+def test_class_weights_of_other_classes_are_refused_before_ray_starts(tmp_path):
+    for file, picture in zip(("a/0.png", "b/0.png"), pictures(2), strict=True):
+        (tmp_path / file).parent.mkdir()
+        picture.save(tmp_path / file)
+    weights = '{"a": 1, "emu": 2}'
+    options = parse(
+        GridOptions, None, ["--data", str(tmp_path), "--class-weights", weights]
+    ).options
+    with pytest.raises(InputError, match="name 'emu', which must be classes"):
+        find_before_ray(options, Console(file=io.StringIO()))
