@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,9 +17,6 @@ from trainables.sources.labels import Labels
 from trainables.sources.listing import Encoded, Listing
 from trainables.sources.names import PART_NAMES, first_of
 from trainables.sources.trees import SelectedImages
-
-MATCHING_S, MATCHING_EACH_S = 2.0, 0.001
-"""Seconds that matching --group-by may take, and that each path adds."""
 
 
 @dataclass
@@ -129,15 +122,14 @@ def _groups(rows: Rows, kept: list[int], options: SourceOptions) -> tuple[str, .
     search = re.compile(options.group_by).search
     found: list[str] = []
     unmatched: list[str] = []
-    with _time_limit(options.group_by, len(kept)):
-        for row in kept:
-            path = rows.paths[row]
-            match = None if path is None else search(path)
-            group = match and (match.group(1) if match.re.groups else match.group())
-            if group is None:
-                unmatched.append(path or rows.images.origin(row))
-            else:
-                found.append(group)
+    for row in kept:
+        path = rows.paths[row]
+        match = None if path is None else search(path)
+        group = match and (match.group(1) if match.re.groups else match.group())
+        if group is None:
+            unmatched.append(path or rows.images.origin(row))
+        else:
+            found.append(group)
     if unmatched:
         raise InputError(
             f"--group-by {options.group_by!r} matches the paths of all but {len(unmatched):,} of "
@@ -145,31 +137,6 @@ def _groups(rows: Rows, kept: list[int], options: SourceOptions) -> tuple[str, .
             f"{rows.place}"
         )
     return tuple(found)
-
-
-@contextlib.contextmanager
-def _time_limit(expression: str, paths: int) -> Iterator[None]:
-    """Raise InputError where matching takes long, as the time of (a+)+$ doubles with each letter.
-
-    Signals interrupt a match, and only the main thread of Linux and macOS has them.
-    """
-    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
-        yield
-        return
-
-    def end(*_: object) -> None:
-        raise InputError(
-            f"--group-by {expression!r} takes too long to match {paths:,} paths: leave out "
-            "repetitions within repetitions"
-        )
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, MATCHING_S + paths * MATCHING_EACH_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def leave_out_small_classes(listing: Listing, least: int | None) -> Listing:

@@ -50,12 +50,7 @@ def class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return tuple(features[label_column]["names"])
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        RecursionError,
-    ):  # none, or another structure
+    except (KeyError, TypeError, ValueError, RecursionError):  # none, or of another structure
         return None
 
 

@@ -23,12 +23,6 @@ def test_paths_without_a_group_are_named_and_counted(tmp_path):
     assert "all but 2 of 4 images: cat/p22_1.jpg, dog/p3_1.jpg" in message
 
 
-def test_an_expression_that_takes_too_long_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(assembly, "MATCHING_S", 0.05)
-    message = refusal(write(tmp_path, f"cat/{'a' * 40}!.jpg", "dog/1.jpg"), group_by=r"(a+)+$")
-    assert "takes too long to match 2 paths" in message
-
-
 def test_an_optional_group_that_takes_no_part_is_no_group(tmp_path):
     assert "all but 1 of 4" in refusal(write(tmp_path, *NAMES), group_by=r"cat/(p\d)|dog")
 
