@@ -1,7 +1,7 @@
 import pytest
 
 from tests.trainables.sources.files import listed, refusal, write
-from trainables.sources import assembly, describe
+from trainables.sources import describe
 
 NAMES = ["cat/p1_1.jpg", "cat/p1_2.jpg", "cat/p22_1.jpg", "dog/p3_1.jpg"]
 
