@@ -206,7 +206,8 @@ def class_sizes(images: int, classes: int, ratio: float = 1.0) -> NDArray[np.int
     """
     shares = np.geomspace(1, 1 / ratio, classes)
     ends = np.rint(images * shares.cumsum() / shares.sum())
-    return np.maximum(2, np.diff(ends, prepend=0)).astype(np.int64)
+    sizes: NDArray[np.int64] = np.maximum(2, np.diff(ends, prepend=0)).astype(np.int64)
+    return sizes
 
 
 def scores() -> None:
