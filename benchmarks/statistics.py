@@ -1,7 +1,7 @@
 """Simulations of the statistics of a comparison: size, power and coverage, against nominal.
 
-    python -m benchmarks.statistics [families] [seeds] [scores] [planned] [models] [chance] [tuning]
-        [rejection] [areas] [learning] [budgets]
+    python -m benchmarks.statistics [families] [seeds] [scores] [calibrated] [planned] [models]
+        [chance] [tuning] [rejection] [areas] [learning] [budgets]
 
 Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
 the ability of the family, the shift of the seed, the ease of the image for all families, its ease
@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from tune_jobs.analysis.comparison import class_averages, learning_curve, overtuning
+from tune_jobs.analysis.comparison import (
+    calibration,
+    class_averages,
+    learning_curve,
+    overtuning,
+)
 from tune_jobs.analysis.comparison import rejection as selective
 from tune_jobs.analysis.comparison.budgets import most_to_gain, random_band
 from tune_jobs.analysis.comparison.equivalence import decide
@@ -140,20 +145,41 @@ def scores_covered(accuracy: float, images: NDArray[np.int64], rounds: int) -> d
     return dict(zip(intervals, np.mean(found, axis=0).tolist(), strict=True))
 
 
+IMAGES = 359, 1000, 10_000
+"""Numbers of test images."""
+ACCURACIES = 0.75, 0.9, 0.975, 0.995
+"""True accuracies."""
+ROUNDS = 1000, 400
+"""Simulations of each case, and with 10,000 images: a share of 0.95 is known to ±0.014, ±0.021."""
+
+
+def rounds_of(images: int) -> int:
+    """Return the number of simulations of a case."""
+    return ROUNDS[images >= 10_000]
+
+
+def deviation_of(accuracy: float) -> float:
+    """Return the standard deviation over seeds that goes with an accuracy, in 0..1."""
+    return min(0.003, (1 - accuracy) / 4)
+
+
 def families() -> None:
-    """Print size and power of both tests, and the coverage of the interval."""
-    rounds = 1000
+    """Print size and power of both tests, and the coverage of the interval.
+
+    One training of each is simulated twice: as trained models, without a deviation over seeds,
+    where McNemar's test has its level, and as one seed of a family.
+    """
     print("accuracy, images, seeds | different at 0, at 1.5 points; equivalent at 0, at 1; covered")
-    cases = [*product((0.75, 0.9, 0.975, 0.995), (359, 1000), (1, 3, 5)), (0.9, 10_000, 3)]
-    for accuracy, images, seeds in cases:
-        deviation = min(0.003, (1 - accuracy) / 4)
+    for accuracy, images, seeds in product(ACCURACIES, IMAGES, (0, 1, 3, 5, 10)):
+        deviation = deviation_of(accuracy) if seeds else 0.0
         step = 0.0075 if accuracy + 0.0075 < 1 else (1 - accuracy) / 2
-        settings = seeds, images, deviation, 200 if images == 10_000 else rounds
+        settings = seeds or 1, images, deviation, rounds_of(images)
         same = decided((accuracy, accuracy), *settings)
         apart = decided((accuracy + step, accuracy + step - 0.015), *settings)
         edge = decided((accuracy, accuracy - 0.01), *settings)
         print(
-            f"{accuracy}, {images:,}, {seeds} | {same['different']:.3f}, {apart['different']:.2f}; "
+            f"{accuracy}, {images:,}, {seeds or 'trained'} | "
+            f"{same['different']:.3f}, {apart['different']:.2f}; "
             f"{same['equivalent']:.2f}, {edge['equivalent']:.3f}; {edge['covered']:.3f}",
             flush=True,
         )
@@ -162,27 +188,113 @@ def families() -> None:
 def seeds() -> None:
     """Print the coverage of the interval of a mean over seeds."""
     print("accuracy, images | coverage with 3, 5, 10 seeds")
-    for accuracy, images in product((0.75, 0.975, 0.995, 0.999), (359, 1000, 10_000)):
-        deviation, rounds = min(0.003, (1 - accuracy) / 4), 1000 if images < 10_000 else 200
-        shares = [seeds_covered(accuracy, count, images, deviation, rounds) for count in (3, 5, 10)]
+    for accuracy, images in product((*ACCURACIES, 0.999), IMAGES):
+        settings = images, deviation_of(accuracy), 2 * rounds_of(images)
+        shares = [seeds_covered(accuracy, count, *settings) for count in (3, 5, 10)]
         print(
             f"{accuracy}, {images:,} | {', '.join(f'{share:.3f}' for share in shares)}", flush=True
         )
 
 
+def class_sizes(images: int, classes: int, ratio: float = 1.0) -> NDArray[np.int64]:
+    """Return how many of the images each class has, C, in geometric progression, 2 or more.
+
+    Args:
+        images: number of images.
+        classes: number of classes C.
+        ratio: images of the largest class for one of the smallest.
+    """
+    shares = np.geomspace(1, 1 / ratio, classes)
+    ends = np.rint(images * shares.cumsum() / shares.sum())
+    sizes: NDArray[np.int64] = np.maximum(2, np.diff(ends, prepend=0)).astype(np.int64)
+    return sizes
+
+
 def scores() -> None:
-    """Print the coverage of the intervals of averages over classes."""
+    """Print the coverage of the intervals of averages over classes, with equal and unequal ones."""
     class_averages.DRAWS = 600  # for time; the quantiles of fewer draws are noisier, not wider
-    print("recall, images of each class | coverage")
-    unequal = np.array([300, 100, 50, 20, 10])
-    for accuracy, images in (
-        *product((0.75, 0.9, 0.98, 0.995), (np.full(2, 180), np.full(10, 36), np.full(10, 100))),
-        *product((0.75, 0.98), (np.full(100, 10), unequal)),
+    print("recall, images, classes, largest / smallest class | coverage")
+    for accuracy, images, (classes, ratio) in product(
+        ACCURACIES, IMAGES, ((2, 1), (5, 1), (10, 1), (100, 1), (2, 10), (5, 30), (10, 30))
     ):
-        covered = scores_covered(accuracy, images, 400)
-        shares = ", ".join(f"{name} {share:.3f}" for name, share in covered.items())
-        sizes = f"{len(images)} × {images[0]}" if len(set(images)) == 1 else str(images)
-        print(f"{accuracy}, {sizes} | {shares}", flush=True)
+        covered = scores_covered(accuracy, class_sizes(images, classes, ratio), 400)
+        shares = ", ".join(f"{name} {share:.3f}" for name, share in covered.items() if share)
+        shares = shares or "not stated"
+        print(f"{accuracy}, {images:,}, {classes}, {ratio} | {shares}", flush=True)
+
+
+def logits_of(
+    generator: np.random.Generator, images: int, classes: int, ease: float, temperature: float
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return logits, N×C, and labels, N, for which a temperature is the right one.
+
+    Args:
+        generator: source of random numbers.
+        images: number of images N.
+        classes: number of classes C.
+        ease: mean of the largest logit of an image less the logarithm of the other classes.
+        temperature: temperature at which the probabilities are right; below 1, the model is not
+            sure enough, above 1 it is too sure.
+    """
+    logits = generator.standard_normal((images, classes))
+    guessed = generator.integers(classes, size=images)
+    logits[np.arange(images), guessed] += (
+        np.log(classes - 1) + ease + 2 * generator.normal(size=images)
+    )
+    drawn = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
+    return (temperature * logits).astype(np.float32), drawn
+
+
+def calibration_covered(
+    classes: int, images: int, ease: float, temperature: float, rounds: int
+) -> tuple[float, ...]:
+    """Return what is found of the calibration of models whose right temperature is known.
+
+    Args:
+        classes: number of classes.
+        images: number of test images, and of validation images.
+        ease: as for `logits_of`.
+        temperature: temperature at which the probabilities are right.
+        rounds: number of simulations.
+
+    Returns:
+        Accuracy, mean and standard deviation of the fitted temperatures, true calibration error,
+        mean estimate of it, and how often its interval holds it.
+    """
+    generator = np.random.default_rng(8)
+
+    many, _ = logits_of(generator, 4_000_000 // classes, classes, ease, temperature)
+    confidence = special.softmax(many.astype(np.float64), axis=1).max(axis=1)
+    right = special.softmax(many.astype(np.float64) / temperature, axis=1).max(axis=1)
+    gaps = [(confidence - right)[rows].mean() for rows in calibration.bins_of(confidence)]
+    true = float(np.sqrt(np.mean(np.square(gaps))))
+    found = []
+    for _ in range(rounds):
+        logits, labels = logits_of(generator, images, classes, ease, temperature)
+        sure = special.softmax(logits.astype(np.float64), axis=1).max(axis=1)
+        correct = (logits.argmax(axis=1) == labels).astype(np.float64)
+        error, (low, high) = calibration.calibration_error(sure, correct, calibration.bins_of(sure))
+        found.append((calibration.fit_temperature(logits, labels), error, low <= true <= high))
+    mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    return float(right.mean()), mean[0], spread[0], true, mean[1], mean[2]
+
+
+def calibrated() -> None:
+    """Print the coverage of the interval of the calibration error, and how temperatures vary."""
+    calibration.DRAWS = 300  # for time; the quantiles of fewer draws are noisier, not wider
+    print("classes, images, accuracy, right temperature | fitted, its standard deviation; "
+          "true error, mean estimate, coverage")  # fmt: skip
+    for (classes, temperature), ease, images in product(
+        ((10, 0.5), (10, 1.0), (10, 2.0), (2, 2.0), (100, 2.0)), (1.0, 5.0), IMAGES
+    ):
+        accuracy, fitted, spread, true, mean, held = calibration_covered(
+            classes, images, ease, temperature, 200
+        )
+        print(
+            f"{classes}, {images:,}, {accuracy:.3f}, {temperature} | {fitted:.2f}, {spread:.2f}; "
+            f"{true:.4f}, {mean:.4f}, {held:.3f}",
+            flush=True,
+        )
 
 
 def planned() -> None:
@@ -204,14 +316,22 @@ def planned() -> None:
 
 
 def models() -> None:
-    """Print the coverage of the interval of the best of several equal models."""
+    """Print the coverage of the interval of one model (exact), and of the best of 20 equal ones."""
     generator = np.random.default_rng(4)
-    for images, accuracy in product((359, 10_000), (0.75, 0.975)):
-        right = generator.binomial(images, accuracy, (5000, 20)).max(axis=1)
-        for count in (1, 20):
-            bounds = {n: wilson(n, images, count) for n in np.unique(right).tolist()}
-            covered = [low <= accuracy <= high for low, high in map(bounds.__getitem__, right)]
-            print(f"{accuracy}, {images:,} images, interval for {count}: {np.mean(covered):.3f}")
+    print("accuracy, images | one model; best of 20 with the interval for 1, for 20")
+    for images, accuracy in product(IMAGES, ACCURACIES):
+
+        def held(right: NDArray[np.int64], models: int, case: Any = (images, accuracy)) -> Any:
+            known = np.unique(right)
+            bounds = [wilson(int(n), case[0], models) for n in known]
+            within = [low <= case[1] <= high for low, high in bounds]
+            return np.array(within)[np.searchsorted(known, right)]
+
+        every = np.arange(images + 1)
+        one = float(stats.binom.pmf(every, images, accuracy) @ held(every, 1))
+        best = generator.binomial(images, accuracy, (5000, 20)).max(axis=1)
+        print(f"{accuracy}, {images:,} | {one:.3f}; {held(best, 1).mean():.3f}, "
+              f"{held(best, 20).mean():.3f}", flush=True)  # fmt: skip
 
 
 def chance() -> None:
@@ -434,20 +554,19 @@ def budgets() -> None:
         print(f"{trials} trials: band {held:.3f}, doubling brings {gain:.4f}, stated {bound:.4f}")
 
 
-PARTS = (families, seeds, scores, planned, models, chance, learning, budgets)
+PARTS = {
+    each.__name__: each
+    for each in (families, seeds, scores, calibrated, planned, models, chance, tuning, rejection,
+                 areas, learning, budgets)
+}  # fmt: skip
 """Simulations by the names of their functions."""
 
 
 def main() -> None:
     """Run the simulations that are named, or all."""
-    parts = {
-        each.__name__: each
-        for each in (families, seeds, scores, planned, models, chance, tuning, rejection, areas,
-                     learning, budgets)
-    }  # fmt: skip
-    for name in sys.argv[1:] or parts:
+    for name in sys.argv[1:] or PARTS:
         print(f"\n{name}")
-        parts[name]()
+        PARTS[name]()
 
 
 if __name__ == "__main__":

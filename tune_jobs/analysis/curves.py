@@ -84,11 +84,17 @@ def _finite(curves: tuple[Curve, ...]) -> list[float]:
     return list(filter(math.isfinite, values))
 
 
-def plot_curves(info: CurvesInfo) -> Figure:
-    """Draw the panels, three per row, with one y-axis, so that trials can be compared."""
-    columns = min(3, max(1, len(info.panels)))
+def plot_curves(info: CurvesInfo, columns: int = 3, width: float = 3.6) -> Figure:
+    """Draw the panels with one y-axis, so that trials can be compared.
+
+    Args:
+        info: data of the figure.
+        columns: panels per row, at most.
+        width: width of a panel in inches.
+    """
+    columns = min(columns, max(1, len(info.panels)))
     rows = -(-max(1, len(info.panels)) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, 0.75 * width * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     limits = loss_range(info)
     for ax, (trial, curves) in zip(axes.flat, info.panels.items(), strict=False):
@@ -97,7 +103,7 @@ def plot_curves(info: CurvesInfo) -> Figure:
             marker = "o" if len(curve.epochs) == 1 else None
             ax.plot(curve.epochs, curve.values, style, color=colour, label=curve.label,
                     marker=marker)  # fmt: skip
-        ax.set_title(shortened(trial, 40), fontsize=10)
+        ax.set_title(shortened(trial, round(11 * width)), fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
         ax.ticklabel_format(axis="y", useOffset=False)

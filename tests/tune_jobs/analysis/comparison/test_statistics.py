@@ -184,11 +184,12 @@ def test_intervals_of_scores_cover_the_truth_also_near_all_right(accuracy, image
         assert 0.9 < share <= 0.995  # 0.95, give or take three standard errors
 
 
-def test_a_score_without_a_mistake_has_an_interval_and_one_image_a_class_has_none():
+def test_a_score_without_a_mistake_has_an_interval_and_few_images_a_class_have_none():
     right = np.eye(3, dtype=int)
     low, high = score_intervals(40 * right)["f1"]
     assert low < 0.99 < high
     assert set(score_intervals(right).values()) == {None}
+    assert set(score_intervals(9 * right).values()) == {None}
 
 
 def test_an_interval_is_never_hidden():

@@ -60,7 +60,7 @@ def browser():
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_opens_without_an_error_and_fits_the_screen(width, scheme, written, browser):
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     errors = []
@@ -71,6 +71,8 @@ def test_the_page_opens_without_an_error_and_fits_the_screen(width, scheme, writ
     page.goto((written / "report.html").as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert page.evaluate(f"{cut}.map(each => each.ariaLabel)") == []
     assert page.evaluate(
         "[...document.images].filter(each => !each.complete || !each.naturalWidth).length"
     ) == 0  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -9,17 +10,16 @@ from matplotlib.figure import Figure
 from tune_jobs.analysis.comparison.calibration import Reliability, ReliabilityBin
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.formatting import Interval, points
-from tune_jobs.analysis.report.blocks import Picture, Section, Table, Text, method
+from tune_jobs.analysis.report.blocks import Panels, Picture, Section, Table, Text, method
 from tune_jobs.analysis.style import GREY, PAPER, finish_axes, model_styles, wrapped
 
-PANELS_PER_ROW = 3
 MOST_PANELS = 6
 """Models in the figure, the chosen one first."""
 
 
 @dataclass(frozen=True)
 class ReliabilityInfo:
-    """Data of the reliability diagrams, one panel per contestant."""
+    """Data of the reliability diagrams, one per contestant."""
 
     names: list[str]
     """Names of all contestants, to assign colours."""
@@ -43,32 +43,39 @@ def reliability_info(comparison: Comparison) -> ReliabilityInfo:
     )
 
 
-def plot_reliability(info: ReliabilityInfo) -> Figure:
-    """Draw accuracy against probability: grey as trained, coloured after temperature scaling."""
-    panels = len(info.calibrated)
-    rows, columns = -(-panels // PANELS_PER_ROW), min(panels, PANELS_PER_ROW)
-    figure = Figure(figsize=(0.6 + 2.5 * columns, 0.6 + 2.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    styles = model_styles(info.names)
-    for ax in axes.flat[panels:]:
-        ax.set_axis_off()
-    for ax, name in zip(axes.flat, info.calibrated, strict=False):
-        colour, marker = styles[name]
-        ax.plot([0, 100], [0, 100], color=GREY, linewidth=1)
-        for bins, own, filled in (
-            (info.as_trained[name], GREY, PAPER),
-            (info.calibrated[name], colour, colour),
-        ):
-            for each in bins:
-                ax.plot([100 * each.confidence] * 2, [100 * bound for bound in each.interval],
-                        color=own, linewidth=1)  # fmt: skip
-            ax.plot([100 * each.confidence for each in bins],
-                    [100 * each.accuracy for each in bins], marker, color=own,
-                    markerfacecolor=filled, markersize=5)  # fmt: skip
-        ax.set_title(wrapped(name), fontsize=9)
-        finish_axes(ax)
-    figure.supxlabel(info.xlabel, fontsize=9)
-    figure.supylabel(info.ylabel, fontsize=9)
+def plot_reliability(info: ReliabilityInfo, name: str) -> Figure:
+    """Draw accuracy against probability: grey as trained, coloured after temperature scaling.
+
+    Args:
+        info: data of the figures.
+        name: contestant of this figure.
+    """
+    figure = Figure(figsize=(3.6, 3.3), layout="constrained")
+    ax = figure.subplots()
+    colour, marker = model_styles(info.names)[name]
+    ax.plot([0, 100], [0, 100], color=GREY, linewidth=1)
+    for bins, own, filled in (
+        (info.as_trained[name], GREY, PAPER),
+        (info.calibrated[name], colour, colour),
+    ):
+        for each in bins:
+            ax.plot([100 * each.confidence] * 2, [100 * bound for bound in each.interval],
+                    color=own, linewidth=1)  # fmt: skip
+        ax.plot([100 * each.confidence for each in bins],
+                [100 * each.accuracy for each in bins], marker, color=own,
+                markerfacecolor=filled, markersize=5)  # fmt: skip
+    ax.set_title(wrapped(name, 40), fontsize=9)
+    ax.set_xlabel(info.xlabel, fontsize=9)
+    ax.set_ylabel(info.ylabel, fontsize=9)
+    # The same axes for every model: they have the lowest bin of all of them.
+    lowest = min(
+        min(each.confidence, each.interval[0])
+        for shown in (info.as_trained, info.calibrated)
+        for each in itertools.chain.from_iterable(shown.values())
+    )
+    ax.set_xlim(100 * lowest - 3, 103)
+    ax.set_ylim(100 * lowest - 3, 103)
+    finish_axes(ax)
     return figure
 
 
@@ -116,14 +123,16 @@ def section(comparison: Comparison) -> Section:
                 "probability of 80%, 80% are correctly classified. "
                 f"pp: percentage points. {gaps(comparison)}"
             ),
-            Picture(
-                "reliability",
-                plot_reliability(info),
-                "Accuracy against the probability of the predicted class. "
-                + "; ".join(
-                    f"{c.name}: calibration error {100 * c.calibrated.error:.2f} percentage points"
-                    for c in comparison.contestants
-                ),
+            Panels(
+                [
+                    Picture(
+                        f"reliability-{i + 1}",
+                        plot_reliability(info, c.name),
+                        f"Accuracy of {c.name} against the probability of the predicted class; "
+                        f"calibration error {100 * c.calibrated.error:.2f} percentage points",
+                    )
+                    for i, c in enumerate(comparison.contestants[:MOST_PANELS])
+                ],
                 "Grey and hollow: as trained. Coloured: after temperature scaling. On the line, "
                 "probability and accuracy are equal.",
             ),

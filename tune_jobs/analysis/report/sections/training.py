@@ -15,6 +15,8 @@ from tune_jobs.run_folder.schema import config_of, has_scores, is_soup, merit
 
 MOST_CURVES, MOST_ROWS = 12, 20
 """Maximum number of trials of a run in the figure and in the table."""
+PANEL_WIDTH = 2.7
+"""Width of a panel of the figure in inches: two fit a phone."""
 
 
 def section(comparison: Comparison) -> Section:
@@ -72,7 +74,7 @@ def run_blocks(run: LoadedRun, comparison: Comparison, picture: str) -> list[Blo
         blocks.append(
             Picture(
                 picture,
-                plot_curves(info),
+                plot_curves(info, 2, PANEL_WIDTH),
                 f"Training and validation loss by epoch of the trials of {run.name}. Final losses: "
                 + "; ".join(ends),
                 f"Training and validation loss by epoch{of_many}, on one scale.",
