@@ -186,7 +186,8 @@ def curves(epochs: pd.DataFrame, ranked: list[dict[str, Any]]) -> Picture:
         names = [row["trial"] for row in ranked[:MOST_CURVES]]
     info = curves_info(epochs[epochs["trial"].isin(names)])
     caption = f"Training and validation loss of {counted(len(info.panels), 'trial')}, on one scale."
-    return Picture("curves", plot_curves(info), caption, caption)
+    figure = plot_curves(info, columns=2, width=2.7)  # fits a phone
+    return Picture("curves", figure, caption, caption)
 
 
 def trials_table(rows: list[dict[str, Any]], ranked: list[dict[str, Any]], target: Target) -> Table:

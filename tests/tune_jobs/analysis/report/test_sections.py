@@ -346,6 +346,7 @@ def test_all_ten_rows_of_the_discussion_are_settled_or_say_why_not(comparison):
         "training accuracy 95.00%, test accuracy 90.00%: −5.00 percentage points"
     )
     assert measured["Domain specificity"].startswith("mean accuracy 63.00% on corrupted")
+    assert table.rows[0][5].endswith("as a training or validation image: 0 of 400")
     assert measured["Time efficiency"] == "90.00% validation accuracy after 6 s of training"
     only = tables(trade_offs.section(make_comparison([("cnn", "none", 0.9, 0)])))[0]
     assert all(row[5].startswith(("not measured: ", "one kind only: ")) for row in only.rows)

@@ -141,6 +141,15 @@ ROWS = (
 )  # fmt: skip
 
 
+def near_duplicates(comparison: Comparison) -> str:
+    """Say how many test images are of the very domain that models have learnt: near-duplicates."""
+    test = comparison.test_set
+    return (
+        "Test images that show the same picture as a training or validation image: "
+        f"{test.duplicates:,} of {len(test.labels):,}"
+    )
+
+
 def cells(row: Row, comparison: Comparison) -> tuple[str, str, str]:
     """Return what was measured of the best custom and pretrained model, and how."""
     best = comparison.best_by_kind
@@ -151,6 +160,8 @@ def cells(row: Row, comparison: Comparison) -> tuple[str, str, str]:
     how = row.how
     if row.measure is not None and "–" in (custom, pretrained):  # a comparison needs both kinds
         how = f"{'not measured' if custom == pretrained else 'one kind only'}: {how}"
+    if row.measure is corrupted_accuracy:
+        how += f". {near_duplicates(comparison)}"
     return custom, pretrained, how
 
 
