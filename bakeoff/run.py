@@ -172,16 +172,19 @@ class Run(os.PathLike[str]):
 
     def _picture(self) -> str:
         """Return the first figure that the job has written, else the curves, as HTML."""
+        from trainables.target import TARGETS
         from tune_jobs.analysis.curves import has_curves
+        from tune_jobs.analysis.penalties import penalties_info, plot_penalties
         from tune_jobs.run_folder.folder import RunFolder
 
         folder = RunFolder.at(self.path)
         found = next((name for name in PICTURES if folder.has(name)), None)
         if found:
             return picture(folder.read(found), found)
-        if not has_curves(self.epochs):
-            return ""
-        return picture(png(self.curves()), "losses")
+        if has_curves(self.epochs):
+            return picture(png(self.curves()), "losses")
+        path = penalties_info(self.trials, TARGETS[self.summary["metric"]])
+        return "" if path is None else picture(png(plot_penalties(path)), "penalties")
 
 
 def displayed(figure: Figure) -> Figure:

@@ -16,6 +16,7 @@ from trainables.target import TARGETS, Target
 from tune_jobs.analysis.curves import curves_info, has_curves, plot_curves
 from tune_jobs.analysis.datasets import metric_of
 from tune_jobs.analysis.formatting import counted, duration, first_of, moment
+from tune_jobs.analysis.penalties import penalties_info, plot_penalties
 from tune_jobs.analysis.report.blocks import Block, Card, Picture, Section, Table, Text
 from tune_jobs.analysis.report.page import (
     DRAWING,
@@ -75,8 +76,12 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
         sections.append(Section("Images", [Text(line) for line in record["about"]]))
     first: list[Block] = [Text(first_epoch_text(rows))]
     with mpl.rc_context(DRAWING):
+        penalties = penalties_info(trials, target)
         if has_curves(epochs):
             first = [curves(epochs, ranked)]
+        elif penalties is not None:
+            caption = f"Validation {target.label} of the heads by their L2 penalty."
+            first = [Picture("penalties", plot_penalties(penalties), caption, caption)]
         elif ranked:
             first = [Text("No trial has curves, as none has more than one epoch.")]
         if "objectives" in record.get("search", {}) and ranked:
