@@ -8,7 +8,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.run import figures_in, picture
+from bakeoff.run import bullets, figures_in, picture
 from tune_jobs.command_line.invocation import typed_path
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ class Comparison(os.PathLike[str]):
         title, verdict = (re.sub(r"\\(.)", r"\1", text) for text in (first, second))
         return title.removeprefix("# "), verdict
 
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What makes the comparison less trustworthy than its intervals say."""
+        from tune_jobs.analysis.comparison_results import load_warnings
+
+        return load_warnings(self.path)
+
     @property
     def _folder(self) -> Any:
         from tune_jobs.run_folder.folder import RunFolder
@@ -98,6 +105,7 @@ class Comparison(os.PathLike[str]):
         drawn = picture(folder.read(FIGURE), "test accuracy") if folder.has(FIGURE) else ""
         page = html.escape(typed_path(page))
         return (
-            f"<p><b>{title}</b></p><p>{verdict}</p>{table.to_html(index=False, border=0)}{drawn}"
+            f"<p><b>{title}</b></p><p>{verdict}</p>{bullets(self.warnings)}"
+            f"{table.to_html(index=False, border=0)}{drawn}"
             f'<p>The whole report: <a href="{page}">{page}</a></p>'
         )

@@ -150,7 +150,4 @@ def _train(
     command = parse(cls, None, arguments, program=program)
     configure_ray()  # before Ray is imported
     finished = start_quietly(prepare, command)
-    from tune_jobs.tuning.summary import warnings_of  # imports torch and Ray
-
-    warnings = warnings_of(finished.run, finished.record, finished.findings)
-    return Run(finished.run.folder.uri, warnings)
+    return Run(finished.run.folder.uri)

@@ -32,21 +32,20 @@ class Run(os.PathLike[str]):
 
     Args:
         path: the run folder, local or s3://… or gs://….
-        warnings: what the job that has just ended warns of.
 
     Raises:
         InputError: there is no run at that path or URI, or a newer version wrote it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], warnings: Sequence[str] = ()):
+    def __init__(self, path: str | os.PathLike[str]):
         from tune_jobs.analysis.results import load_run
 
         self.path = os.fspath(path)
         """Path or URI of the run folder."""
-        self.warnings = list(warnings)
-        """What is to know about the results, as the terminal says it; only where the job ended."""
         self.record = load_run(self.path)
         """Content of run.json: options, data set, versions, hardware, times."""
+        self.warnings: list[str] = self.record.get("warnings", [])
+        """What is to know about the results, as the terminal says it when a job has ended."""
 
     def __fspath__(self) -> str:
         """Return the path, so that a run is taken wherever a run folder is."""

@@ -56,6 +56,8 @@ def runs() -> int:
     steps = [NextStep("the rest of a run", command) for command in resume if command is not None]
     comparable = frame[(frame["status"] == "finished") & (frame["job"] != "shortlist")]
     for _, group in comparable.groupby("group"):
+        if len(set(", ".join(group["models"]).split(", "))) == 1:
+            continue  # one family: half of the question is not worth opening the test set
         paths = [typed_path(found[name].uri) for name in group["run"]]
         purpose = f"comparison of the runs on {group['dataset'].iloc[0]}"
         steps.append(NextStep(purpose, shlex.join([*words_that_start("compare"), *paths])))

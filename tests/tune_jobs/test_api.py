@@ -196,7 +196,7 @@ def test_the_signature_of_a_function_names_every_option():
 
 def test_of_many_trials_a_notebook_shows_the_best(tmp_path):
     scores = {f"t{i}<b>": [i / 100] for i in range(MOST_ROWS + 5)}
-    run = bakeoff.Run(write_tables(tmp_path / "run", scores), ["t24<b> was best"])
+    run = bakeoff.Run(write_tables(tmp_path / "run", scores, warnings=["t24<b> was best"]))
     (tmp_path / "run" / "curves.png").write_bytes(b"drawn by the job")
     page = run._repr_html_()
     assert "… the best 20 of 25 trials" in page

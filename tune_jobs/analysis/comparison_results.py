@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,8 @@ COMPARISON_FORMAT = 1
 """Format version of these files, in their schema metadata; other versions are refused."""
 FORMAT_KEY = b"bakeoff.format"
 RUNS_KEY = b"bakeoff.runs"
-"""Key of the compared runs and the time, JSON, in the schema metadata; earlier versions lack it."""
+"""Key of the compared runs, the time and the warnings, JSON, in the schema metadata; earlier
+versions lack it."""
 
 
 def load_comparison(path: str | Path) -> pd.DataFrame:
@@ -35,6 +37,16 @@ def load_comparison(path: str | Path) -> pd.DataFrame:
         InputError: the folder holds no comparison, or one of another version.
     """
     return _load_table(path, COMPARISON_FILE)
+
+
+def load_warnings(path: str | Path) -> list[str]:
+    """Load what a comparison warns of, the most serious first; none of earlier versions.
+
+    Arguments are the same as for `load_comparison`, which has read its folder.
+    """
+    schema = pq.read_schema(io.BytesIO(RunFolder.at(path).read(COMPARISON_FILE)))
+    stored = json.loads((schema.metadata or {}).get(RUNS_KEY, b"{}"))
+    return list(stored.get("warnings", []))
 
 
 def load_predictions(path: str | Path) -> pd.DataFrame:

@@ -18,6 +18,8 @@ CURVE_STYLES = ((COLOURS[0], "-"), (COLOURS[1], "--"), (COLOURS[5], ":"), (COLOU
 
 LEAST_SPAN = 0.02
 """Minimum range of a loss axis in nats; smaller changes are noise."""
+OUTLYING = 3
+"""Multiple of the middle trial's range from which on a trial may leave the axis at its top."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,15 @@ def has_curves(epochs: pd.DataFrame) -> bool:
 def loss_range(info: CurvesInfo) -> tuple[float, float] | None:
     """Return the limits of the common y-axis, or None without a finite loss.
 
-    Half of the trials, those with the lowest maximum, are drawn whole. Others may leave the axis at
-    its top, so that a diverged one does not flatten the rest.
+    Trials are drawn whole, but for those that rise to more than OUTLYING times as far above the
+    lowest loss as the middle one of them, so that a diverged one does not flatten the rest.
     """
     found = [values for curves in info.panels.values() if (values := _finite(curves))]
     if not found:
         return None
-    low, high = min(map(min, found)), median_low(map(max, found))
+    low, highest = min(map(min, found)), [max(values) for values in found]
+    most = low + OUTLYING * max(median_low(highest) - low, LEAST_SPAN)
+    high = max(value for value in highest if value <= most)
     margin = max(0.05 * (high - low), (LEAST_SPAN - (high - low)) / 2)
     return low - margin, high + margin
 

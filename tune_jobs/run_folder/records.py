@@ -213,6 +213,9 @@ class RunRecord(TypedDict, total=False):
     about: list[str]
     """Sentences on the images, their splits, sizes and copies, as the terminal says them before
     training; runs of earlier versions lack it."""
+    warnings: list[str]
+    """What is to know about the results, as sentences, some with a command in a line of its own;
+    only of runs that have ended, and not of earlier versions."""
     scheduler: str
     """Scheduler, by its name on the command line."""
     weights: dict[str, str]

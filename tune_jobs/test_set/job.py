@@ -23,7 +23,7 @@ from tune_jobs.analysis.report.html import write_report
 from tune_jobs.analysis.report.model_card import model_card
 from tune_jobs.command_line.invocation import words_that_start
 from tune_jobs.command_line.parser import CommandLine
-from tune_jobs.command_line.terminal import open_console
+from tune_jobs.command_line.terminal import open_console, said
 from tune_jobs.run_folder.folder import MODEL_FOLDER, RunFolder
 from tune_jobs.run_folder.provenance import provenance_of
 from tune_jobs.test_set import evaluation, ledger
@@ -164,18 +164,21 @@ def open_test(
     models = models_scored(openings) if len(openings) > 1 else 1
     contestants = []
     price = command.options.price_per_hour
-    costs = evaluation.inference_costs([each.winner.classifier for each in contenders])
+    with said("measuring latency and throughput", console):
+        costs = evaluation.inference_costs([each.winner.classifier for each in contenders])
     for each, own in zip(contenders, costs, strict=True):
         candidate = each.winner.candidate
-        console.print(f"scoring {candidate.name}", markup=False, highlight=False, style="dim")
         run_data = data_of(candidate, images)
-        seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
-        winner = evaluation.score(each.winner, "winner", run_data, models)
-        validation = evaluation.validation_logits(each.winner, run_data)
+        with said(f"scoring {candidate.name} on the test images", console):
+            seeds = [evaluation.score(seed, "seed", run_data, models) for seed in each.seeds]
+            winner = evaluation.score(each.winner, "winner", run_data, models)
+        with said(f"scoring {candidate.name} on validation and training images", console):
+            validation = evaluation.validation_logits(each.winner, run_data)
+            trained = evaluation.training_accuracy(each.winner, run_data)
         contestants.append(
             contestant(
-                winner, seeds, runs, each.winner.classifier, own, validation, price,
-                evaluation.training_accuracy(each.winner, run_data), each.curve,
+                winner, seeds, runs, each.winner.classifier, own, validation, price, trained,
+                each.curve,
             )
         )  # fmt: skip
         if each is contenders[0]:

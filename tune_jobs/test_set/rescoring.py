@@ -14,6 +14,7 @@ from rich.console import Console
 from trainables.metrics import classification_scores
 from trainables.step import criterion
 from tune_jobs.analysis.comparison.candidates import Candidate
+from tune_jobs.command_line.terminal import said
 from tune_jobs.test_set.evaluation import TrainedModel, load_trained, validation_logits
 from tune_jobs.tuning.data import RunData
 
@@ -34,9 +35,8 @@ def in_fp32(
     """
     if not needed(candidate):
         return candidate
-    text = f"scoring {candidate.trial} on the validation images in fp32"
-    console.print(text, markup=False, highlight=False, style="dim")
-    return load_rescored(candidate, data, device).candidate
+    with said(f"scoring {candidate.trial} on the validation images in fp32", console):
+        return load_rescored(candidate, data, device).candidate
 
 
 def load_rescored(candidate: Candidate, data: RunData, device: torch.device) -> TrainedModel:

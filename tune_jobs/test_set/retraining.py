@@ -128,6 +128,12 @@ def retrain_all(
             console.print(
                 f"\n{candidate.name}: {what_is_trained(options, own)}", markup=False, style="bold"
             )
+            if candidate.config.mode == "probe" and options.seeds:
+                console.print(
+                    "a head on fixed features is the same with every random seed, so that it has "
+                    "no variation over seeds",
+                    style="dim", highlight=False,
+                )  # fmt: skip
             wanted = wanted_trials(candidate, options.seeds, first_seed(candidate, runs), own)
             storage = folder.child(SEEDS_FOLDER)
             trained = retrain(candidate, wanted, storage, command, console)

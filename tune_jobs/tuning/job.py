@@ -33,7 +33,7 @@ from tune_jobs.tuning.run_json import describe_run, resumed_record
 from tune_jobs.tuning.sizes import size_notes
 from tune_jobs.tuning.soup import make_soups
 from tune_jobs.tuning.strategy import Findings, Run, Strategy
-from tune_jobs.tuning.summary import print_summary, resumable
+from tune_jobs.tuning.summary import print_summary, resumable, warnings_of
 from tune_jobs.tuning.tracking import tracking_callbacks
 from tune_jobs.tuning.trial_checks import (
     check_drop_path,
@@ -190,7 +190,10 @@ def train(
         run.recorder.close()
         add_description(record, strategy)
         finish(run, record)
-        return FinishedRun(run, record, strategy.summarise())
+        findings = strategy.summarise()
+        record["warnings"] = warnings_of(run, record, findings)
+        folder.write_json(RUN_FILE, record)
+        return FinishedRun(run, record, findings)
 
 
 def add_description(record: RunRecord, strategy: Strategy) -> None:

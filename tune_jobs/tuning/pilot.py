@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.status import TrialStatus
 from trainables.trial_images import TrialImages
 from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
@@ -129,6 +130,7 @@ def make_plan(
 
     Raises:
         InputError: no example completed two epochs.
+        KeyboardInterrupt: the pilot run was interrupted.
     """
     options = command.options
     subset, fraction = data.subsample(PILOT_IMAGES)
@@ -152,6 +154,8 @@ def make_plan(
     probes = {n for n in clock.reports if configs[n].mode == "probe"}
     epochs = {n: (r[-1] - r[0]) / (len(r) - 1) for n, r in clock.reports.items() if len(r) > 1}
     epochs |= dict.fromkeys(probes, 0.0)
+    if any(TrialStatus(row["status"]).is_open for row in rows.values()):
+        raise KeyboardInterrupt  # Ray Tune has ended the pilot run in its own way
     if not epochs:
         errors = {row.get("error") or row["status"] for row in rows.values()}
         raise InputError(
@@ -174,6 +178,8 @@ def make_plan(
     first = min(epochs, key=lambda name: clock.reports[name][0])
     last = max(reports[-1] for reports in clock.reports.values())
     waited = clock.waited_s if cold else 0.0
+    before_s = clock.reports[first][0] - command.started - waited - decoding_s
+    training_s = sum(training_seconds([rows[first]])) if first in probes else epochs[first]
     cached = sum(map(data.images.nbytes, views_of(examples))) if data.images.limit else 0
     return Plan(
         trials=trials,
@@ -181,13 +187,8 @@ def make_plan(
         share=expected_share(options),
         slots=slots,
         at_once=at_once,
-        start_s=clock.reports[first][0]
-        - command.started
-        - (sum(training_seconds([rows[first]])) if first in probes else epochs[first])
-        - waited
-        - decoding_s
-        + end
-        - last,
+        # Features that were in the cache took none of this time.
+        start_s=(before_s - training_s if training_s < before_s else before_s) + end - last,
         epoch_s=epoch_s / fraction,
         features_s=sum(features.values()) / fraction,
         checkpoint_mb=max(checkpoints) / 1e6,

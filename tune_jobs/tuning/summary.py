@@ -61,17 +61,16 @@ def print_summary(run: Run, record: RunRecord, findings: Findings) -> int:
         say(escape(describe_setting(setting, best)))
     elif best is not None and findings.table is None:
         say(f"Best: [bold]{escape(best['trial'])}[/] with {escape(describe_best(run, best))}")
-    for note in (*findings.notes, *precision_note(run)):
+    for note in (*findings.notes, *(precision_note(run) if findings.table is None else ())):
         say(escape(note))
     if findings.front is not None:
         say("Pareto front of the objectives:")
         print_table(console, findings.front)
     say(f"Written to {escape(run.folder.uri)}", whole=True)
     interrupted = record["status"] == "interrupted"
-    notes = warnings_of(run, record, findings)
-    if notes:
+    if record["warnings"]:
         say("")
-    for note in notes:
+    for note in record["warnings"]:
         text, _, command = note.partition("\n")
         say(f"[yellow]warning:[/] {escape(text)}")
         if command:

@@ -1,6 +1,5 @@
 from types import SimpleNamespace
 
-from ray.air.execution import FixedResourceManager
 from ray.air.execution._internal import TrackedActor
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.execution import tune_controller
@@ -27,7 +26,7 @@ def test_a_worker_that_is_ended_for_want_of_memory_fails_its_trial_alone(monkeyp
 def test_results_that_have_been_read_are_not_kept():
     """Ray's own keeps them in the memory of the driver until the actor ends."""
     results = (f"result {i}" for i in range(3))
-    actor, manager = TrackedActor(0), TrialActors(FixedResourceManager({}))
+    actor, manager = TrackedActor(0), TrialActors(SimpleNamespace())
     started = SimpleNamespace(train=SimpleNamespace(remote=lambda: next(results)))
     manager._live_actors_to_ray_actors_resources[actor] = (started, None)
     manager.schedule_actor_task(actor, "train")

@@ -118,12 +118,42 @@ def test_the_start_of_a_node_is_not_in_the_plan(cold, start_s, monkeypatch):
         monkeypatch.setattr(time, "monotonic", lambda: begin + 130)  # at the end
         Path(folder.path, "checkpoint").mkdir(parents=True)
         Path(folder.path, "checkpoint", "weights").touch()
-        row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint"}
+        row = {"peak_memory_mb": 100.0, "checkpoint": "checkpoint", "status": "finished"}
         return dict.fromkeys(configs, row)
 
     plan = make_plan(command, 4, [TrialConfig(lr=1e-3)], data, 2, 4, cold, train)
     assert plan.epoch_s == pytest.approx(10)
     assert plan.start_s == pytest.approx(start_s)
+
+
+def plan_of(monkeypatch, row, config):
+    """A plan whose pilot trials report once, 20 s after the start, and end with such a row."""
+    found = find_images(DataOptions())
+    data = read_images(found, [], None, smoke_test=False, console=QUIET).trials
+    command = typed(SearchOptions(scheduler="fifo"))
+
+    def train(folder, configs, subset, clock):
+        clock.reports = {name: [command.started + 20] for name in configs}
+        monkeypatch.setattr(time, "monotonic", lambda: command.started + 25)
+        Path(folder.path, "checkpoint").mkdir(parents=True)
+        Path(folder.path, "checkpoint", "weights").touch()
+        return dict.fromkeys(configs, {"peak_memory_mb": 1.0, "checkpoint": "checkpoint"} | row)
+
+    return make_plan(command, 1, [config], data, 1, 1, False, train)
+
+
+@pytest.mark.parametrize(("features_s", "start_s"), [(12.0, 12.0), (88.0, 25.0)])
+def test_features_that_were_in_the_cache_take_nothing_off_the_start(
+    features_s, start_s, monkeypatch
+):
+    row = {"status": "finished", "seconds": 1.0, "features_s": features_s}
+    config = TrialConfig(lr=1e-3, model="resnet18", weights="default").as_probe(1.0)
+    assert plan_of(monkeypatch, row, config).start_s == pytest.approx(start_s)
+
+
+def test_a_pilot_run_that_is_interrupted_is_no_plan(monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        plan_of(monkeypatch, {"status": "running"}, TrialConfig(lr=1e-3))
 
 
 def test_a_run_on_several_nodes_is_compared_with_the_plan_for_them(tmp_path, capsys):

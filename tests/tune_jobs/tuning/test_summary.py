@@ -15,7 +15,7 @@ from tune_jobs.lr_grid import GridOptions, grid
 from tune_jobs.run_folder.folder import RunFolder
 from tune_jobs.tuning.recorder import Recorder
 from tune_jobs.tuning.strategy import Findings, Run
-from tune_jobs.tuning.summary import print_summary, resumable
+from tune_jobs.tuning.summary import print_summary, resumable, warnings_of
 
 IMAGES = 200
 
@@ -52,9 +52,9 @@ def summary(tmp_path, monkeypatch):
         )
         command = CommandLine(options, ("python", "tune_jobs/lr_grid.py"), time.monotonic())
         run = Run(command, recorder.folder, recorder, data, {}, console)
-        assert print_summary(run, {"status": status}, Findings()) == (
-            130 if status == "interrupted" else 0
-        )
+        record = {"status": status}
+        record["warnings"] = warnings_of(run, record, Findings())
+        assert print_summary(run, record, Findings()) == (130 if status == "interrupted" else 0)
         return file.getvalue()
 
     return show

@@ -202,19 +202,24 @@ def ties(comparison: Comparison) -> Caveat | None:
         return None
     best = chosen.winner.candidate.row[ACCURACY.best]
     low, _ = wilson(round(best * images), images)
-    tied = [
-        f"{pair.second.short_name} ({percent(score)})"
+    rivals = [
+        pair.second
         for pair in comparison.rivals
-        if pair.word != "better"
-        and (score := pair.second.winner.candidate.row[ACCURACY.best]) >= low
+        if pair.word != "better" and pair.second.winner.candidate.row[ACCURACY.best] >= low
+    ]
+    tied = [
+        f"{each.short_name} ({percent(each.winner.candidate.row[ACCURACY.best])})"
+        for each in rivals
     ]
     if not tied:
         return None
+    remedy = "choose by the mean of several seeds, with --seeds 5"
+    if all(each.winner.candidate.config.mode == "probe" for each in (chosen, *rivals)):
+        remedy = "shortlist ranks such networks by other splits, as their heads have no other seeds"
     return Caveat(
         "Tie on validation",
         f"{images:,} validation images do not tell {named(tied)} from {chosen.short_name} "
-        f"({percent(best)}), so that the choice may be chance: choose by the mean of several "
-        "seeds, with --seeds 5.",
+        f"({percent(best)}), so that the choice may be chance: {remedy}.",
     )
 
 
@@ -237,10 +242,13 @@ def openings(comparison: Comparison) -> Caveat | None:
 
 
 def models_scored(openings: Iterable[Mapping[str, Any]]) -> int:
-    """Return the number of different models in ledger entries; scored twice, a model is one."""
+    """Return the number of different models in ledger entries; scored twice, a model is one.
+
+    It is known by its weights; entries of format 1 lack them, and have its run and trial.
+    """
     return len(
         {
-            (model.get("run"), model.get("trial"), model.get("weights"))
+            model.get("weights") or (model.get("run"), model.get("trial"))
             for entry in openings
             for model in entry["models"]
         }

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from trainables.data import Ints
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.calibration import Reliability
+from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant, Pair
 from tune_jobs.analysis.comparison.equivalence import AGAINST, Needed
 from tune_jobs.analysis.comparison.further_tables import (
@@ -223,6 +224,7 @@ def write_frames(comparison: Comparison, folder: RunFolder) -> None:
     compared = {
         "runs": sorted(run.folder.uri for run in comparison.runs),
         "when": comparison.facts["when"],
+        "warnings": [f"{each.title}: {each.text}" for each in warnings(comparison)],
     }
     for name, table in tables.items():
         metadata = {
