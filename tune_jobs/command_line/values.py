@@ -113,7 +113,10 @@ def _word(option: Option, value: Any) -> str:
     """Return a single value as text."""
     value = getattr(value, "item", lambda: value)()  # NumPy's numbers
     if value is None and NoneType not in option.types:
-        raise InputError(f"{option.typed} must have a value, and is given none: leave it out")
+        raise InputError(
+            f"{option.typed} must have a value, and is given None: leave it out, or give a text, "
+            "such as 'none' for weights"
+        )
     if isinstance(value, bool) and bool not in option.types:
         raise InputError(
             f"{option.typed} {value} is true or false, which it cannot be: quote it if it is a name"
