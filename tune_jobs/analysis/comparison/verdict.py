@@ -94,8 +94,10 @@ def undecided(comparison: Comparison) -> str:
     names = named([pair.second.short_name for pair in pairs])
     needs = named([would_decide(pair) for pair in pairs])
     order = ", in this order" if len(pairs) > 1 else ""
+    # Fewer images decide on trained models than on their families, of which another sentence is.
+    whom = "As trained, against" if comparison.trained_only else "Against"
     return (
-        f"Against {names} it may be better, worse or equivalent within "
+        f"{whom} {names} it may be better, worse or equivalent within "
         f"{percentage_points(comparison.margin)}: {needs} would decide{order}."
     )
 

@@ -91,8 +91,10 @@ def cost(comparison: Comparison) -> Card:
 
 
 def effort(comparison: Comparison) -> Card:
-    """Return the card of the effort with which the chosen model and the runner-up were found."""
+    """Return the card of the effort behind the chosen model, the runner-up and the other kind."""
     shown = comparison.contestants[:2]
+    if (pair := comparison.other_kind) is not None and pair.second not in shown:
+        shown = [*shown, pair.second]
     rows = [
         (
             contestant.name.split(", ")[0],

@@ -23,8 +23,8 @@ DIFFERS = f"Use the {CNN}: 20.00 percentage points better than"
             f"Use the {RESNET}: undecided against {CNN} (one training of each)",
             [
                 "--seeds 3 with about 6,200 test images would settle which model family is better",
-                f"Against {CNN} it may be better, worse or equivalent within 1 percentage point: "
-                "about 2,200 test images would decide.",
+                f"As trained, against {CNN} it may be better, worse or equivalent within 1 "
+                "percentage point: about 2,200 test images would decide.",
             ],
         ),
         (
@@ -47,7 +47,7 @@ DIFFERS = f"Use the {CNN}: 20.00 percentage points better than"
             [("resnet18", "default", 0.9, 0), ("densenet121", "default", 0.9, 4),
              ("cnn", "none", 0.5, 0)],
             f"Use the {RESNET}: 40.00 percentage points better than {CNN} (one training of each)",
-            ["Against pretrained DenseNet121 it may be better, worse or equivalent"],
+            ["As trained, against pretrained DenseNet121 it may be better, worse or equivalent"],
         ),
     ],
 )  # fmt: skip
