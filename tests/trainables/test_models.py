@@ -66,6 +66,7 @@ def test_every_model_can_be_trained(name):
 @pytest.mark.parametrize(
     ("name", "near"),
     [
+        ("nosuch_network.in1k", "timm:nosuch_network.in1k"),
         ("resnet-18", "resnet18"),
         ("cnnn", "cnn"),
         ("?", "cnn"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import importlib.util
 import inspect
 import math
 import sys
@@ -251,8 +252,14 @@ def meant_by(name: str, names: list[str]) -> list[str]:
         return [f"timm:{name}"]
     module, _, function = name.rpartition(".")
     near = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
-    # Tables name a function of one's own with dots alone.
-    return [f"{module}:{function}", *near][:5] if module else near
+    package = module.partition(".")[0]
+    if not package:
+        return near
+    # Tables name a function of one's own with dots alone; timm separates a tag by one.
+    meant = [f"{module}:{function}", f"timm:{name}"]
+    if importlib.util.find_spec(package) is None:
+        meant.reverse()
+    return [*meant, *near][:5]
 
 
 def code_version(name: str) -> str:

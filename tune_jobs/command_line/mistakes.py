@@ -151,8 +151,11 @@ def _not_an_option(unknown: list[str], names: list[str], program: str) -> str:
     """Return the message on words that are no options."""
     word = next((word for word in unknown if word.startswith("-")), unknown[0])
     if not word.startswith("-"):
-        images = f"give images with --data {shlex.quote(word)}"
-        return f"{word!r} belongs to no option: {images if 'data' in names else _help(program)}"
+        meant = f"give images with --data {shlex.quote(word)}" if "data" in names else ""
+        if NUMBERS.fullmatch(word):
+            meant = "the option before it takes a single value"
+            meant += " (--seeds 3 is three random seeds)" * ("seeds" in names)
+        return f"{word!r} belongs to no option: {meant or _help(program)}"
     options = [word for word in unknown if re.match(r"--?[A-Za-z]", word)] or [word]
     answers = [_did_you_mean(word, names) for word in options]
     if len(options) == 1:

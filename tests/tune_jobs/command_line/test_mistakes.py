@@ -25,6 +25,7 @@ from tune_jobs.lr_grid import GridOptions
         ("--img-size 64 --opt sgd", ["no options", "--image-size?", "--optimizer?"]),
         ("--xyzzy", ["no option --xyzzy", "--help-all explains every option"]),
         ("photos", ["'photos' belongs to no option", "--data photos"]),
+        ("--seed 1 2", ["'2' belongs to no option", "--seeds 3 is three random seeds"]),
         ("--lr 0.001,0.01", ["--lr", "separate values by spaces: 0.001 0.01"]),
         ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),
         ("--lr fast", ["--lr", "fast", "--help"]),
