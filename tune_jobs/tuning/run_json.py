@@ -116,5 +116,8 @@ def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
             "start another run"
         )
     resumed = [*old["resumed"], new["started"]]
-    changes = {"options": new["options"], "status": "running", "ended": None, "resumed": resumed}
+    changes = {
+        "options": new["options"], "status": "running", "ended": None, "resumed": resumed,
+        "warnings": [],
+    }  # fmt: skip
     return {**old, **changes}  # type: ignore[typeddict-item]
