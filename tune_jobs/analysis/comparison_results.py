@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -44,9 +45,18 @@ def load_warnings(path: str | Path) -> list[str]:
 
     Arguments are the same as for `load_comparison`, which has read its folder.
     """
-    schema = pq.read_schema(io.BytesIO(RunFolder.at(path).read(COMPARISON_FILE)))
-    stored = json.loads((schema.metadata or {}).get(RUNS_KEY, b"{}"))
-    return list(stored.get("warnings", []))
+    return list(about_comparison(RunFolder.at(path)).get("warnings", []))
+
+
+def about_comparison(folder: RunFolder) -> dict[str, Any]:
+    """Return what RUNS_KEY has of a comparison, nothing of earlier versions.
+
+    Raises:
+        OSError, pyarrow.ArrowInvalid: the file cannot be read.
+    """
+    schema = pq.read_schema(io.BytesIO(folder.read(COMPARISON_FILE)))
+    found: dict[str, Any] = json.loads((schema.metadata or {}).get(RUNS_KEY, b"{}"))
+    return found
 
 
 def load_predictions(path: str | Path) -> pd.DataFrame:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
-
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainables.errors import InputError
-from tune_jobs.analysis.comparison_results import COMPARISON_FILE, RUNS_KEY
+from tune_jobs.analysis.comparison_results import COMPARISON_FILE, about_comparison
 from tune_jobs.analysis.formatting import moment
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.run_folder.folder import RunFolder
@@ -74,9 +70,8 @@ def compared_before(folder: RunFolder) -> tuple[list[str], str]:
     Comparisons of earlier versions, and damaged ones, have no runs.
     """
     try:
-        schema = pq.read_schema(io.BytesIO(folder.read(COMPARISON_FILE)))
+        stored = about_comparison(folder)
     except (OSError, pa.ArrowInvalid, InputError):
         return [], ""
-    stored = json.loads((schema.metadata or {}).get(RUNS_KEY, b"{}"))
     when = f" of {moment(stored['when'])} UTC" if "when" in stored else ""
     return stored.get("runs", []), when

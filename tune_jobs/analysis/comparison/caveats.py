@@ -15,7 +15,6 @@ from tune_jobs.analysis.formatting import (
     capitalised,
     class_counts,
     counted,
-    first_of,
     moment,
     percent,
 )
@@ -24,8 +23,6 @@ from tune_jobs.run_folder.schema import is_soup
 
 FEWER = 2
 """Factor by which a model is trained with less effort, from which on that is unequal."""
-NAMED = 3
-"""Number of runs that a warning names."""
 SHORT = 3
 """Epochs after which a network may improve, whatever its learning-rate schedule."""
 
@@ -234,7 +231,7 @@ def openings(comparison: Comparison) -> Caveat | None:
     return Caveat(
         "Test images used before",
         f"These test images had scored {counted(models, 'model')} before, the last time on "
-        f"{moment(last['when'])} UTC those of {first_of(runs, NAMED)}, so choices made after "
+        f"{moment(last['when'])} UTC those of {named(runs)}, so choices made after "
         f"that may be overfitted to them; the intervals of accuracies hold for all "
         f"{counted(comparison.chosen.winner.models, 'model')} together. Only new images are free "
         "of that.",
