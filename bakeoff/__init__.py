@@ -5,6 +5,7 @@
     grid = bakeoff.lr_grid(data="photos/", lr=[1e-3, 3e-4], epochs=10)
     tuned = bakeoff.finetune(data="photos/", models=["resnet18"], mode="probe")
     comparison = bakeoff.compare(grid, tuned)
+    answers = bakeoff.predict("more-photos/", model=comparison)
 
 The functions take the options of the command line by their names with underscores, and check them
 as it does: what is wrong raises InputError. Nothing heavy is imported before a function is called.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.comparison import Comparison
-from bakeoff.jobs import compare, finetune, lr_grid, search, shortlist
+from bakeoff.jobs import compare, finetune, lr_grid, predict, search, shortlist
 from bakeoff.run import Run
 from trainables.errors import InputError
 
@@ -52,6 +53,7 @@ __all__ = [
     "load_shortlist",
     "load_trials",
     "lr_grid",
+    "predict",
     "search",
     "shortlist",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import keyword
 import os
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from bakeoff.comparison import Comparison
 from bakeoff.run import Run
@@ -14,9 +15,10 @@ from trainables.errors import InputError
 from tune_jobs import finetune as finetune_job
 from tune_jobs import lr_grid as grid_job
 from tune_jobs import optuna_search as search_job
+from tune_jobs import predict as predict_job
 from tune_jobs import shortlist as shortlist_job
 from tune_jobs.command_line.invocation import PROGRAM
-from tune_jobs.command_line.parser import parse, parse_plain
+from tune_jobs.command_line.parser import CommandLine, parse, parse_plain
 from tune_jobs.command_line.values import options_of, words_of
 from tune_jobs.ranking.options import ShortlistOptions
 from tune_jobs.ray_runtime.environment import configure_ray
@@ -24,7 +26,11 @@ from tune_jobs.search.finetune_options import FinetuneOptions
 from tune_jobs.test_set.options import CompareOptions, check_options
 from tune_jobs.tuning.before_ray import PRINTING, Prepare, start_quietly
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+Options = TypeVar("Options")
 Source: TypeAlias = str | os.PathLike[str] | None
 """Source of images; None for that of the options."""
 
@@ -113,10 +119,7 @@ def compare(*runs: str | os.PathLike[str], **options: Any) -> Comparison:
     """
     if runs:
         options["runs"] = list(runs)
-    program = (PROGRAM, "compare")
-    words = words_of(CompareOptions, options, " ".join(program))
-    arguments = [word for each in words.values() for word in each]
-    command = parse_plain(CompareOptions, "compare", None, arguments, program=program)
+    command = _command(CompareOptions, "compare", options)
     with command.located():
         check_options(command.options)
     if command.options.plan:
@@ -128,6 +131,41 @@ def compare(*runs: str | os.PathLike[str], **options: Any) -> Comparison:
     compared = compare_runs(command, QuietConsole())
     assert compared is not None  # as without --plan
     return Comparison(compared[1].uri)
+
+
+@_takes(predict_job.PredictOptions)
+def predict(
+    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], **options: Any
+) -> pd.DataFrame:
+    """Classify images with the model of a comparison or a run.
+
+    Warns of images that are sealed test images of the run.
+
+    Args:
+        images: an image file, a folder of images, or several of them.
+        options: other options of `bakeoff predict`, e.g. `model=run`, `reject_above=5`.
+
+    Returns:
+        One row per image: file, predicted class, its probability, those of all classes, and the
+        reason if it cannot be read; with `reject_above` also whether it is answered.
+
+    Raises:
+        InputError: an image file or the model cannot be found, or an option cannot be used.
+    """
+    command = _command(predict_job.PredictOptions, "predict", {"images": images, **options})
+    predict_job.check_options(command.options)
+    predictions = predict_job.predict_images(command.options)
+    if predictions.warning:
+        warnings.warn(predictions.warning, stacklevel=2)
+    return predictions.frame
+
+
+def _command(cls: type[Options], job: str, options: dict[str, Any]) -> CommandLine[Options]:
+    """Return the command line of a job without training options that its options make."""
+    program = (PROGRAM, job)
+    words = words_of(cls, options, " ".join(program))
+    arguments = [word for each in words.values() for word in each]
+    return parse_plain(cls, job, None, arguments, program=program)
 
 
 def _train(

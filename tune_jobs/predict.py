@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import tyro
 
@@ -55,8 +54,19 @@ class PredictOptions:
 def predict() -> int:
     """Run the job. Return the exit code: 1 if no image could be read."""
     options = parse_plain(PredictOptions, "predict", description=__doc__).options
-    suffix = Path(options.output).suffix if options.output else ".parquet"
-    if suffix not in (".parquet", ".csv"):
+    check_options(options)
+    console = open_console()
+    predictions = predict_images(options)
+    for note in filter(None, [*predictions.notes, predictions.warning]):
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    if options.output is None and options.images:
+        print_frame(predictions.frame, console)
+    return int(bool(options.images) and predictions.frame["error"].notna().all())
+
+
+def check_options(options: PredictOptions) -> None:
+    """Raise InputError if the options cannot be used."""
+    if options.output and not options.output.endswith((".parquet", ".csv")):
         raise InputError(f"--output {options.output} must end in .parquet or .csv")
     if options.output and not (folder := Path(options.output).parent).is_dir():
         raise InputError(f"--output {options.output}: folder {folder} does not exist: create it")
@@ -70,6 +80,26 @@ def predict() -> int:
             f"--reject-above is {risk:g}, but it must be above 0 and below 100: give the "
             "percentage of the answered images that may be misclassified, such as 5"
         )
+
+
+class Predictions(NamedTuple):
+    """What a model predicts of images."""
+
+    frame: pd.DataFrame
+    """A row per image: file, predicted class, its probability, those of all classes, and the
+    reason if it cannot be read; with a largest risk also whether it is answered."""
+    notes: list[str]
+    """Sentences for the terminal: what was exported, and how many images are answered."""
+    warning: str
+    """Sentence on sealed test images among them; empty for none."""
+
+
+def predict_images(options: PredictOptions) -> Predictions:
+    """Classify the images of the options, and write what they ask for.
+
+    Raises:
+        InputError: an image file or the model cannot be found or used.
+    """
     from trainables.sources import image_files
 
     files = image_files(options.images)
@@ -77,40 +107,25 @@ def predict() -> int:
     from trainables.saved_model import load_model
     from tune_jobs.run_folder.folder import RunFolder
 
-    console = open_console()
     model = model_folder(RunFolder.at(options.model))
     classifier = load_model(model.uri)
+    risk, notes = options.reject_above, []
     rejection = None if risk is None else rejection_of(classifier, options.model, risk)
     if options.export:
-        from trainables.export import SUFFIXES, TOLERANCE, export
-
-        file = f"model{SUFFIXES[options.export]}"
-        model.write(file, export(classifier, options.export))
-        size = classifier.view.size
-        console.print(
-            f"Exported {model.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
-            f"logits N×{len(classifier.classes)}, equal to those of the model within {TOLERANCE:g}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
-    if not files:
-        return 0
-    if sealed := count_sealed(model, files):
-        console.print(
-            f"{sealed:,} of {len(files):,} images are sealed test images of this run: answers on "
-            "them must not decide anything before the comparison",
-            highlight=False, markup=False,
-        )  # fmt: skip
-    frame = classify(classifier, files)
+        notes.append(write_export(classifier, options.export, model))
+    frame, sealed = classify(classifier, files, sealed_images(model))
     if rejection is not None:
         frame = answered(frame, rejection.threshold)
-        console.print(about_answers(frame, rejection), highlight=False, markup=False)
-    if options.output is None:
-        print_frame(frame, console)
-    elif suffix == ".csv":
+        notes.append(about_answers(frame, rejection))
+    warning = (
+        f"{sealed:,} of {len(files):,} images are sealed test images of this run: answers on "
+        "them must not decide anything before the comparison"
+    )
+    if options.output and options.output.endswith(".csv"):
         frame.to_csv(options.output, index=False)
-    else:
+    elif options.output:
         frame.to_parquet(options.output, index=False)
-    return int(frame["error"].notna().all())
+    return Predictions(frame, notes, warning if sealed else "")
 
 
 def model_folder(folder: RunFolder) -> RunFolder:
@@ -129,51 +144,70 @@ def model_folder(folder: RunFolder) -> RunFolder:
     return folder
 
 
-def count_sealed(model: RunFolder, files: list[Path]) -> int:
-    """Return how many images are among the sealed test images of a run.
+def write_export(
+    classifier: Classifier, form: Literal["onnx", "torchscript"], folder: RunFolder
+) -> str:
+    """Export a model into its folder, and return a sentence that says so."""
+    from trainables.export import SUFFIXES, TOLERANCE, export
+
+    file, size = f"model{SUFFIXES[form]}", classifier.view.size
+    folder.write(file, export(classifier, form))
+    return (
+        f"Exported {folder.child(file).uri}: input images N×{size}×{size}×3, uint8; output "
+        f"logits N×{len(classifier.classes)}, equal to those of the model within {TOLERANCE:g}"
+    )
+
+
+def sealed_images(model: RunFolder) -> frozenset[bytes]:
+    """Return the digests of the sealed test images of a run.
 
     Args:
-        model: best/ of a run; runs of earlier versions do not tell.
-        files: images to classify.
+        model: best/ of a run. Runs of earlier versions do not tell; those of a comparison are
+            sealed no longer.
     """
     import numpy as np
 
-    from trainables.arrays import DIGEST_BYTES
     from tune_jobs.run_folder.folder import BEST_FOLDER, TEST_IMAGES_FILE
 
     if model.name != BEST_FOLDER or not model.parent.has(TEST_IMAGES_FILE):
-        return 0
-    sealed = set(map(bytes, np.load(io.BytesIO(model.parent.read(TEST_IMAGES_FILE)))))
-    count = 0
-    for file in files:
-        with contextlib.suppress(OSError):  # its row says so
-            digest = hashlib.blake2b(file.read_bytes(), digest_size=DIGEST_BYTES).digest()
-            count += digest in sealed
-    return count
+        return frozenset()
+    return frozenset(map(bytes, np.load(io.BytesIO(model.parent.read(TEST_IMAGES_FILE)))))
 
 
-def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
-    """Return a row per image: file, predicted class, its probability, and those of all classes.
+def classify(
+    classifier: Classifier, files: list[Path], sealed: frozenset[bytes] = frozenset()
+) -> tuple[pd.DataFrame, int]:
+    """Return a row per image, and how many of the images are sealed test images.
 
     A damaged image has the reason in the column `error` and no prediction.
+
+    Args:
+        classifier: the model.
+        files: images.
+        sealed: digests of the sealed test images.
     """
     import numpy as np
     import pandas as pd
 
+    from trainables.arrays import DIGEST_BYTES
     from trainables.decoding import DecodingError, open_rgb, render
 
     view, how = classifier.view, classifier.how
     errors: list[str | None] = [None] * len(files)
+    is_sealed = [False] * len(files)
 
     def decode(i: int) -> Images:
         try:
             content = files[i].read_bytes()
+            if sealed:
+                digest = hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+                is_sealed[i] = digest in sealed
             return render(open_rgb(content, how, view.shorter_side), view, how)
         except (DecodingError, OSError) as error:
             errors[i] = str(error)
             return np.zeros((view.size, view.size, 3), dtype=np.uint8)
 
-    blocks = []
+    blocks = [np.empty((0, len(classifier.classes)), dtype=np.float32)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), BLOCK):  # so that memory does not grow with the folder
             images = pool.map(decode, range(start, min(start + BLOCK, len(files))))
@@ -182,7 +216,7 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
     probabilities[[error is not None for error in errors]] = np.nan
     names = np.array([*classifier.classes, None], dtype=object)
     best = [-1 if errors[i] else row.argmax() for i, row in enumerate(probabilities)]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "file": [str(file) for file in files],
             "predicted": names[best],
@@ -194,6 +228,7 @@ def classify(classifier: Classifier, files: list[Path]) -> pd.DataFrame:
             },
         }
     )
+    return frame, sum(is_sealed)
 
 
 def rejection_of(classifier: Classifier, model: str, risk: float) -> Rejection:

@@ -7,8 +7,10 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import ray
+from PIL import Image
 
 import bakeoff
 from bakeoff.run import MOST_ROWS
@@ -119,6 +121,18 @@ def test_runs_are_compared(grid, tmp_path, capfd):
     assert "report.html</a>" in page
     assert (tmp_path / "out" / "report.html").exists()
     assert capfd.readouterr().out == ""
+
+
+def test_images_are_classified_with_a_run(grid, tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / "0.png")
+    (tmp_path / "1.png").write_bytes(b"no image at all")
+    frame = bakeoff.predict(tmp_path, model=grid)
+    assert frame["predicted"].notna().tolist() == [True, False]
+    assert "not an image" in frame["error"][1]
+    with pytest.raises(bakeoff.InputError, match="--reject-above is 100"):
+        bakeoff.predict(tmp_path / "0.png", model=grid, reject_above=100)
+    with pytest.raises(bakeoff.InputError, match=r"no option modell: did you mean model\?"):
+        bakeoff.predict(tmp_path / "0.png", modell=grid)
 
 
 def test_an_interrupted_run_is_complete(grid, storage, monkeypatch):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import bakeoff
 from tests.conftest import write_model
 from tests.tune_jobs.conftest import command_line
 from trainables.arrays import DIGEST_BYTES
@@ -83,7 +84,11 @@ def test_sealed_test_images_are_not_classified_without_a_word(images, model, tmp
     np.save(tmp_path / TEST_IMAGES_FILE, np.frombuffer(b"".join(sealed), np.uint8).reshape(2, -1))
     (images / "1.png").rename(images / "other.png")
     assert run(images, "--model", tmp_path) == 0
-    assert "2 of 4 images are sealed test images of this run" in capfd.readouterr().out
+    said = "2 of 4 images are sealed test images of this run"
+    assert said in capfd.readouterr().out
+    with pytest.warns(UserWarning, match=said):
+        frame = bakeoff.predict(images, model=tmp_path)
+    assert len(frame) == 4
 
 
 @pytest.fixture
