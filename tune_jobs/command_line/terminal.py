@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from tune_jobs.command_line.escaping import printable
@@ -97,6 +97,7 @@ def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -
 
     Columns without any content are left out without a word.
 
+    A wide column that had to go may leave room for narrow ones that went before it: they stay.
     Where a terminal is too narrow for the columns that are left, each row stands below its name.
 
     Args:
@@ -104,25 +105,28 @@ def print_table(console: Console, table: Table, droppable: Sequence[str] = ()) -
         table: the table.
         droppable: headings of columns that a narrow terminal goes without, the first of them first.
     """
+    columns = [each for each in table.columns if not table.rows or any(map(str, each.cells))]
 
     def width() -> int:
         unlimited = console.options.update(width=UNLIMITED)
         return Measurement.get(console, unlimited, table).maximum
 
-    def keep(columns: list[Column]) -> None:
+    def fits_without(headings: Sequence[str]) -> bool:
+        """Leave out columns, and return whether the console has room for the others."""
+        left = [each for each in columns if each.header not in headings]
         # rich measures a column by its number, too.
-        table.columns = [replace(each, _index=i) for i, each in enumerate(columns)]
+        table.columns = [replace(each, _index=i) for i, each in enumerate(left)]
+        return not console.is_terminal or width() <= console.width
 
-    if table.rows:
-        keep([each for each in table.columns if any(map(str, each.cells))])
-    dropped = []
-    if console.is_terminal:
-        for heading in droppable:
-            left = [each for each in table.columns if each.header != heading]
-            if width() > console.width and len(left) < len(table.columns):
-                keep(left)
-                dropped.append(heading)
-    if console.is_terminal and width() > console.width:
+    dropped: list[str] = []
+    for heading in (each for each in droppable if each in [column.header for column in columns]):
+        if fits_without(dropped):
+            break
+        dropped.append(heading)
+    for heading in dropped[::-1]:
+        fewer = [each for each in dropped if each != heading]
+        dropped = fewer if fits_without(fewer) else dropped
+    if not fits_without(dropped):
         _print_rows(console, table)
     else:
         # A console renders nothing wider than itself, and takes a dumb terminal to have 80 columns.

@@ -9,14 +9,14 @@ from tune_jobs.command_line.terminal import plain_table, print_table
 LONG = "timm:mobilenetv4_conv_medium.e500_r224_in1k"
 
 
-def printed(width, terminal):
+def printed(width, terminal, droppable=("licence", "latency")):
     table = plain_table()
     for heading in ("network", "accuracy", "licence", "latency"):
         table.add_column(heading, no_wrap=True)
     table.add_row(LONG, "87.62% (86.01% to 89.24%)", "apache-2.0", "12.5 ms")
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
-    print_table(console, table, ("licence", "latency"))
+    print_table(console, table, droppable)
     return re.sub(r"\x1b\[\d*m", "", file.getvalue())
 
 
@@ -43,6 +43,12 @@ def test_a_narrow_terminal_goes_without_columns_in_their_order(width, headings):
     assert set(first.split()) == headings
     assert LONG in second
     assert "…" not in second
+
+
+def test_a_narrow_column_stays_where_a_wide_one_that_went_left_room():
+    first, _, said = printed(80, terminal=True, droppable=("latency", "licence")).splitlines()
+    assert first.split() == ["network", "accuracy", "latency"]
+    assert said.startswith("without licence: ")
 
 
 @pytest.mark.parametrize("width", [30, 50, 60])
