@@ -250,8 +250,9 @@ def test_a_finished_grid_is_extended_by_rates(finished, command, tmp_path, capfd
     assert command(*arguments, "--lr", "1e-3") == 2  # which it has
     assert command(*arguments) == 2
     assert "--extend adds to the --lr of the run" in capfd.readouterr().err
-    assert command(*arguments, "--lr", "1", "--batch-size", "1") == 2
-    assert "--batch-size 1 differs" in capfd.readouterr().err
+    assert command(*arguments, "--batch-size", "1") == 2  # also where no rate is given
+    message = "--batch-size 1 differs from the run's 64, and a run is extended with its own options"
+    assert message in capfd.readouterr().err
 
 
 def test_a_trial_larger_than_the_cluster_is_refused(local_ray, command, capfd, tmp_path):

@@ -225,11 +225,11 @@ def _read(
         short = dataclasses.replace(options.training, epochs=SMOKE_EPOCHS)
         options = dataclasses.replace(options, training=short)
     if stored:
+        changeable = options.extended_by if extending else ()
+        what = "extended" if extending else "resumed" if resuming else "repeated"
+        refuse_changes(flatten(stored), flatten(options), changeable, what)
         if extending:
             options = extended(options, stored)
-        changeable = options.extended_by if extending else ()
-        what = "resumed" if resuming else "repeated"
-        refuse_changes(flatten(stored), flatten(options), changeable, what)
     if resuming:
         options = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=True))
     return options, repeated

@@ -204,12 +204,12 @@ def refuse_changes(
         old: options of the run by name.
         new: options of the command line by name.
         extended: options that add values to those of the run.
-        what: what is done with the run: resumed or repeated.
+        what: what is done with the run: resumed, extended or repeated.
     """
     for key, value in old.items():
         if key not in FREE_ON_RESUME and key not in extended and new[key] != value:
             name = key.strip("_").replace("_", "-")
             raise InputError(
                 f"--{name} {new[key]} differs from the run's {value}, and a run is {what} with "
-                "its own options: leave it out, or start another run"
+                "its own options: leave it out, or start another run with another --name"
             )

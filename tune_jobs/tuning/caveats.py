@@ -52,9 +52,11 @@ def last_epoch(run: Run, name: str, rows: list[TrialRow], config: TrialConfig) -
     """Say that trials were best in their last epoch, at a learning rate that did not decrease."""
     if not all(still_rising(config, row.get("best/epoch")) for row in rows):
         return ""
+    more = 2 * config.epochs
     return (
-        f"{name} was best in the last of {config.epochs} epochs, so that longer training "
-        f"may be better: try --epochs {2 * config.epochs}"
+        f"{name} was best in the last of {config.epochs} epochs, so that longer training may be "
+        f"better: try --epochs {more} --name {run.folder.name}-{more}-epochs, as a run that has "
+        "ended keeps its own"
     )
 
 

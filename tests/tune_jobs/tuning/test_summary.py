@@ -72,7 +72,7 @@ def test_the_best_rate_at_the_edge_of_a_grid_comes_with_the_command_that_extends
 
 def test_a_score_that_still_rose_in_the_last_epoch_is_said(summary):
     rates, scores = (1e-4, 1e-3, 1e-2), (0.80, 0.97, 0.85)
-    assert "--epochs 10" in summary(rates, scores, epoch=5)
+    assert "try --epochs 10 --name grid-10-epochs" in summary(rates, scores, epoch=5)
     assert "--epochs" not in summary(rates, scores, epoch=4)
 
 
