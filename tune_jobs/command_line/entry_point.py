@@ -58,5 +58,5 @@ def fail(message: str, code: int = 2) -> int:
 
 
 def interrupt(*_: object) -> None:
-    """Handle SIGTERM as Ctrl-C."""
-    signal.raise_signal(signal.SIGINT)
+    """Handle SIGTERM as Ctrl-C, which processes in the background of a script ignore."""
+    raise KeyboardInterrupt

@@ -72,10 +72,7 @@ def ray_session(address: str | None, *, preload: bool = False) -> Iterator[None]
     if ray.is_initialized():
         yield
         return
-    handler = signal.getsignal(signal.SIGTERM)
     with local_ray(preload) if address is None else connection(answering(address)):
-        if handler is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray's own would end the process in silence
         remind(autoscaler_config())
         yield
 
@@ -98,8 +95,8 @@ def local_ray(preload: bool) -> Iterator[None]:
         stack.callback(ray.shutdown)
         try:
             with lean_node(folder / RAY_FOLDER), environment({TASK_EVENTS: "0"}):
-                start = start_with_workers if preload else ray.init
-                start("local", include_dashboard=False, **QUIET)
+                start = start_with_workers if preload else init
+                start("local", include_dashboard=False)
         except Exception as error:  # whatever this machine's limits, disk or libraries cause
             raise InputError(
                 f"Ray does not start on this machine ({first_line(error)}): its logs are in "
@@ -120,7 +117,7 @@ def connection(address: str) -> Iterator[None]:
     late.start()
     try:
         with loopback_as_given():
-            ray.init(address, **QUIET)
+            init(address)
     except (ConnectionError, ValueError, RuntimeError) as error:
         token = "" if asks_for_token() else "set RAY_AUTH_MODE=token if it asks for a token, "
         raise InputError(
@@ -146,6 +143,16 @@ def end_process(address: str) -> None:
     os._exit(2)
 
 
+def init(address: str, **options: Any) -> None:
+    """Call ray.init(), and keep the handler of SIGTERM: Ray's own ends the process in silence."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address, **QUIET, **options)
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
 def start_with_workers(address: str, **options: Any) -> None:
     """Call ray.init(), and wait until the workers of the local Ray are ready for trials.
 
@@ -155,7 +162,7 @@ def start_with_workers(address: str, **options: Any) -> None:
     GPUs, as no import may look at them before Ray has told a worker which are its own.
     """
     if (os.cpu_count() or 1) > MOST_PRELOADED or has_gpu_devices():
-        ray.init(address, **options)
+        init(address, **options)
         return
     with tempfile.TemporaryDirectory() as folder:
         variables = {
@@ -167,7 +174,7 @@ def start_with_workers(address: str, **options: Any) -> None:
         }
         os.environ.update(variables)
         try:
-            ray.init(address, **options)
+            init(address, **options)
         finally:
             for name in variables:
                 del os.environ[name]

@@ -39,6 +39,7 @@ from tune_jobs.test_set.options import CompareOptions
 from tune_jobs.test_set.output import output_of
 from tune_jobs.test_set.rescoring import in_fp32, load_rescored
 from tune_jobs.test_set.retraining import retrain_all
+from tune_jobs.tuning.data import describe_data
 
 CARD_FILE = "README.md"
 
@@ -86,6 +87,8 @@ def compare_runs(
     if earlier and not options.plan:
         console.print(earlier, markup=False, highlight=False, soft_wrap=True)
     images = images_of_runs(runs, options.data, console)
+    counts, *_ = describe_data(images[runs[0].folder.uri])
+    console.print(counts, markup=False, highlight=False)
     best_of_family = winners(
         runs, lambda each: in_fp32(each, data_of(each, images), device, console)
     )

@@ -69,14 +69,21 @@ def test_a_fault_of_ours_says_so_with_the_file_to_report(ended):
     assert "Traceback" in Path(file).read_text()
 
 
-def test_sigterm_ends_a_job_as_ctrl_c_does(capfd):
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_sigterm_ends_a_job_as_ctrl_c_does(ctrl_c, capfd):
+    """Also in the background of a script, where Ctrl-C is ignored."""
+
     def job():
         signal.raise_signal(signal.SIGTERM)
         return sum(range(1_000_000))  # Python calls handlers between its instructions
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as end:
-        main(job)
+    usual = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main(job)
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert end.value.code == 130
     assert "interrupted" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
