@@ -30,6 +30,7 @@ from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.provenance import wall_seconds
 from tune_jobs.run_folder.schema import (
     ending,
     features_seconds,
@@ -161,11 +162,14 @@ def cards(
     planned = done + sum(int(row["config/epochs"] - row["epochs"]) for row in open_)
     end = record.get("ended") if record["status"] != "running" else None
     until = datetime.fromisoformat(end) if end else datetime.now(timezone.utc)
-    wall_s = (until - datetime.fromisoformat(record["started"])).total_seconds()
-    resumed = record["resumed"]
+    worked_s = wall_seconds({**record, "ended": until.isoformat()})
+    since_s = (until - datetime.fromisoformat(record["started"])).total_seconds()
+    wall_s = since_s if worked_s is None else worked_s
     note = f"since {moment(record['started'])} UTC"
-    if resumed:
-        note += f", resumed {counted(len(resumed), 'time')}, pauses included"
+    if resumed := record["resumed"]:
+        note += f", resumed {counted(len(resumed), 'time')}"
+    if worked_s is None:
+        note += ", pauses included"
     shown = [
         ("wall time", duration(wall_s), note),
         (

@@ -63,15 +63,24 @@ def now(ago_s: float = 0.0) -> str:
 def wall_seconds(record: Mapping[str, Any]) -> float | None:
     """Return the wall time of a run: from the start of its command to when its folder was complete.
 
-    Runs of earlier versions start when Ray has been started and the images have been read.
+    Pauses before it was resumed do not count. Runs of earlier versions start when Ray has been
+    started and the images have been read.
 
     Args:
         record: content of run.json.
 
     Returns:
-        Seconds; None if the run was resumed, as the pause is not known, or has not ended.
+        Seconds; None if the run has not ended, or was resumed after a kill of its driver, as the
+        time of the kill is not known.
     """
-    if record.get("resumed") or not record.get("ended"):
+    resumed = record.get("resumed", [])
+    starts = [record["started"], *resumed]
+    ends = [*record.get("paused", [None] * len(resumed)), record.get("ended")]
+    if None in ends:
         return None
-    start, end = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
-    return (end - start).total_seconds()
+    parts = zip(starts, ends, strict=True)
+    return sum((_time(end) - _time(start)).total_seconds() for start, end in parts)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

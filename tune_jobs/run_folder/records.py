@@ -201,6 +201,9 @@ class RunRecord(TypedDict, total=False):
     """End in UTC, ISO 8601; None until then."""
     resumed: list[str]
     """Times at which the run was resumed, in UTC, ISO 8601."""
+    paused: list[str | None]
+    """Time at which the run had ended before each of them, in UTC, ISO 8601; None where its driver
+    was killed. Runs of earlier versions lack it."""
     options: dict[str, Any]
     """Options of the job; groups of options are nested objects."""
     given: list[str]

@@ -45,6 +45,7 @@ def describe_run(
         "started": now(time.monotonic() - command.started),
         "ended": None,
         "resumed": [],
+        "paused": [],
         "options": dataclasses.asdict(options),
         "given": sorted(command.given_options),
         "dataset": {
@@ -115,9 +116,10 @@ def resumed_record(folder: RunFolder, new: RunRecord) -> RunRecord:
             "the initial weights are not those that the run was started with: restore them, or "
             "start another run"
         )
-    resumed = [*old["resumed"], new["started"]]
+    earlier: list[str | None] = [None] * len(old["resumed"])
     changes = {
-        "options": new["options"], "status": "running", "ended": None, "resumed": resumed,
-        "warnings": [],
+        "options": new["options"], "status": "running", "ended": None, "warnings": [],
+        "resumed": [*old["resumed"], new["started"]],
+        "paused": [*old.get("paused", earlier), old.get("ended")],
     }  # fmt: skip
     return {**old, **changes}  # type: ignore[typeddict-item]

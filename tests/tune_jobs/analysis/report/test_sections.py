@@ -189,7 +189,9 @@ def test_whole_runs_have_their_wall_time_and_its_cost():
     assert (table.rows[0][1], table.rows[0][-1]) == ("60 min", "$3.00")
     assert (table.rows[1][1], table.rows[1][-1]) == ("unknown", "unknown")
     run.record["resumed"] = ["2030-01-02T03:30:00+00:00"]
-    assert costs.wall_times(comparison).rows[0][1] == "unknown"
+    assert costs.wall_times(comparison).rows[0][1] == "unknown"  # its driver was killed
+    run.record["paused"] = ["2030-01-02T03:10:00+00:00"]
+    assert costs.wall_times(comparison).rows[0][1] == "40 min"
 
 
 def test_a_model_has_its_colour_in_every_figure():

@@ -277,10 +277,10 @@ def section(comparison: Comparison) -> Section:
             "Training times were measured on the "
             "nodes of each run; they exclude the epochs that population-based training discarded "
             f"when a trial copied another one. {features_note(comparison)}",
-            "Whole runs have the time of reading the images, "
-            "start-up, idle places and the trials that were stopped, failed or diverged. (Runs of "
-            "earlier versions begin after reading the images "
-            "and start-up.) A run that was resumed has no wall time, as the pause is not known.",
+            "Whole runs have the time of reading the images, start-up, idle places and the trials "
+            "that were stopped, failed or diverged, without pauses before they were resumed. (Runs "
+            "of earlier versions begin after reading the images and start-up.) A run that was "
+            "resumed after a kill has no wall time, as the time of the kill is not known.",
         )
     )
     return Section("Costs", blocks)
