@@ -66,6 +66,19 @@ OTHER_WORDS = {
     "wd": ("weight-decay",),
 }
 """Names that other programs give to options, and ours for the same."""
+OTHER_VALUES = {
+    "bayes": ("tpe", "gp"),
+    "bayesian": ("tpe", "gp"),
+    "bf16-mixed": ("bf16",),
+    "half": ("fp16",),
+    "onecycle": ("one_cycle",),
+    "rand": ("random",),
+    "randaug": ("strong",),
+    "randaugment": ("strong",),
+    "sha": ("asha",),
+    "trivialaugment": ("strong",),
+}
+"""Values that other programs give to options, and ours for the same."""
 BORDERS = "│╭╮╰╯|"
 OUR_WORDS = {
     r"invalid choice (\S+) for argument (\S+)\. Expected one of \((.*?),?\)": (
@@ -78,6 +91,10 @@ OUR_WORDS = {
     r"(--\S+): no type matching (.*?) could be .*? from \[(.*?)\].*": r"\1 \3 must be \2",
 }
 """What the parser says about a value, without apostrophes, and how our messages say it."""
+CHOICE = re.compile(r"--\S+ (\S+) must be one of (.*)")
+"""Our message on a value that is not among the choices."""
+SQUARE = re.compile(r"--image-size (\d+)[x×]\d+ .*")
+"""Our message on a width and a height."""
 NUMBERS = re.compile(r"[-+\d.eE,]+")
 """Numbers, and commas between them."""
 
@@ -193,6 +210,15 @@ def meant_by(given: str, names: Sequence[str]) -> list[str]:
     return found or [name for name in names if given in name.split("-")][:3]
 
 
+def _value_meant(given: str, choices: list[str]) -> str:
+    """Return a question with the choices that a value may mean; the empty text for none."""
+    lower = {choice.lower(): choice for choice in choices}
+    names = [given.lower()] if given.lower() in lower else []
+    names = names or [name for name in OTHER_VALUES.get(given.lower(), ()) if name in lower]
+    names = names or difflib.get_close_matches(given.lower(), lower, 1, 0.6)
+    return f"did you mean {' or '.join(lower[name] for name in names)}? " if names else ""
+
+
 def _help(program: str) -> str:
     """Return where the options are explained."""
     return f"{program} --help-all explains every option"
@@ -220,6 +246,8 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
         message = re.sub(theirs, ours, message.replace("'", ""))
     message = re.sub(r"{(.*?)}", r"\1", message).replace("|", " or ")
     words = [word.rpartition("=")[2] for word in arguments]
+    if side := SQUARE.fullmatch(message):
+        return f"{message}: networks read square images, give their side: --image-size {side[1]}"
     first = next(
         (i for i, word in enumerate(words) if NUMBERS.fullmatch(word) and "," in word), None
     )
@@ -227,4 +255,6 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
         values = itertools.takewhile(NUMBERS.fullmatch, words[first:])
         separate = " ".join(values).replace(",", " ").split()
         return f"{message}: separate values by spaces: {' '.join(separate)}"
-    return f"{message}: {_help(program)}"
+    chosen = CHOICE.fullmatch(message)
+    meant = _value_meant(chosen[1], chosen[2].split(", ")) if chosen else ""
+    return f"{message}: {meant}{_help(program)}"

@@ -30,6 +30,10 @@ from tune_jobs.lr_grid import GridOptions
         ("--lr 1e-3, 1e-4 --epochs 3", ["separate values by spaces: 1e-3 1e-4"]),
         ("--lr fast", ["--lr", "fast", "--help"]),
         ("--recipe slow", ["slow", "standard", "--help"]),
+        ("--recipe Standrad", ["must be one of", "did you mean standard?", "--help"]),
+        ("--optimizer Adam", ["did you mean adam? "]),
+        ("--augment randaug", ["did you mean strong? "]),
+        ("--image-size 224x160", ["square images", "give their side: --image-size 224"]),
         ("--epochs", ["--epochs", "--help"]),
     ],
 )
