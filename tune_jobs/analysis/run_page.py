@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,7 @@ from tune_jobs.analysis.datasets import metric_of
 from tune_jobs.analysis.formatting import counted, duration, first_of, moment
 from tune_jobs.analysis.penalties import penalties_info, plot_penalties
 from tune_jobs.analysis.report.blocks import Block, Card, Picture, Section, Table, Text
-from tune_jobs.analysis.report.page import (
-    DRAWING,
-    PAGE_TEMPLATE,
-    environment,
-    inline,
-    pictures,
-    svg,
-)
+from tune_jobs.analysis.report.page import DRAWING, render_page
 from tune_jobs.analysis.results import load_epochs, load_run, load_trials
 from tune_jobs.analysis.search_figures.history import history_info, plot_history
 from tune_jobs.run_folder.constraints import may_be_chosen
@@ -90,34 +82,20 @@ def run_page(path: str | Path, planned_s: float | None = None, refresh_s: int | 
             caption = f"Validation {target.label} of each trial, and the best so far."
             blocks = [Picture("history", figure, caption, caption)]
             sections.insert(0, Section("Search", blocks))
-        drawn = {
-            picture.name: inline(svg(picture), picture.figure.get_figwidth())
-            for picture in pictures([Section("", first), *sections])
-        }
-    text = (
-        environment()
-        .get_template(PAGE_TEMPLATE)
-        .render(
-            headline=headline(folder.name, record, rows),
-            sentences=[best_sentence(ranked, target, record["status"])],
-            caveats=[],
-            when=moment(datetime.now(timezone.utc).isoformat()),
-            dataset=record["dataset"].get("name", ""),
-            version=version("bakeoff"),
-            command=record.get("command", ""),
-            cards=cards(record, rows, ranked, target, planned_s),
-            first=first,
-            first_title="Curves",
-            sections=sections,
-            drawn=drawn,
-            footer="It is read from the tables of the run, which are written at most every two "
-            "seconds.",
-        )
+    again = refresh_s is not None and record["status"] == "running"
+    return render_page(
+        headline=headline(folder.name, record, rows),
+        sentences=[best_sentence(ranked, target, record["status"])],
+        dataset=record["dataset"].get("name", ""),
+        command=record.get("command", ""),
+        cards=cards(record, rows, ranked, target, planned_s),
+        first=first,
+        first_title="Curves",
+        sections=sections,
+        footer="It is read from the tables of the run, which are written at most every two "
+        "seconds.",
+        head=f'<meta http-equiv="refresh" content="{refresh_s}">' if again else "",
     )
-    if refresh_s is None or record["status"] != "running":
-        return text
-    again = f'<meta http-equiv="refresh" content="{refresh_s}">'
-    return text.replace("<head>", f"<head>\n{again}", 1)
 
 
 def headline(name: str, record: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 
 from trainables.errors import InputError
 from trainables.sources import describe
 from trainables.sources.names import PART_NAMES
-from tune_jobs.analysis.formatting import counted, listed, moment
+from tune_jobs.analysis.formatting import counted, listed
 from tune_jobs.analysis.report.blocks import (
     Block,
     Callout,
@@ -25,14 +22,7 @@ from tune_jobs.analysis.report.blocks import (
     Table,
     Text,
 )
-from tune_jobs.analysis.report.page import (
-    DRAWING,
-    PAGE_TEMPLATE,
-    environment,
-    inline,
-    pictures,
-    svg,
-)
+from tune_jobs.analysis.report.page import render_page
 from tune_jobs.data_check.figures import MOST_BARS, class_figure, size_figure
 from tune_jobs.data_check.findings import SEVERITIES, Finding
 from tune_jobs.data_check.image_checks import formats_of_classes
@@ -91,36 +81,23 @@ def write_page(inspection: Inspection, findings: Sequence[Finding], command: str
         formats_section(inspection),
         Section("Contact sheets", contact_sheets(inspection)),
     ]
-    with mpl.rc_context(DRAWING):
-        drawn = {
-            picture.name: inline(svg(picture), picture.figure.get_figwidth())
-            for picture in pictures(sections)
-        }
-    title = verdict(findings)
-    text = (
-        environment()
-        .get_template(PAGE_TEMPLATE)
-        .render(
-            headline=title,
-            sentences=[f"{line}." for line in describe(inspection.listing)[:1]],
-            caveats=[],
-            when=moment(datetime.now(timezone.utc).isoformat()),
-            dataset=inspection.listing.name,
-            version=version("bakeoff"),
-            command=command,
-            cards=cards(inspection),
-            first=[callout(f) for f in findings] or [Text("Nothing was found.")],
-            first_title="Findings",
-            sections=sections,
-            drawn=drawn,
-            footer="The splits are those of a training job with the same options.",
-        )
+    text = render_page(
+        headline=verdict(findings),
+        sentences=[f"{line}." for line in describe(inspection.listing)[:1]],
+        dataset=inspection.listing.name,
+        command=command,
+        cards=cards(inspection),
+        first=[callout(f) for f in findings] or [Text("Nothing was found.")],
+        first_title="Findings",
+        sections=sections,
+        footer="The splits are those of a training job with the same options.",
+        head=MARK,
     )
     page = inspection.options.page
     partial = page.with_name(page.name + ".partial")
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text.replace("<head>", f"<head>\n{MARK}", 1), encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(page)
     except OSError as error:
         raise InputError(

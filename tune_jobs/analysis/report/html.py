@@ -14,16 +14,15 @@ from tune_jobs.analysis.comparison import in_use
 from tune_jobs.analysis.comparison.caveats import warnings
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.verdict import headline, summary
-from tune_jobs.analysis.formatting import moment, percent, percent_interval
+from tune_jobs.analysis.formatting import percent, percent_interval
 from tune_jobs.analysis.report.blocks import Block, Callout, Picture, Section, Text
 from tune_jobs.analysis.report.markdown import markdown
 from tune_jobs.analysis.report.page import (
     DRAWING,
-    PAGE_TEMPLATE,
-    environment,
     inline,
     pictures,
     png,
+    render_page,
     svg,
 )
 from tune_jobs.analysis.report.sections import (
@@ -101,13 +100,11 @@ def write_report(comparison: Comparison, folder: RunFolder) -> None:
     report = markdown(title, sentences, cards(comparison), [*caveats, *first], sections,
                       FIGURES_FOLDER)  # fmt: skip
     folder.write(MARKDOWN_FILE, report.encode())
-    page = environment().get_template(PAGE_TEMPLATE)
-    text = page.render(
+    text = render_page(
         headline=title,
         sentences=sentences,
-        when=moment(comparison.facts["when"]),
+        when=comparison.facts["when"],
         dataset=comparison.dataset,
-        version=comparison.facts["bakeoff"],
         command=comparison.facts["command"],
         cards=cards(comparison),
         caveats=caveats,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +14,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from tune_jobs.analysis.report.blocks import Block, Fold, Panels, Picture, Section
+from tune_jobs.analysis.formatting import moment
+from tune_jobs.analysis.report.blocks import (
+    Block,
+    Callout,
+    Card,
+    Fold,
+    Panels,
+    Picture,
+    Section,
+)
 from tune_jobs.analysis.style import INK, PAPER
 
 PAGE_TEMPLATE = "page.html.jinja"
@@ -41,6 +52,67 @@ def environment() -> Environment:
     made.filters["options"] = with_options
     made.filters["number"] = number
     return made
+
+
+def render_page(
+    *,
+    headline: str,
+    sentences: Sequence[str],
+    dataset: str,
+    command: str,
+    cards: Sequence[Card],
+    first: Sequence[Block],
+    first_title: str,
+    sections: Sequence[Section],
+    footer: str,
+    when: str | None = None,
+    caveats: Sequence[Callout] = (),
+    drawn: Mapping[str, Markup] | None = None,
+    head: str = "",
+) -> str:
+    """Return a page as HTML that needs no other file.
+
+    Args:
+        headline: the result in a sentence.
+        sentences: more of it, below the headline.
+        dataset: name of the data set.
+        command: command line that made the page.
+        cards: key figures.
+        first: blocks before the sections.
+        first_title: title of these blocks, for screen readers.
+        sections: sections.
+        footer: sentence at the end.
+        when: time of the results in UTC, ISO 8601; None for now.
+        caveats: warnings below the cards.
+        drawn: figures as elements of the page by name; None draws those of the blocks.
+        head: element to add to the head of the page.
+    """
+    if drawn is None:
+        with mpl.rc_context(DRAWING):
+            drawn = {
+                picture.name: inline(svg(picture), picture.figure.get_figwidth())
+                for picture in pictures([Section("", first), *sections])
+            }
+    text = (
+        environment()
+        .get_template(PAGE_TEMPLATE)
+        .render(
+            headline=headline,
+            sentences=sentences,
+            when=moment(when or datetime.now(timezone.utc).isoformat()),
+            dataset=dataset,
+            version=version("bakeoff"),
+            command=command,
+            cards=cards,
+            caveats=caveats,
+            first=first,
+            first_title=first_title,
+            sections=sections,
+            drawn=drawn,
+            footer=footer,
+        )
+    )
+    return text.replace("<head>", f"<head>\n{head}", 1) if head else text
 
 
 def with_options(text: str) -> Markup:
