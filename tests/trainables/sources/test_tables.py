@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -219,3 +220,10 @@ def test_the_version_changes_with_the_table_and_with_an_image(folder):
     second = listed(source).images.version()
     table(source, TABLES["a.csv"] + "\n")
     assert len({first, second, listed(source).images.version()}) == 3
+
+
+def test_a_named_file_that_would_fill_the_memory_is_refused(tmp_path):
+    write(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n")
+    os.truncate(tmp_path / "2.jpg", 2**40)  # of holes alone, which take no space
+    assert "2.jpg has 1,099,511,627,776 bytes" in refusal(tmp_path / "labels.csv")
