@@ -284,6 +284,11 @@ def test_names_as_labels_and_a_named_field(tmp_path):
     assert listed(source, label_column="who").classes == ("p0", "p1")
 
 
+@pytest.mark.parametrize("label", ["--3", "٣", "9" * 20])
+def test_labels_in_a_shard_that_are_no_whole_numbers_are_names(label, tmp_path):
+    assert set(listed(shard(tmp_path / "a.tar", "3", label)).classes) == {"3", label}
+
+
 def test_an_image_without_a_label_in_a_shard_is_refused_by_key(tmp_path):
     contents = {"1.jpg": b"", "1.cls": b"0", "2.jpg": b""}
     assert "2.jpg has no label" in refusal(make_tar(tmp_path / "a.tar", contents))
