@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from trainables.errors import InputError
@@ -38,13 +39,13 @@ OTHER_WORDS = {
 
 def bakeoff() -> None:
     """Start the job that the first word names, and exit with its exit code."""
-    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    word, *others = sys.argv[1:] or ["--help"]
     if word in ("-h", "--help", "help"):
-        main(lambda: show(help_text()))
+        main(lambda: show(help_text(), others))
     if word == "--version":
-        main(lambda: show(f"{PROGRAM} {version(PROGRAM)}"))
+        main(lambda: show(f"{PROGRAM} {version(PROGRAM)}", others))
     if word == "--completion":
-        main(completion)
+        main(lambda: completion(others))
     if word not in JOBS:
         main(lambda: unknown(word))
     module = JOBS[word].module
@@ -53,19 +54,31 @@ def bakeoff() -> None:
     main(getattr(importlib.import_module(f"tune_jobs.{module}"), function))
 
 
-def show(text: str) -> int:
-    """Print a text, and return 0."""
+def show(text: str, others: Sequence[str]) -> int:
+    """Print a text and return 0; raise InputError if there are other words."""
+    refuse(others)
     print(text)  # noqa: T201
     return 0
 
 
-def completion() -> int:
+def refuse(words: Sequence[str]) -> None:
+    """Raise InputError if there are words that nothing reads."""
+    if words:
+        job = f"; {PROGRAM} {words[0]} --help explains that job" if words[0] in JOBS else ""
+        raise InputError(
+            f"{words[0]!r} is one word too many: leave it out; {PROGRAM} --help shows the "
+            f"forms{job}"
+        )
+
+
+def completion(words: Sequence[str]) -> int:
     """Print the script by which the shell that is named completes the command; return 0."""
+    refuse(words[1:])
     modules = {
         name: importlib.import_module(f"tune_jobs.{job.module}") for name, job in JOBS.items()
     }
     jobs = {name: getattr(module, JOBS[name].options, None) for name, module in modules.items()}
-    print(completion_script(sys.argv[2] if len(sys.argv) > 2 else "", jobs), end="")  # noqa: T201
+    print(completion_script(words[0] if words else "", jobs), end="")  # noqa: T201
     return 0
 
 

@@ -15,14 +15,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.faults import files, machine, other_jobs, processes
+from benchmarks.faults import drivers, files, machine, other_jobs, processes
 from benchmarks.faults.job import REFERENCE, Job, tables
 
 FAULTS = {
     each.__name__: each
     for each in (
         processes.kill_workers, processes.kill_in_writes, processes.kill_raylet,
-        processes.kill_gcs, processes.kill_driver, processes.terminate_group,
+        processes.kill_gcs, processes.terminate_group,
+        drivers.kill_grid, drivers.kill_search, drivers.kill_finetune, drivers.kill_shortlist,
         other_jobs.kill_comparison, other_jobs.kill_check, other_jobs.kill_cache,
         machine.full_disk, machine.read_only_storage, machine.full_cache,
         machine.full_temporary, machine.small_temporary, machine.small_shm,

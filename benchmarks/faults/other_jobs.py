@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.faults.drivers import KILLS, LONGEST_S
 from benchmarks.faults.job import Job, Outcome
 from benchmarks.faults.machine import photographs
 from tune_jobs.analysis.comparison_results import COMPARISON_FILE
 
-KILLS = 3
 STATES = "*/*/checkpoint_*/*"
 """Files of training states below the folder of further trainings."""
 TIMES = ("seconds", "latency", "images_per_second", "throughput", "memory", "when")
@@ -23,36 +23,48 @@ TIMES = ("seconds", "latency", "images_per_second", "throughput", "memory", "whe
 
 def kill_comparison(job: Job) -> Outcome:
     """SIGKILL of the driver of compare --seeds 2, at random moments."""
-    job.start("--epochs", "5")
+    job.start("--epochs", "10", "--cpus-per-trial", "1")
     job.end()
-    texts = []
-    for name, kills in (("unharmed", 0), ("injured", KILLS)):
+    generator, killed, same, slowest = random.Random(2), 0, 0, 0.0
+    wanted: list[str] = []
+    while killed < KILLS:
+        name, kills = f"injured-{killed}" if wanted else "unharmed", 0
         runs = job.folder / name
         runs.mkdir()
         shutil.copytree(job.run, runs / "grid")
+        seeds = runs / "comparison" / "seeds"
         words = ["tune_jobs/compare.py", str(runs / "grid"), "--seeds", "2",
                  "--output", str(runs / "comparison")]  # fmt: skip
         # A ledger of its own: intervals widen with each opening of a test set.
         environment = {"XDG_CACHE_HOME": str(runs / "cache")}
-        generator, start = random.Random(2), time.monotonic()
-        for _ in range(kills):
-            job.launch([sys.executable, *words], environment)
-            seeds = runs / "comparison" / "seeds"
-            before = len(list(seeds.glob(STATES)))
-            job.wait(partial(more_files, seeds, before))
-            time.sleep(generator.uniform(0, 2))
-            job.kill()
-            job.end()
         start = time.monotonic()
         job.launch([sys.executable, *words], environment)
-        code = job.end()
-        seconds = time.monotonic() - start
-        if code:
-            return Outcome(job.ending(code), KILLS)
-        texts.append(scores(runs / "comparison"))
-    same = "identical" if texts[0] == texts[1] else "DIFFERENT"
-    how = f"the same command, given again, ends in {seconds:.0f} s: {same} scores"
-    return Outcome(how, KILLS, KILLS * (same == "identical"), "the current epoch", seconds)
+        while wanted and killed + kills < KILLS:
+            states = len(list(seeds.glob(STATES)))
+            if generator.random() < 0.5:
+                time.sleep(generator.uniform(0, LONGEST_S))
+            else:
+                job.wait(partial(more_files, seeds, states))
+                if kills and more_files(seeds, states):
+                    slowest = max(slowest, time.monotonic() - start)
+                time.sleep(generator.uniform(0, 2))
+            if not job.is_running():
+                break
+            kills += 1
+            job.kill()
+            job.end()
+            start = time.monotonic()
+            job.launch([sys.executable, *words], environment)
+        if code := job.end():
+            return Outcome(job.ending(code), killed + kills, same)
+        found = scores(runs / "comparison", name)
+        if wanted:
+            same += kills * (found == wanted)
+            killed += kills
+        else:
+            wanted = found
+    how = "the same command, given again, goes on: the same accuracies and predictions"
+    return Outcome(how, killed, same, "the current epoch", slowest)
 
 
 def more_files(folder: Path, count: int) -> bool:
@@ -65,13 +77,13 @@ def half_written(cache: Path) -> bool:
     return any(cache.rglob("*.partial"))
 
 
-def scores(folder: Path) -> list[str]:
-    """Return the tables of a comparison without times, as text."""
+def scores(folder: Path, name: str) -> list[str]:
+    """Return the tables of a comparison without times and without the name of its runs."""
     texts = []
     for file in sorted(folder.glob("*.parquet")):
         frame = pd.read_parquet(file)
         kept = [name for name in frame if not any(word in str(name) for word in TIMES)]
-        texts.append(f"{file.name}\n{frame[kept].to_csv().replace('injured', 'unharmed')}")
+        texts.append(f"{file.name}\n{frame[kept].to_csv().replace(name, '')}")
     assert texts or (folder / COMPARISON_FILE).exists()
     return texts
 
@@ -101,18 +113,19 @@ def kill_reader(job: Job, name: str, words: list[str], folder: list[str]) -> Out
         if name == "check_data":
             command = [*command[:2], str(job.folder / "images"), "--output", str(out / "page.html")]
         environment = {"XDG_CACHE_HOME": str(cache)}
-        for _ in range(10 if who == "injured" else 0):
+        while who == "injured" and killed < KILLS:
             job.launch(command, environment)
             if name == "check_data":  # which writes nothing before it has seen every image
-                time.sleep(generator.uniform(0.2, 0.9) * seconds)
+                time.sleep(generator.uniform(0.1, 1) * seconds)
             else:
                 job.wait(partial(half_written, cache), every=0.002)
                 time.sleep(generator.uniform(0, 0.5))
             torn += half_written(cache)
-            if not job.is_running():
-                break
-            killed += 1
-            job.kill()
+            if job.is_running():
+                killed += 1
+                job.kill()
+            else:  # the next one would have nothing to decode
+                shutil.rmtree(cache)
             job.end()
             shutil.rmtree(out / "runs", ignore_errors=True)
         start = time.monotonic()

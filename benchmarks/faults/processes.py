@@ -110,24 +110,6 @@ def end_and_resume(job: Job) -> Outcome:
     return job.outcome(f"{ended}; resumed: {job.resume()}")
 
 
-def kill_driver(job: Job) -> Outcome:
-    """SIGKILL of the driver with its Ray, at random moments."""
-    generator, kills = random.Random(1), 0
-    job.start()
-    while kills < KILLS // 2:
-        job.until(job.epochs() + 1)
-        time.sleep(generator.uniform(0, 2))
-        if not job.is_running():
-            break
-        kills += 1
-        job.kill()
-        job.end()
-        start = time.monotonic()
-        job.start("--resume")
-        job.recover(start)
-    return job.outcome(f"resumed {kills} times: {job.ending(job.end())}", kills)
-
-
 def terminate_group(job: Job) -> Outcome:
     """SIGTERM to the driver and its Ray, as of a batch system."""
     job.start()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO, cast
 
 from trainables.errors import InputError, first_line
+from trainables.image_formats import KNOWN_SUFFIXES
 from trainables.sources.names import suffix_of
 from trainables.sources.stores import Member, Reader
 from trainables.sources.trees import Tree, tree_of
@@ -29,9 +30,11 @@ DAMAGE = (
 )  # fmt: skip
 """What zipfile and tarfile raise on damaged archives besides OSError. Each has errors of its own,
 but let others through, e.g. for names that are no UTF-8, or offsets that no file has."""
-LARGEST_MEMBER = 2**31
-"""Bytes that a member of a zip archive may unpack to, above those of the largest images that are
-read: ten MB of packed zeros would fill the memory otherwise."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members of a zip archive may be packed: zipfile unpacks others a whole block at a time."""
+UNPACKED_BYTES, RATIO = 2**26, 100
+"""Bytes above which a member may not unpack to more than so many times its size: no photograph
+does, and a megabyte of packed zeros would fill a gigabyte of memory."""
 COMPRESSED_TARS = (".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 
 
@@ -70,10 +73,12 @@ class ZipMembers:
     def read(self, name: str) -> bytes:
         """Return the content of a member. Threads may read at once: ZipFile takes care of it."""
         try:
-            size = self.zip.getinfo(name).file_size
-            if size > LARGEST_MEMBER:
-                raise ValueError(f"{size:,} bytes, more than an image has")
-            return self.zip.read(name)
+            info = self.zip.getinfo(name)
+            if reason := _refusal(info):
+                raise ValueError(reason)
+            with self.zip.open(info) as file:
+                # Not read(): a member may hold more than the size that the directory states.
+                return file.read(info.file_size)
         except DAMAGE as error:
             raise OSError(f"{self.path(name)}: {first_line(error)}") from error
 
@@ -161,9 +166,27 @@ def zip_tree(base: Reader, archive: str) -> Tree:
     files = [info for info in infos if not info.is_dir()]
     if any(info.flag_bits & 1 for info in files):
         raise InputError(f"{place} is encrypted: extract it with its password, and give the folder")
+    for info in files:
+        if suffix_of(info.filename) in KNOWN_SUFFIXES and (reason := _refusal(info)):
+            raise InputError(
+                f"{reader.path(info.filename)} {reason}: leave it out of the archive, or extract "
+                "the archive and give the folder"
+            )
     members = [Member(info.filename, info.file_size, _changed(info)) for info in files]
     folders = {info.filename.rstrip("/") for info in infos if info.is_dir()}
     return tree_of(place, reader, members, folders | _parents([each.name for each in members]))
+
+
+def _refusal(info: zipfile.ZipInfo) -> str:
+    """Return why a member of a zip archive is not unpacked; the empty text if it may be."""
+    if info.compress_type not in METHODS:
+        return f"is packed by method {info.compress_type}, and members must be stored or deflated"
+    if info.file_size > max(UNPACKED_BYTES, RATIO * info.compress_size):
+        return (
+            f"unpacks from {info.compress_size:,} to {info.file_size:,} bytes, more than "
+            f"{RATIO} times as much, as no image does"
+        )
+    return ""
 
 
 def _changed(info: zipfile.ZipInfo) -> int:
@@ -204,6 +227,8 @@ def tar_tree(base: Reader, archives: Sequence[str], place: str) -> Tree:
                         raise tarfile.ReadError(f"a member that ends before byte {end:,}")
                     end = tar.offset
                     name = prefix + _clean(info.name)
+                    if info.issparse():  # whose size is not that of what the archive holds
+                        raise tarfile.ReadError(f"{name!r} is sparse, as no image is")
                     if info.isfile():
                         members.append(Member(name, info.size, int(info.mtime)))
                         places[name] = (archive, info.offset_data, info.size)

@@ -40,7 +40,7 @@ def names_beside(tree: Tree, folder: str) -> tuple[str, ...] | None:
 def _names_in(text: str) -> tuple[str, ...]:
     """Return the names in a text, sorted by number where every line begins with one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d{1,9})[\s,:;]+(.+)", line) for line in lines]
+    numbered = [re.fullmatch(r"([0-9]{1,9})[\s,:;]+(.+)", line) for line in lines]
     matches = [match for match in numbered if match]
     numbers = sorted(int(match[1]) for match in matches)
     if len(matches) == len(lines) and numbers in (

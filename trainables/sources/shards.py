@@ -19,6 +19,7 @@ from trainables.sources.listing import Listing
 from trainables.sources.names import first_of, split_of_file
 from trainables.sources.names_files import names_beside
 from trainables.sources.parquet_files import LABEL_COLUMNS, files_by_split
+from trainables.sources.table_columns import WHOLE_NUMBER
 from trainables.sources.trees import Tree
 
 
@@ -145,6 +146,6 @@ def _label(
 def _as_array(labels: list[object]) -> pa.Array:
     """Return labels as integers if all are written as such, otherwise as texts."""
     texts = [None if label is None else str(label) for label in labels]
-    if all(text is None or text.lstrip("-").isdecimal() for text in texts):
+    if all(text is None or WHOLE_NUMBER.fullmatch(text) for text in texts):
         return pa.array([None if text is None else int(text) for text in texts], pa.int64())
     return pa.array(texts, pa.string())

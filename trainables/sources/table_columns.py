@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -34,6 +35,8 @@ SPLIT_COLUMNS = (
     "usage",
     "data_set",
 )
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+"""Whole numbers that 64 bits hold; other scripts have digits that Python takes for ours."""
 
 
 def need(table: Table, column: str, kind: str) -> None:
@@ -121,8 +124,10 @@ def _likely_label(table: Table) -> str:
 def label_values(values: Sequence[object]) -> pa.Array:
     """Return labels as integers if they are all written as such, otherwise as texts."""
     given = [value for value in values if value is not None]
-    if all(isinstance(v, int) and not isinstance(v, bool) for v in given) or all(
-        isinstance(v, str) and v.lstrip("-").isdecimal() and str(int(v)) == v for v in given
+    whole = all(WHOLE_NUMBER.fullmatch(str(v)) for v in given)
+    if whole and (
+        all(isinstance(v, int) for v in given)
+        or all(isinstance(v, str) and str(int(v)) == v for v in given)
     ):
         return pa.array([None if v is None else int(str(v)) for v in values], pa.int64())
     if all(isinstance(v, float) and v.is_integer() for v in given):

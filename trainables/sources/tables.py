@@ -21,7 +21,7 @@ from trainables.sources.names_files import names_beside
 from trainables.sources.stores import Member, Store
 from trainables.sources.table_columns import label_column, label_values, need, parts_of, path_column
 from trainables.sources.table_files import Table, read_table
-from trainables.sources.trees import Tree, TreeImages, tree_of, version_of
+from trainables.sources.trees import Tree, TreeImages, check_sizes, tree_of, version_of
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -183,6 +183,7 @@ def list_rows(
             f"{tree.place} names {len(missing):,} of {len(rows.paths):,} files that are not there: "
             f"{first_of(missing)}: give paths relative to {where} or absolute ones"
         )
+    check_sizes(tree.reader, (found[path] for path in rows.paths))
     unreadable = Counter(suffix_of(path) for path in rows.paths) - Counter(
         suffix_of(path) for path in rows.paths if suffix_of(path) in IMAGE_SUFFIXES
     )

@@ -10,10 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data import DIGEST_BYTES, Images, Ints
+from trainables.errors import InputError
 from trainables.image_formats import IMAGE_SUFFIXES
 from trainables.sources.listing import Encoded
 from trainables.sources.names import junk_kind, suffix_of
 from trainables.sources.stores import Member, Reader, Store
+
+LARGEST_IMAGE = 2**31
+"""Bytes of a file, above those of the largest images that are read. A file may have holes, and
+take no space on its disk."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,12 @@ class Tree:
         return [name for name in self.files if suffix_of(name) in suffixes]
 
     def images(self, names: Sequence[str]) -> TreeImages:
-        """Return files as encoded images."""
+        """Return files as encoded images.
+
+        Raises:
+            InputError: A file is larger than any image, so that it would fill the memory.
+        """
+        check_sizes(self.reader, (self.files[name] for name in names if name in self.files))
         return TreeImages(self.reader, names, version_of(self.place, map(self.files.get, names)))
 
     def not_images(self) -> Counter[str]:
@@ -65,6 +75,16 @@ def tree_of(place: str, reader: Reader, files: Iterable[Member], folders: Iterab
 def tree_of_store(store: Store) -> Tree:
     """List all files of a folder."""
     return tree_of(store.path(""), store, *store.walk())
+
+
+def check_sizes(reader: Reader, members: Iterable[Member]) -> None:
+    """Raise InputError if a file is larger than any image, so that it would fill the memory."""
+    for member in members:
+        if member.size > LARGEST_IMAGE:
+            raise InputError(
+                f"{reader.path(member.name)} has {member.size:,} bytes, and an image must have at "
+                f"most {LARGEST_IMAGE:,}: remove it"
+            )
 
 
 def version_of(place: str, members: Iterable[Member | None]) -> str:

@@ -93,10 +93,41 @@ OUR_WORDS = {
 """What the parser says about a value, without apostrophes, and how our messages say it."""
 CHOICE = re.compile(r"--\S+ (\S+) must be one of (.*)")
 """Our message on a value that is not among the choices."""
-SQUARE = re.compile(r"--image-size (\d+)[x×]\d+ .*")
+SQUARE = re.compile(r"--image-size ([0-9]+)[x×][0-9]+ .*")
 """Our message on a width and a height."""
 NUMBERS = re.compile(r"[-+\d.eE,]+")
 """Numbers, and commas between them."""
+TYPES = tyro.constructors.ConstructorRegistry()
+"""How the parser reads values, where its own way is not ours."""
+
+
+@TYPES.primitive_rule
+def _numbers(
+    about: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """Read numbers in the digits 0 to 9 alone; Python's types take those of every script."""
+    if about.type not in (int, float):
+        return None
+
+    def read(words: list[str]) -> Any:
+        if _other_digits(words[0]):
+            raise ValueError(f"could not convert string to float: {words[0]}")
+        return about.type(words[0])
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=about.type.__name__.upper(),
+        instance_from_str=read,
+        is_instance=lambda value: (
+            isinstance(value, (int, about.type)) and not isinstance(value, bool)
+        ),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _other_digits(text: str) -> bool:
+    """Return whether a text has digits of another script than ours, as ٣."""
+    return any(letter.isdecimal() and not letter.isascii() for letter in text)
 
 
 def read_options(
@@ -122,8 +153,9 @@ def read_options(
     try:
         with contextlib.redirect_stderr(printed), _unwrapped(arguments):
             options, unknown = tyro.cli(
-                cls, args=list(arguments), prog=name, return_unknown_args=True, **settings
-            )
+                cls, args=list(arguments), prog=name, registry=TYPES, return_unknown_args=True,
+                **settings,
+            )  # fmt: skip
     except SystemExit as ended:
         if not ended.code:  # after --help
             raise
@@ -248,6 +280,8 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
     words = [word.rpartition("=")[2] for word in arguments]
     if side := SQUARE.fullmatch(message):
         return f"{message}: networks read square images, give their side: --image-size {side[1]}"
+    if others := [word for word in words if _other_digits(word) and word in message]:
+        return f"{message}: write {others[0]} in the digits 0 to 9"
     first = next(
         (i for i, word in enumerate(words) if NUMBERS.fullmatch(word) and "," in word), None
     )

@@ -205,6 +205,8 @@ def answering(address: str) -> str:
         return address
     host, _, port = address.rpartition(":") if ":" in address else (address, ":", HEAD_PORT)
     try:
+        if not port.isascii():
+            raise ValueError(f"{port} is no number in the digits 0 to 9")
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connected:
             speaks = "RAY_USE_TLS" in os.environ or speaks_grpc(connected)
     except (OSError, OverflowError, ValueError) as error:

@@ -26,6 +26,12 @@ COLUMNS = {
 }  # fmt: skip
 """Columns of trials.parquet by the name that --constraint takes; val_* is that of the best
 epoch."""
+POSSIBLE = {
+    "parameters": (1, 1e13), "macs": (1, 1e17), "latency_ms": (1e-4, 1e9), "seconds": (1e-4, 1e9),
+    "images_per_second": (1e-6, 1e10), "peak_memory_mb": (0.01, 1e9), "val_loss": (0, 1e38),
+    "val_log_loss": (0, 1e38), **dict.fromkeys(FRACTIONS, (0, 1)),
+}  # fmt: skip
+"""Lowest and highest value that any trial on any machine may have, by a wide margin."""
 EXAMPLE = "latency_ms<=5 or parameters<=5e6"
 
 
@@ -115,11 +121,11 @@ def _parse(text: str) -> Constraint:
             f"write it as 5, 0.5 or 5e6, e.g. {EXAMPLE}"
         )
     upper = operator == "<="
-    if (upper and bound <= 0) or (not upper and name in FRACTIONS and bound > 1):
-        values = "between 0 and 1" if name in FRACTIONS else "above 0"
+    low, high = POSSIBLE[name]
+    if (bound < low or bound <= 0) if upper else bound > high:
         raise InputError(
-            f"--constraint {text!r} can hold for no trial, as {name} is {values}: give another "
-            "number"
+            f"--constraint {text!r} can hold for no trial, as {name} is between {low:g} and "
+            f"{high:g}: give another number"
         )
     return Constraint(name, upper, bound, f"{name}{operator}{number}")
 

@@ -17,7 +17,7 @@ from ray.tune.schedulers import TrialScheduler
 from trainables.checkpoint import changed, save_checkpoint
 from trainables.config import MUTABLE_SETTINGS, TrialConfig
 from trainables.target import Target
-from tune_jobs.ray_runtime.ray_internals import ExploitScheduler, set_latest_checkpoint
+from tune_jobs.ray_runtime.tune_internals import ExploitScheduler, set_latest_checkpoint
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
 from tune_jobs.search_space.space import Parameter, Space
 from tune_jobs.tuning.callbacks import trial_name

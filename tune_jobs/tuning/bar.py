@@ -51,6 +51,7 @@ class BarProgress(DriverCallback):
     ) -> None:
         """Update the bar."""
         self.running.discard(trial_name(trial))
+        self.time_left.forget(trial_name(trial))
         self._update()
 
     on_trial_error = on_trial_complete

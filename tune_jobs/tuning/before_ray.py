@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from rich.console import Console
 
-from trainables.class_weights import check_class_names
+from trainables.class_weights import NAMED, check_class_names
 from trainables.errors import InputError
 from trainables.source_options import NAMED_SOURCES
 from tune_jobs.command_line.invocation import JOBS, words_that_start
@@ -175,7 +175,8 @@ def write_config(command: CommandLine[JobOptions]) -> str:
 def find_before_ray(options: JobOptions, console: Console) -> FoundImages | None:
     """Find the images of a job, so that a source that cannot be used is refused at once.
 
-    Named datasets are right, and load while Ray starts: for them, return None.
+    Named datasets are right, and load while Ray starts: for them, return None, unless there are
+    weights of classes to compare with theirs.
 
     Args:
         options: options of the job.
@@ -184,11 +185,12 @@ def find_before_ray(options: JobOptions, console: Console) -> FoundImages | None
     Raises:
         InputError: the source cannot be read, or --class-weights has other classes.
     """
-    if options.data.data in NAMED_SOURCES:
+    weights = options.training.class_weights
+    if options.data.data in NAMED_SOURCES and weights in NAMED:
         return None
     with said(f"looking at {options.data.data}", console):
         from tune_jobs.tuning.found_images import find_images_of_job
 
         found = find_images_of_job(options)
-        check_class_names(options.training.class_weights, found.listing.classes)
+        check_class_names(weights, found.listing.classes)
         return found

@@ -114,6 +114,7 @@ class TerminalProgress(DriverCallback):
         name = trial_name(trial)
         if name in self.bars:
             self.live.remove_task(self.bars.pop(name))
+        self.time_left.forget(name)
         self._estimate()
         row = self.recorder.rows[name]
         ended = ending(row["status"], self.recorder.stopped_by(row))

@@ -17,7 +17,7 @@ from trainables.metrics import EPOCH_METRICS
 from trainables.patience import is_trained
 from trainables.status import TrialStatus
 from trainables.target import TARGETS, Target
-from tune_jobs.ray_runtime.ray_internals import release_trial
+from tune_jobs.ray_runtime.tune_internals import release_trial
 from tune_jobs.run_folder.checkpoints import newest_checkpoint
 from tune_jobs.run_folder.constraints import Constraint, is_feasible
 from tune_jobs.run_folder.folder import EPOCHS_FILE, TRACEBACK_FILE, TRIALS_FILE, RunFolder

@@ -9,7 +9,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from trainables.target import TARGETS
 from tune_jobs.command_line.options import JobOptions
-from tune_jobs.ray_runtime.ray_internals import HyperBand
+from tune_jobs.ray_runtime.tune_internals import HyperBand
 from tune_jobs.run_folder.records import EpochRow
 
 REDUCTION = 3

@@ -75,6 +75,11 @@ class TimeLeft:
         ):
             times.append(seconds)
 
+    def forget(self, trial: str) -> None:
+        """Free the times of a trial that has ended; its kind keeps them."""
+        self.own.pop(trial, None)
+        self.first.pop(trial, None)
+
     def look(self, running: Sequence[str]) -> bool:
         """Ask how far the running trials are within their epochs; return whether it was time to."""
         if time.monotonic() < self.next_look:

@@ -22,8 +22,9 @@ from trainables.trial_images import TrialImages
 from tune_jobs.command_line.terminal import QuietConsole
 from tune_jobs.ray_runtime.capacity import TrialResources, TrialSlots
 from tune_jobs.ray_runtime.epoch_progress import send_progress
-from tune_jobs.ray_runtime.ray_internals import (
+from tune_jobs.ray_runtime.tune_internals import (
     actors_in_idle_workers,
+    lean_controller,
     trial_actors,
 )
 from tune_jobs.tuning.bar import BarProgress
@@ -150,7 +151,7 @@ def tune_trials(
     )
     is_local = run.options.run.address is None
     idle = actors_in_idle_workers() if is_local else contextlib.nullcontext()
-    with progress.live, idle, restored_signals(), trial_actors():
+    with progress.live, idle, restored_signals(), trial_actors(), lean_controller():
         if not quiet:  # the signals of a caller in Python are its own
             # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
             signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))

@@ -258,3 +258,9 @@ def test_folders_in_class_folders_are_parts_of_the_class_and_said(tmp_path):
 def test_columns_of_a_folder_are_refused(option, tmp_path):
     write(tmp_path, "cat/1.jpg", "dog/1.jpg")
     assert "has no columns" in refusal(tmp_path, **{option: "kind"})
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path):
+    write(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    os.truncate(tmp_path / "dog" / "1.jpg", 2**40)  # of holes alone, which take no space
+    assert "dog/1.jpg has 1,099,511,627,776 bytes" in refusal(tmp_path)

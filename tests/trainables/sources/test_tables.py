@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -219,3 +220,20 @@ def test_the_version_changes_with_the_table_and_with_an_image(folder):
     second = listed(source).images.version()
     table(source, TABLES["a.csv"] + "\n")
     assert len({first, second, listed(source).images.version()}) == 3
+
+
+def test_a_named_file_that_would_fill_the_memory_is_refused(tmp_path):
+    write(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n")
+    os.truncate(tmp_path / "2.jpg", 2**40)  # of holes alone, which take no space
+    assert "2.jpg has 1,099,511,627,776 bytes" in refusal(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("label", ["--3", "٣", "9" * 20, "9" * 5000, "-", "1_0"])
+def test_labels_that_are_no_whole_numbers_are_names(label, tmp_path):
+    write(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_text(f"path,label\n1.jpg,3\n2.jpg,{label}\n")
+    assert set(listed(tmp_path / "labels.csv").classes) == {"3", label}
+    lines = [f'{{"path": "{i}.jpg", "label": {number}}}' for i, number in ((1, 1), (2, "9" * 20))]
+    (tmp_path / "labels.jsonl").write_text("\n".join(lines))
+    assert set(listed(tmp_path / "labels.jsonl").classes) == {"1", "9" * 20}

@@ -9,11 +9,11 @@ from tests.tune_jobs.conftest import command_line
 from trainables import trust
 from trainables.errors import InputError
 from tune_jobs.command_line.escaping import printable
-from tune_jobs.command_line.parser import parse
+from tune_jobs.command_line.parser import parse, parse_plain
 from tune_jobs.finetune import check_finetune
 from tune_jobs.lr_grid import GridOptions, grid
 from tune_jobs.optuna_search import SearchOptions
-from tune_jobs.predict import predict
+from tune_jobs.predict import PredictOptions, predict
 from tune_jobs.search.finetune_options import FinetuneOptions
 from tune_jobs.search.options import check_options
 
@@ -24,6 +24,10 @@ def lr_grid(*words):
 
 def search(*words):
     return check_options(parse(SearchOptions, "", words).options)
+
+
+def sure(*words):
+    return parse_plain(PredictOptions, "predict", "", ["a.jpg", *words])
 
 
 def finetune(*words):
@@ -82,6 +86,30 @@ def test_a_line_is_refused_with_a_message(job, words):
     else:
         assert len(str(error.value)) < 1000
         assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("digit", ["٣", "\uff13", "३"])
+@pytest.mark.parametrize(
+    ("job", "option", "written"),
+    [
+        (lr_grid, "--epochs", "{}"), (lr_grid, "--lr", "{}e-3"), (lr_grid, "--image-size", "{}2"),
+        (lr_grid, "--patience", "{}"), (lr_grid, "--rotation", "{}.5"),
+        (lr_grid, "--mixup", "0.{}"), (search, "--trials", "{}"),
+        (search, "--max-time", "{}s"), (search, "--constraint", "latency_ms<={}"),
+        (finetune, "--seeds", "{}"), (sure, "--reject-above", "0.0{}"),
+    ],
+)  # fmt: skip
+def test_a_number_in_the_digits_of_another_script_is_refused(job, option, written, digit):
+    word = written.format(digit)
+    with pytest.raises(InputError) as error:
+        job(option, word)
+    assert option in str(error.value)
+    assert word in str(error.value)
+    job(option, written.format(3))  # it is the script alone
+
+
+def test_a_name_may_have_the_digits_of_any_script():
+    assert parse(GridOptions, "", ["--name", "تجربة-٣"]).options.run.name == "تجربة-٣"
 
 
 def test_what_the_command_line_names_is_trusted_and_what_a_run_names_is_not(monkeypatch):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from trainables.errors import InputError
-from tune_jobs.__main__ import unknown
+from tune_jobs.__main__ import bakeoff, unknown
 from tune_jobs.cluster.__main__ import cluster
 from tune_jobs.command_line.parser import parse
 from tune_jobs.finetune import FinetuneOptions
@@ -85,3 +85,20 @@ def test_a_missing_run_is_answered_with_those_there_are(tmp_path):
     words = ["--name", "rate", "--extend", "--lr", "1", "--storage-path", str(tmp_path)]
     with pytest.raises(InputError, match=r"no run 'rate'.* to extend.* are rates"):
         parse(GridOptions, None, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--completion", "bash", "zsh"], "'zsh' is one word too many"),
+        (["--completion"], "must be bash or zsh"),
+        (["--version", "now"], "'now' is one word too many"),
+        (["help", "search"], "bakeoff search --help explains that job"),
+    ],
+)
+def test_words_that_nothing_reads_are_refused(words, message, monkeypatch, capfd):
+    monkeypatch.setattr("sys.argv", ["bakeoff", *words])
+    with pytest.raises(SystemExit) as ended:
+        bakeoff()
+    assert ended.value.code == 2
+    assert message in capfd.readouterr().err

@@ -104,6 +104,7 @@ def test_other_fractions_would_straddle_two_gpus(gpus):
         (["--address", "127.0.0.1:1"], ["127.0.0.1:1", "--address"]),
         (["--address", "127.0.0.1:x"], ["127.0.0.1:x", "HOST:PORT"]),
         (["--address", "127.0.0.2"], ["nothing answers at 127.0.0.2", "HOST:PORT"]),
+        (["--address", "127.0.0.2:٣"], ["127.0.0.2:٣", "digits 0 to 9", "HOST:PORT"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_exit_code_2(

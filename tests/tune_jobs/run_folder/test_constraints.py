@@ -6,6 +6,7 @@ import pytest
 from trainables.errors import InputError
 from tune_jobs.run_folder.constraints import (
     COLUMNS,
+    POSSIBLE,
     is_feasible,
     may_be_chosen,
     parse_constraints,
@@ -17,6 +18,7 @@ ROW = {"status": "finished", "parameters": 4e6, "latency_ms": 7.5, "best/val_acc
 
 
 def test_every_column_that_a_constraint_may_name_is_one_of_the_trials():
+    assert set(POSSIBLE) == set(COLUMNS)
     assert set(COLUMNS.values()) <= set(TRIAL_SCHEMA.names)
 
 
@@ -74,8 +76,11 @@ def test_a_row_may_be_chosen_unless_its_table_says_no():
         (["latency_ms<=inf"], ["'inf'", "finite number"]),
         (["latency_ms"], ["'latency_ms'", "<= or >="]),
         (["latency_ms<=5<=6"], ["finite number"]),
-        (["parameters<=0"], ["no trial", "above 0"]),
+        (["parameters<=0"], ["no trial", "between 1 and 1e+13"]),
+        (["parameters>=1e300"], ["no trial", "between 1 and 1e+13"]),
+        (["latency_ms<=1e-300"], ["no trial", "between 0.0001 and"]),
         (["val_accuracy>=90"], ["no trial", "between 0 and 1"]),
+        (["val_accuracy<=0"], ["no trial", "between 0 and 1"]),
         (["parameters<=1e6", "parameters<=2e6"], ["same side", "one of them"]),
         (["parameters<=1e6", "parameters>=2e6"], ["contradict", "change one"]),
     ],

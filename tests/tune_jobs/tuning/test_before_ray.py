@@ -49,13 +49,16 @@ def test_a_log_says_what_takes_time_and_the_screen_only_while_it_does():
         assert "loading [x]" in console.file.getvalue()
 
 
-def test_class_weights_of_other_classes_are_refused_before_ray_starts(tmp_path):
+@pytest.mark.parametrize("named", [False, True])
+def test_class_weights_of_other_classes_are_refused_before_ray_starts(named, tmp_path):
     for file, picture in zip(("a/0.png", "b/0.png"), pictures(2), strict=True):
         (tmp_path / file).parent.mkdir()
         picture.save(tmp_path / file)
-    weights = '{"a": 1, "emu": 2}'
-    options = parse(
-        GridOptions, None, ["--data", str(tmp_path), "--class-weights", weights]
-    ).options
-    with pytest.raises(InputError, match="name 'emu', which must be classes"):
+    weights, data = '{"a": 1, "emu": 2}', "digits" if named else str(tmp_path)
+    options = parse(GridOptions, None, ["--data", data, "--class-weights", weights]).options
+    with pytest.raises(InputError, match="'emu', which must be classes"):
         find_before_ray(options, Console(file=io.StringIO()))
+
+
+def test_a_named_dataset_loads_while_ray_starts():
+    assert find_before_ray(parse(GridOptions, None, []).options, Console()) is None

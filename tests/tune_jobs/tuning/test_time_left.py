@@ -43,6 +43,14 @@ def test_a_trial_without_an_epoch_takes_the_time_of_its_kind(left):
     assert left.estimate().seconds == 600
 
 
+def test_an_ended_trial_leaves_its_times_to_its_kind_alone(left):
+    train(left, "small", 10, seconds=1)
+    left.forget("small")
+    left.forget("large")  # which has none
+    assert not left.own
+    assert left.kinds
+
+
 def test_the_first_epoch_is_estimated_by_the_images_that_it_has_seen(left, monkeypatch):
     now = time.monotonic()
     left.add_progress({"small": Progress(1, 100, 1000)})
