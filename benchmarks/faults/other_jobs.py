@@ -18,7 +18,7 @@ from tune_jobs.analysis.comparison_results import COMPARISON_FILE
 
 STATES = "*/*/checkpoint_*/*"
 """Files of training states below the folder of further trainings."""
-TIMES = ("seconds", "latency", "images_per_second", "throughput", "memory", "when")
+TIMES = ("seconds", "latency", "images_per_second", "throughput", "memory", "when", "others")
 
 
 def kill_comparison(job: Job) -> Outcome:
