@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ray.tune.schedulers import TrialScheduler
 
 from trainables.config import TrialConfig
 from trainables.status import TrialStatus
 from tune_jobs.run_folder.folder import SPACE_FILE, RunFolder
-from tune_jobs.run_folder.records import RunRecord
+from tune_jobs.run_folder.records import RunRecord, TrialRow
 from tune_jobs.search.budget import Budget
 from tune_jobs.search.image_sizes import with_sizes
 from tune_jobs.search.options import StudyOptions, max_seconds, objectives
@@ -24,6 +24,7 @@ from tune_jobs.search.warm_start import check_images, warm_start
 from tune_jobs.search_space.space import Space
 from tune_jobs.search_space.space_file import space_yaml
 from tune_jobs.tuning.found_images import FoundImages
+from tune_jobs.tuning.recorder import REPORTED
 from tune_jobs.tuning.schedulers import build_scheduler
 from tune_jobs.tuning.strategy import Findings, Run, Strategy, TunerSettings
 
@@ -158,8 +159,9 @@ class OptunaStrategy(Strategy):
             if not frozen.state.is_finished() and name not in unfinished:
                 study.tell(name)
             elif frozen.state.is_finished() and name in unfinished:
-                rows[name]["status"] = frozen.user_attrs.get("status", TrialStatus.FAILED)
-                rows[name]["error"] = frozen.user_attrs.get("error")
+                attributes = {"status": TrialStatus.FAILED, **frozen.user_attrs}
+                told = {key: attributes.get(key) for key in REPORTED}
+                rows[name] |= cast("TrialRow", told)
             elif not frozen.state.is_finished():
                 for epoch, row in sorted(epochs[name].items()):
                     study.report(name, epoch, row[study.run.target.column])  # type: ignore[literal-required]

@@ -21,6 +21,7 @@ from tune_jobs.search.samplers import build_sampler
 from tune_jobs.search.study_checks import check_space, trial_name_of
 from tune_jobs.search.study_storage import SOURCE, STATES, StudyStorage
 from tune_jobs.search_space.space import Space, params_of, suggest, to_config, within
+from tune_jobs.tuning.recorder import REPORTED
 from tune_jobs.tuning.strategy import Run
 from tune_jobs.tuning.tuner import add_trials
 
@@ -199,9 +200,9 @@ class Study:
         row: dict[str, Any] = dict(self.run.recorder.rows[name])
         trial = self.open_trials.pop(name)
         self.reported.pop(name, None)
-        for key in ("status", "error", "copied"):
+        for key in (*REPORTED, "copied"):  # which the tables of a killed driver may lack
             if row.get(key) is not None:
-                trial.set_user_attr(key, str(row[key]))
+                trial.set_user_attr(key, row[key])
         state = STATES.get(TrialStatus(row["status"]), TrialState.FAIL)
         for constraint in self.constraints:
             beyond = constraint.violation(row)
