@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 from statsmodels.stats.weightstats import DescrStatsW
 
-from tune_jobs.analysis.comparison.statistics import ALPHA, wilson
+from tune_jobs.analysis.comparison.statistics import ALPHA, resamples, wilson
 from tune_jobs.analysis.formatting import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -161,11 +161,11 @@ def calibration_error(
                          indicator * difference[:, None] ** 2])  # fmt: skip
     square = _square(np.ones((1, images)) @ columns, images)[0]
     plain = float((members.mean(axis=1) * (members @ difference / members.sum(axis=1)) ** 2).sum())
-    generator, shares = np.random.default_rng(0), np.full(images, 1 / images)
+    generator = np.random.default_rng(0)
     block = max(1, CELLS // images)
     drawn = np.concatenate(
         [
-            _square(generator.multinomial(images, shares, size=count) @ columns, images)
+            _square(resamples(generator, count, images) @ columns, images)
             for count in np.diff([*range(0, DRAWS, block), DRAWS])
         ]
     )
