@@ -46,7 +46,7 @@ def environment() -> Environment:
 def with_options(text: str) -> Markup:
     """Return a text as HTML, with its command-line options as code, which lines do not divide."""
     escaped = str(escape(text))
-    return Markup(re.sub(r"(?<!\S)--[a-z][a-z-]*[a-z]", r"<code>\g<0></code>", escaped))  # noqa: S704
+    return Markup(re.sub(r"(?<![^\s(])--[a-z][a-z-]*[a-z]", r"<code>\g<0></code>", escaped))  # noqa: S704
 
 
 def number(text: str) -> str:

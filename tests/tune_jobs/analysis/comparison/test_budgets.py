@@ -132,6 +132,11 @@ def test_curves_are_compared_where_both_have_a_score():
         "early is ahead from 1 s to 3 s, where the curves cross; from there to 4 s late is"
     )
     assert lead_words(late, late) == "equal at every time"
+    both = (
+        effort("longer", course(0.8, 0.9, seconds=76.9)),
+        effort("other", course(0.7, seconds=77.1)),
+    )
+    assert lead_words(*both) == "longer is ahead at 77 s, the one common time"
     budgets, difference = crossings(late.curves["epochs"], early.curves["epochs"])
     assert difference[budgets < 3].max() < 0 < difference[budgets >= 3].min()
 
