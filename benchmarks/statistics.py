@@ -574,8 +574,10 @@ def searches_covered(
     generator = np.random.default_rng(9)
 
     def best_scores(*sizes: int) -> NDArray[np.float64]:
-        best = generator.beta(*shape, size=(*sizes, trials)).max(axis=-1)
-        return best if images is None else np.rint(best * images) / images
+        best: NDArray[np.float64] = generator.beta(*shape, size=(*sizes, trials)).max(axis=-1)
+        if images is not None:
+            best = np.rint(best * images) / images
+        return best
 
     true = best_scores(200_000).mean()
     counts = np.zeros(4)
