@@ -1,7 +1,7 @@
 """Simulations of the statistics of a comparison: size, power and coverage, against nominal.
 
     python -m benchmarks.statistics [families] [seeds] [scores] [calibrated] [planned] [models]
-        [chance] [tuning] [rejection] [areas] [learning] [budgets]
+        [chance] [tuning] [rejection] [areas] [learning] [budgets] [searches]
 
 Predictions are drawn from a latent scale: a seed of a model family classifies an image correctly if
 the ability of the family, the shift of the seed, the ease of the image for all families, its ease
@@ -26,7 +26,7 @@ from tune_jobs.analysis.comparison import (
     overtuning,
 )
 from tune_jobs.analysis.comparison import rejection as selective
-from tune_jobs.analysis.comparison.budgets import most_to_gain, random_band
+from tune_jobs.analysis.comparison.budgets import mean_band, most_to_gain, random_band
 from tune_jobs.analysis.comparison.equivalence import decide
 from tune_jobs.analysis.comparison.learning_curve import LearningCurve, Measured
 from tune_jobs.analysis.comparison.overtuning import tuned
@@ -554,10 +554,63 @@ def budgets() -> None:
         print(f"{trials} trials: band {held:.3f}, doubling brings {gain:.4f}, stated {bound:.4f}")
 
 
+def searches_covered(
+    shape: tuple[float, float], count: int, trials: int, rounds: int, images: int | None = None
+) -> tuple[float, float, float, float]:
+    """Return how often bands over several searches hold the mean best score of such a search.
+
+    Args:
+        shape: parameters of the beta distribution of the scores of trials.
+        count: number of searches.
+        trials: trials of each search.
+        rounds: number of simulations.
+        images: validation images, of whose number a score is a fraction; None for any score.
+
+    Returns:
+        Coverage of the stated band (Student's t), of percentiles of resampled searches and of the
+        bootstrap-t (Davison & Hinkley 1997, section 2.4), and how often the last one is wider than
+        half of all scores.
+    """
+    generator = np.random.default_rng(9)
+
+    def best_scores(*sizes: int) -> NDArray[np.float64]:
+        best: NDArray[np.float64] = generator.beta(*shape, size=(*sizes, trials)).max(axis=-1)
+        if images is not None:
+            best = np.rint(best * images) / images
+        return best
+
+    true = best_scores(200_000).mean()
+    counts = np.zeros(4)
+    for best in best_scores(rounds, count):
+        (low,), (high,) = mean_band(best[:, None], (0.0, 1.0))
+        drawn = best[generator.integers(count, size=(1000, count))]
+        means, spreads = drawn.mean(axis=1), drawn.std(axis=1)
+        ends = np.quantile(means, [0.025, 0.975])
+        # Of a resample without spread, the distance in standard deviations is all but infinite.
+        distances = (means - best.mean()) / np.maximum(spreads, 1e-12)
+        far = np.quantile(distances, [0.975, 0.025])
+        inner = np.clip(best.mean() - far * best.std(), 0, 1)
+        counts += (low <= true <= high, ends[0] <= true <= ends[1], inner[0] <= true <= inner[1],
+                   inner[1] - inner[0] > 0.5)  # fmt: skip
+    student, percentiles, studentised, wide = (counts / rounds).tolist()
+    return student, percentiles, studentised, wide
+
+
+def searches() -> None:
+    """Print the coverage of bands over several searches."""
+    print("scores, trials, images, searches | Student's t, percentiles, bootstrap-t, its wide ones")
+    for (shape, trials), images, count in product(
+        (((8.0, 2.0), 20), ((50.0, 1.0), 20), ((20.0, 0.5), 5)), (None, 10_000, 359), (3, 5, 10)
+    ):
+        found = searches_covered(shape, count, trials, 1000, images)
+        shares = ", ".join(f"{share:.3f}" for share in found)
+        print(f"Beta{shape}, {trials}, {images}, {count} | {shares}", flush=True)
+
+
 PARTS = {
     each.__name__: each
     for each in (families, seeds, scores, calibrated, planned, models, chance, tuning, rejection,
-                 areas, learning, budgets)
+                 areas, learning, budgets, searches)
 }  # fmt: skip
 """Simulations by the names of their functions."""
 

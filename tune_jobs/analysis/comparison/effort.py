@@ -173,6 +173,8 @@ def lead_words(first: Effort, second: Effort) -> str:
     changes = [i for i, j in zip(known[1:], known[:-1], strict=True) if sign[i] != sign[j]]
     ahead = {1.0: first.name, -1.0: second.name}
     text = f"{ahead[sign[known[0]]]} is ahead from {duration(budgets[known[0]])}"
+    if not changes and duration(budgets[known[0]]) == duration(budgets[-1]):
+        return f"{ahead[sign[known[0]]]} is ahead at {duration(budgets[-1])}, the one common time"
     if not changes:
         return f"{text} to {duration(budgets[-1])}"
     if len(changes) == 1:

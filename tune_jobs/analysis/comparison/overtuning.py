@@ -18,7 +18,7 @@ from trainables.status import TrialStatus
 from trainables.target import ACCURACY
 from tune_jobs.analysis.comparison.candidates import LoadedRun, family
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
-from tune_jobs.analysis.comparison.statistics import Bools, Floats
+from tune_jobs.analysis.comparison.statistics import Bools, Floats, resamples
 from tune_jobs.run_folder.constraints import may_be_chosen
 from tune_jobs.run_folder.schema import config_of, is_soup, merit
 
@@ -65,11 +65,11 @@ def tuned(correct: Bools, default: int | None) -> Tuned:
     """
     trials, images = correct.shape
     hits: Floats = correct.T.astype(np.float64)
-    generator, shares = np.random.default_rng(0), np.full(images, 1 / images)
+    generator = np.random.default_rng(0)
     outside, as_good = [], []
     block = max(1, CELLS // images)
     for count in np.diff([*range(0, DRAWS, block), DRAWS]):
-        drawn = generator.multinomial(images, shares, size=count)
+        drawn = resamples(generator, count, images)
         left_out = (drawn == 0).astype(np.float64)
         best = (drawn @ hits).argmax(axis=1)
         scores = left_out @ hits / np.maximum(left_out.sum(axis=1), 1)[:, None]

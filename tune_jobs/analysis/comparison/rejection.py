@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from trainables.model_file import Rejection
-from tune_jobs.analysis.comparison.statistics import ALPHA, wilson
+from tune_jobs.analysis.comparison.statistics import ALPHA, resamples, wilson
 from tune_jobs.analysis.formatting import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -186,7 +186,7 @@ def areas(models: Sequence[tuple[Floats, Bools]]) -> list[Area]:
             both N, on the same images in the same order.
     """
     images = len(models[0][0])
-    generator, shares = np.random.default_rng(0), np.full(images, 1 / images)
+    generator = np.random.default_rng(0)
     ranked = []
     for confidence, correct in models:
         order, last = _order(confidence)
@@ -197,7 +197,7 @@ def areas(models: Sequence[tuple[Floats, Bools]]) -> list[Area]:
     drawn = np.concatenate(
         [
             _drawn_areas(
-                generator.multinomial(images, shares, size=count),
+                resamples(generator, count, images),
                 generator.poisson(1, size=(count, len(models))),
                 generator.random((count, len(models))),
                 ranked,

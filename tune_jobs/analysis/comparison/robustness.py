@@ -15,7 +15,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from trainables.corruptions import Corruption
-from tune_jobs.analysis.comparison.statistics import ALPHA, holm
+from tune_jobs.analysis.comparison.statistics import ALPHA, holm, resamples
 from tune_jobs.analysis.formatting import Interval
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -101,8 +101,8 @@ def corruption_errors(model: Corrupted, baseline: Corrupted) -> CorruptionErrors
     observed[theirs.sum(axis=1) == 0] = np.nan
     if np.isnan(observed).any():
         return CorruptionErrors(observed.tolist(), float("nan"), None)
-    generator, shares = np.random.default_rng(0), np.full(images, 1 / images)
-    drawn = ratios(generator.multinomial(images, shares, size=DRAWS)).mean(axis=1)
+    generator = np.random.default_rng(0)
+    drawn = ratios(resamples(generator, DRAWS, images)).mean(axis=1)
     drawn[np.isnan(drawn)] = np.inf  # the baseline has no error in a resample
     low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], method="nearest")
     return CorruptionErrors(observed.tolist(), float(observed.mean()), (float(low), float(high)))

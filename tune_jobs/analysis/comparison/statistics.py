@@ -46,6 +46,22 @@ def wilson(correct: int, images: int, models: int = 1) -> Interval:
     return float(low), float(high)
 
 
+def resamples(generator: np.random.Generator, count: int, images: int) -> NDArray[np.int64]:
+    """Return how often each image is in each bootstrap resample, D×N.
+
+    Drawing images and counting them takes a quarter of the time of drawing the counts, which
+    `generator.multinomial` does one binomial number at a time.
+
+    Args:
+        generator: source of random numbers.
+        count: number of resamples D.
+        images: number of images N.
+    """
+    cells = generator.integers(images, size=(count, images))
+    cells += images * np.arange(count)[:, None]
+    return np.bincount(cells.ravel(), minlength=count * images).reshape(count, images)
+
+
 @dataclass(frozen=True)
 class PairedTest:
     """McNemar's test of two trained models on the same images."""

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from trainables.status import TrialStatus
-from tune_jobs.analysis.formatting import Interval
+from tune_jobs.analysis.formatting import Interval, counted
 from tune_jobs.analysis.search_figures.axes import ParameterAxis, parameter_axes
 from tune_jobs.analysis.search_figures.history import (
     SCORE,
@@ -35,6 +36,8 @@ from tune_jobs.search_space.space import Space
 
 LEAST_POINTS = 4
 """Trials that have a parameter from which on a panel shows it."""
+PALEST = 0.3
+"""Position of the palest line in the colour map "Blues", which begins with white."""
 NOT_USED = -0.12
 """Height at which a trial crosses the axis of a parameter that it does not use; axes span 0..1."""
 
@@ -80,7 +83,7 @@ def plot_parallel(info: ParallelInfo) -> Figure:
     ax = figure.subplots()
     lines, score = _lines(info, positions[:-1]), np.array(info.scores)
     # The worse half is pale and thin, so that the eye goes to the best trials.
-    colours = ScalarMappable(_norm(score, info.mode), "Blues" if info.mode == "max" else "Blues_r")
+    colours = _colours(score, info.mode)
     order = np.argsort(score if info.mode == "max" else -score, kind="stable")
     widths_of_lines = np.where(np.arange(len(order)) < len(order) // 2, 0.7, 1.5)
     ax.add_collection(LineCollection(list(lines[order]), colors=colours.to_rgba(score[order]),
@@ -107,11 +110,16 @@ def _lines(info: ParallelInfo, positions: NDArray[np.float64]) -> NDArray[np.flo
     return np.stack([np.broadcast_to(positions, heights.shape), heights], axis=2)
 
 
-def _norm(score: NDArray[np.float64], mode: Mode) -> Normalize:
-    """Return the range of colours: that of the axis of scores, with a pale but visible end."""
-    low, high = score_limits(score, mode) or (0.0, 1.0)
-    paler = 0.3 * (high - low)
-    return Normalize(low - paler, high) if mode == "max" else Normalize(low, high + paler)
+def _colours(score: NDArray[np.float64], mode: Mode) -> ScalarMappable:
+    """Return the colours of scores over the axis of scores.
+
+    Its pale end, which scores beyond the axis have too, is still visible on white.
+    """
+    shades = colormaps["Blues"](np.linspace(PALEST, 1, 256))
+    limits = score_limits(score, mode) or (0.0, 1.0)
+    return ScalarMappable(
+        Normalize(*limits), ListedColormap(shades if mode == "max" else shades[::-1])
+    )
 
 
 def _draw_axis(ax: Axes, position: float, axis: ParameterAxis, ticks: Mapping[float, str]) -> None:
@@ -188,7 +196,7 @@ def plot_slices(info: SlicesInfo) -> Figure:
         panels[0, 0].set_ylim(*info.limits)
     notes = [f"too few trials have {', '.join(info.few)}"] if info.few else []
     if beyond := outside(info.scores, info.limits):
-        notes.append(f"{beyond} scores are beyond the edge")
+        notes.append(f"{counted(beyond, 'score')} beyond the edge")
     if notes:
         figure.supxlabel("; ".join(notes), fontsize=8.5)
     for ax in list(panels.flat)[len(info.axes) :]:

@@ -112,8 +112,11 @@ def plot_pareto(info: ParetoInfo) -> Figure:
         )
     key = "\n".join(f"{i + 1:>3} {name}" for i, name in enumerate(info.names))
     ax.text(1.02, 1, key, transform=ax.transAxes, va="top", fontsize=8, linespacing=1.4)
-    for set_scale, log in zip((ax.set_xscale, ax.set_yscale), info.log, strict=True):
+    for set_scale, axis, log in zip((ax.set_xscale, ax.set_yscale), (ax.xaxis, ax.yaxis), info.log,
+                                    strict=True):  # fmt: skip
         set_scale("log" if log else "linear")
+        if not log and max(map(abs, axis.get_data_interval())) >= 1000:
+            axis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel(info.labels[0])
     ax.set_ylabel(info.labels[1])
     finish_axes(ax)

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.statistics import random_covered
+from benchmarks.statistics import random_covered, searches_covered
 from tests.tune_jobs.analysis.comparisons import make_comparison, make_run
 from trainables.config import TrialConfig
 from trainables.target import ACCURACY, TARGETS
@@ -72,13 +72,33 @@ def test_an_adaptive_search_has_its_observed_course_and_no_band():
     assert np.isnan(curve.low).all()
 
 
-def test_several_searches_are_resampled_as_wholes():
-    searches = [[course(0.2), course(0.6)], [course(0.4), course(0.5), course(0.9)]]
+def test_several_searches_are_units_of_the_interval_of_their_mean():
+    searches = [[course(0.2), course(0.6)], [course(0.58), course(0.5), course(0.9)]]
     curve = budget_curve(searches, "searches", "epochs", UNIT)
     assert curve.budgets[-1] == 2  # what the shorter one spent
     line, low, high = curve.at(2)
-    assert line == pytest.approx(0.55)
-    assert (low, high) == pytest.approx((0.55 - 12.706 * 0.05, 0.55 + 12.706 * 0.05), rel=1e-3)
+    assert line == pytest.approx(0.59)
+    assert (low, high) == pytest.approx((0.59 - 12.706 * 0.01, 0.59 + 12.706 * 0.01), rel=1e-3)
+
+
+def test_the_interval_of_several_searches_holds_possible_scores_alone():
+    searches = [[course(0.05)], [course(0.95)]]
+    assert budget_curve(searches, "searches", "epochs", UNIT).at(1) == (0.5, 0.0, 1.0)
+    losses = [[course(-0.05)], [course(-0.95)]]
+    _, low, high = budget_curve(losses, "searches", "epochs", (-np.inf, 0.0)).at(1)
+    assert (low < -1, high) == (True, 0.0)
+
+
+def test_searches_with_the_same_score_do_not_make_it_certain():
+    curve = budget_curve([[course(0.9)], [course(0.9)]], "searches", "epochs", UNIT)
+    line, low, high = curve.at(1)
+    assert line == 0.9
+    assert np.isnan([low, high]).all()
+
+
+def test_the_interval_of_several_searches_covers_better_than_percentiles():
+    student, percentiles, _, _ = searches_covered((8.0, 2.0), 5, 20, 300)
+    assert student >= 0.9 > percentiles
 
 
 def test_the_band_of_a_random_search_holds_the_truth_as_often_as_stated():
@@ -112,6 +132,11 @@ def test_curves_are_compared_where_both_have_a_score():
         "early is ahead from 1 s to 3 s, where the curves cross; from there to 4 s late is"
     )
     assert lead_words(late, late) == "equal at every time"
+    both = (
+        effort("longer", course(0.8, 0.9, seconds=76.9)),
+        effort("other", course(0.7, seconds=77.1)),
+    )
+    assert lead_words(*both) == "longer is ahead at 77 s, the one common time"
     budgets, difference = crossings(late.curves["epochs"], early.curves["epochs"])
     assert difference[budgets < 3].max() < 0 < difference[budgets >= 3].min()
 

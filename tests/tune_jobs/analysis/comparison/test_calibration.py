@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from benchmarks.statistics import calibration_covered
 from tune_jobs.analysis.comparison.calibration import (
     bins_of,
     calibration_error,
@@ -60,6 +61,11 @@ def test_the_interval_of_the_calibration_error_covers_it(shift):
         _, (low, high) = calibration_error(confidence, correct, bins_of(confidence))
         covered.append(low <= shift <= high)
     assert np.mean(covered) >= 0.9
+
+
+def test_the_interval_covers_the_error_of_a_nearly_perfect_model_that_is_too_sure():
+    *_, covered = calibration_covered(10, 359, 5.0, 2.0, 100)
+    assert covered >= 0.92
 
 
 @pytest.mark.parametrize("images", [1, 19, 45, 10_000])

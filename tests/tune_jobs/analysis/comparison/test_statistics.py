@@ -18,6 +18,7 @@ from tune_jobs.analysis.comparison.statistics import (
     paired_tests,
     power_of_test,
     probability_better,
+    resamples,
     smallest_difference,
     wilson,
 )
@@ -235,3 +236,13 @@ def test_the_interval_of_the_chance_to_beat_covers_it(shift, seeds):
         low, high = probability_better(first, second)[1]
         covered.append(low <= truth <= high)
     assert np.mean(covered) > 0.94
+
+
+def test_resamples_draw_each_image_as_often_as_any_other():
+    drawn = resamples(np.random.default_rng(0), 4000, 7)
+    assert (drawn.sum(axis=1) == 7).all()
+    # A count is binomial: 7 draws, each with probability 1/7.
+    for counts in drawn.T:
+        assert counts.mean() == pytest.approx(1, abs=0.06)
+        assert counts.var() == pytest.approx(6 / 7, rel=0.1)
+    assert np.cov(drawn.T)[0, 1] == pytest.approx(-1 / 7, abs=0.05)

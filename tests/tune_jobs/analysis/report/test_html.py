@@ -17,6 +17,7 @@ from tune_jobs.analysis.report.html import (
     write_report,
 )
 from tune_jobs.analysis.report.markdown import plain
+from tune_jobs.analysis.report.page import with_options
 from tune_jobs.analysis.report.sections import scores
 from tune_jobs.analysis.report.summary import answers, cards
 from tune_jobs.run_folder.folder import RunFolder
@@ -139,6 +140,12 @@ def test_drawings_take_the_colours_of_the_page():
     drawing = inline('<?xml?><svg><g style="fill: #ffffff; stroke: #000000"/></svg>', 5)
     group = '<g style="fill: var(--paper); stroke: currentColor"/>'
     assert str(drawing) == f'<svg style="min-width: 300px; max-width: 550px">{group}</svg>'
+
+
+def test_options_are_code_also_in_parentheses():
+    code = "<code>--{}</code>"
+    text = with_options("at (--margin: 1) or with --seeds 3, not a--b")
+    assert text == f"at ({code.format('margin')}: 1) or with {code.format('seeds')} 3, not a--b"
 
 
 def test_the_first_screen_says_which_how_good_and_at_what_cost(comparison):

@@ -400,3 +400,30 @@ def test_scores_are_drawn_against_every_unit_of_effort(comparison):
     priced = dataclasses.replace(comparison.contestants[0], dollars=3.0)
     info = equal_budget.budget_info(dataclasses.replace(comparison, contestants=[priced]))
     assert info.panels["dollars"]["custom CNN"].x[-1] == pytest.approx(12 * 3 / 60)
+
+
+def test_names_of_models_stand_whole_in_legends(comparison):
+    figures = (
+        robustness.plot_severity(robustness.severity_info(comparison)),
+        rejection.plot_risk(rejection.risk_info(comparison)),
+        equal_budget.plot_budgets(equal_budget.budget_info(comparison)),
+    )
+    for figure in figures:
+        (legend,) = figure.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert texts
+        assert not [text for text in texts if "…" in text]
+
+
+def test_a_long_label_of_the_scores_fits_beside_its_panel(comparison):
+    info = equal_budget.budget_info(comparison)
+    long = dataclasses.replace(info, ylabel="best validation accuracy in training (bf16/fp32) (%)")
+    figure = equal_budget.plot_budgets(long)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    assert ax.yaxis.label.get_window_extent().height <= 1.1 * ax.get_window_extent().height
+
+
+def test_a_grid_after_all_its_trials_has_no_band_without_width(comparison):
+    (table, *_) = tables(equal_budget.section(comparison))
+    assert [row[5] for row in table.rows] == ["90.00%", "85.00%", "80.00%"]

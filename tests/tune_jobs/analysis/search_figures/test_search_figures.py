@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 
 from trainables.errors import InputError
 from trainables.status import TrialStatus
@@ -226,6 +227,15 @@ def test_parallel_shows_finished_and_stopped_trials_and_where_a_parameter_is_not
     assert texts.count("not used") == 1
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_worst_lines_of_parallel_coordinates_are_visible_on_white(mode):
+    trials = trials_of(40)
+    trials.loc[0, SCORE] = 0.001 if mode == "max" else 99.0  # far beyond the axis of scores
+    figure = plot_parallel(parallel_info(trials, SPACE, mode=mode))
+    (lines,) = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    assert lines.get_colors()[:, 0].max() < 0.8
+
+
 def test_a_parameter_that_no_trial_has_is_no_axis():
     axes = parameter_axes(trials_of(3), ranges(**{"lr": True, "model.kernel_size": False}))
     assert [axis.name for axis in axes] == ["lr"]
@@ -340,6 +350,9 @@ def test_the_pareto_figure_names_the_trials_of_the_front():
     assert [line.split()[-1] for line in key.splitlines()] == info.names
     assert figure.axes[0].get_yscale() == "log"
     assert figure.axes[0].get_xscale() == "linear"
+    few = pareto_info(trials_of(40).assign(parameters=range(300_000, 300_040)), OBJECTIVES)
+    ticks = plot_pareto(few).axes[0].yaxis.get_major_formatter()
+    assert ticks(300_010) == "300,010"
 
 
 @pytest.mark.parametrize(

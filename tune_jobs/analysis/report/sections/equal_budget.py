@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,9 +15,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tune_jobs.analysis.comparison.budgets import BudgetCurve, Method, Unit
 from tune_jobs.analysis.comparison.comparison import Comparison
 from tune_jobs.analysis.comparison.effort import Effort, equal_budget, lead_words
-from tune_jobs.analysis.formatting import counted, duration, shortened
+from tune_jobs.analysis.formatting import counted, duration
 from tune_jobs.analysis.report.blocks import Block, Picture, Section, Table, Text, method
-from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.analysis.style import finish_axes, model_styles, wrapped
 
 METHODS: dict[Method, str] = {
     "orders": "grid, all orders of its trials",
@@ -102,14 +103,14 @@ def plot_budgets(info: BudgetInfo) -> Figure:
             ax.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, step="post",
                             linewidth=0)  # fmt: skip
             ax.step(line.x, line.y, where="post", color=colour,
-                    label=shortened(name, 27) if ax is axes[0, 0] else None)  # fmt: skip
+                    label=wrapped(name) if ax is axes[0, 0] else None)  # fmt: skip
             ax.plot(line.x[-1], line.y[-1], marker, color=colour, markersize=6)
         ax.set_xscale("log")
         _plain_log_axis(ax)
         ax.set_xlabel(label, fontsize=9)
         finish_axes(ax)
     for ax in axes[:, 0]:
-        ax.set_ylabel(info.ylabel, fontsize=9)
+        ax.set_ylabel(textwrap.fill(info.ylabel, 30), fontsize=9)
     _zoom(axes[0, 0], info)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
     return figure
@@ -201,8 +202,8 @@ def _score(effort: Effort, budget: float | None) -> str:
     if found is None:
         return "none yet"
     line, *ends = (effort.target.merit(value) for value in found)
-    if np.isnan(ends).any():
-        return effort.target.show(line)
+    if np.isnan(ends).any() or ends[0] == ends[1]:
+        return effort.target.show(line)  # any order ends at the best trial, which is no certainty
     low, high = (effort.target.show(end).removesuffix("%") for end in sorted(ends))
     return f"{effort.target.show(line)} ({low} to {high})"
 

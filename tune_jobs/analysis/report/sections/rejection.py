@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from tune_jobs.analysis.comparison.comparison import Comparison, Contestant
 from tune_jobs.analysis.comparison.rejection import risk_curve
-from tune_jobs.analysis.formatting import Interval, percent, percent_interval, shortened, signed
+from tune_jobs.analysis.formatting import Interval, percent, percent_interval, signed
 from tune_jobs.analysis.report.blocks import Block, Fold, Picture, Section, Table, Text, method
-from tune_jobs.analysis.style import Points, finish_axes, model_styles
+from tune_jobs.analysis.style import Points, finish_axes, model_styles, wrapped
 
 LEAST_ANSWERED = 10
 """Answered images from which on the risk is drawn."""
@@ -53,7 +53,7 @@ def plot_risk(info: RiskInfo) -> Figure:
     styles = model_styles(list(info.curves))
     for name, curve in info.curves.items():
         ax.plot(100 * np.array(curve.x), 100 * np.array(curve.y), color=styles[name][0],
-                linewidth=1.5, label=shortened(name, 27))  # fmt: skip
+                linewidth=1.5, label=wrapped(name))  # fmt: skip
     ax.plot(100 * np.array(info.thresholds.x), 100 * np.array(info.thresholds.y), "o",
             color=styles[next(iter(styles))][0], markerfacecolor="none", markersize=7)  # fmt: skip
     ax.set_xlim(0, 102)

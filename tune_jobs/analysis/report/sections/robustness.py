@@ -26,7 +26,6 @@ from tune_jobs.analysis.formatting import (
     percent_interval,
     points,
     points_interval,
-    shortened,
 )
 from tune_jobs.analysis.report.blocks import (
     Block,
@@ -40,7 +39,7 @@ from tune_jobs.analysis.report.blocks import (
     method,
     thumbnail,
 )
-from tune_jobs.analysis.style import finish_axes, model_styles
+from tune_jobs.analysis.style import finish_axes, model_styles, wrapped
 
 PANELS_PER_ROW = 2
 LEAST_PIXELS = 96
@@ -107,7 +106,7 @@ def plot_severity(info: SeverityInfo) -> Figure:
             x = np.array(severities) + 0.09 * (k - (len(info.names) - 1) / 2)
             ax.plot(x, 100 * np.array(own), marker=marker, color=colour, markersize=4,
                     linewidth=1.2,
-                    label=shortened(name, 27) if ax is axes.flat[0] else None)  # fmt: skip
+                    label=wrapped(name) if ax is axes.flat[0] else None)  # fmt: skip
             ax.vlines(x, *(100 * np.array(intervals).T), color=colour, linewidth=0.8)
         ax.set_title(corruption, fontsize=9)
         ax.set_xticks(severities)
