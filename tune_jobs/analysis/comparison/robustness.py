@@ -74,7 +74,8 @@ class CorruptionErrors:
     mean: float
     """Mean corruption error (mCE); NaN where the baseline makes no error on a corruption."""
     interval: Interval | None
-    """95% confidence interval of the mean over other images (bootstrap); None if not estimable."""
+    """95% confidence interval of the mean over other images (bootstrap), infinite above where the
+    baseline makes no error on some of them; None if not estimable."""
 
 
 def corruption_errors(model: Corrupted, baseline: Corrupted) -> CorruptionErrors:

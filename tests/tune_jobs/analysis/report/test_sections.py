@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.tune_jobs.analysis.comparisons import (
 )
 from trainables.config import TrialConfig
 from tune_jobs.analysis.comparison import in_use
+from tune_jobs.analysis.comparison.robustness import CorruptionErrors
 from tune_jobs.analysis.comparison.student_report import LAYERS, NETWORKS, RATES, published
 from tune_jobs.analysis.comparison.verdict import summary
 from tune_jobs.analysis.report.blocks import Fold, Table, Text
@@ -262,6 +264,9 @@ def test_robustness_is_relative_to_the_custom_network(comparison):
         in_use.sentences(comparison)
     )
     assert robustness.section(make_comparison()) is None
+    endless = CorruptionErrors([4.8], 4.76, (2.54, math.inf))
+    assert robustness.ratio(endless) == "4.76 (2.54 or more)"
+    assert robustness.ratio(dataclasses.replace(endless, interval=None)) == "not estimable"
 
 
 def test_doubtful_labels_are_shown_with_their_files(comparison):

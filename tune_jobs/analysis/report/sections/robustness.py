@@ -158,18 +158,13 @@ def summary_table(
     for i, (contestant, own, relative) in enumerate(
         zip(contestants, corrupted, errors, strict=True)
     ):
-        low, high = relative.interval or (np.nan, np.nan)
         rows.append(
             (
                 contestant.name,
                 percent(contestant.winner.accuracy),
                 f"{percent(own.accuracy)} ({percent_interval(own.interval)[:-1]})",
                 points(own.accuracy - contestant.winner.accuracy),
-                "1 (baseline)"
-                if contestant is baseline
-                else "not estimable"
-                if relative.interval is None
-                else f"{relative.mean:.2f} ({low:.2f} to {high:.2f})",
+                "1 (baseline)" if contestant is baseline else ratio(relative),
                 *(
                     ("chosen", "")
                     if i == 0
@@ -185,6 +180,17 @@ def summary_table(
               "change (pp)", "mean corruption error (95% CI)",
               "corrupted: minus the chosen model (pp, 95% CI)", "adjusted p")  # fmt: skip
     return Table(header, rows)
+
+
+def ratio(errors: CorruptionErrors) -> str:
+    """Return the mean corruption error with its interval.
+
+    It has no upper end where the baseline has no error in some resamples of the images.
+    """
+    if errors.interval is None:
+        return "not estimable"
+    low, high = errors.interval
+    return f"{errors.mean:.2f} ({low:.2f} {'or more' if np.isinf(high) else f'to {high:.2f}'})"
 
 
 def corruption_table(
