@@ -369,6 +369,18 @@ def test_an_interrupted_run_prints_the_command_that_resumes_it(
     same_training(epochs[epochs["trial"] == "lr=0.001"], history)
 
 
+def test_a_run_folder_that_is_deleted_as_the_run_ends_is_one_message(
+    local_ray, command, monkeypatch, tmp_path, assert_one_message
+):
+    def fit(tuner):
+        shutil.rmtree(tmp_path / "lr-grid")
+        raise ValueError("No experiment snapshot file was found")  # as Ray raises then
+
+    monkeypatch.setattr(tune.Tuner, "fit", fit)
+    assert command("--lr", "1e-3", "--storage-path", tmp_path) == 2
+    assert_one_message([str(tmp_path / "lr-grid"), "deleted or moved", "start the run again"])
+
+
 def test_the_test_split_stays_sealed(local_ray, monkeypatch, command, tmp_path, digits):
     handed = []
     with_parameters = tune.with_parameters

@@ -16,6 +16,7 @@ from ray import tune
 
 from trainables.config import TrialConfig
 from trainables.costs import count_macs
+from trainables.errors import InputError
 from trainables.models import build_model, parameter_count
 from trainables.trainable import train_trial
 from trainables.trial_images import TrialImages
@@ -27,6 +28,7 @@ from tune_jobs.ray_runtime.tune_internals import (
     lean_controller,
     trial_actors,
 )
+from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.tuning.bar import BarProgress
 from tune_jobs.tuning.callbacks import trial_name
 from tune_jobs.tuning.node_failures import NodeFailures
@@ -110,6 +112,9 @@ def tune_trials(
         proposals: number of trials that the strategy may still propose.
         trackers: callbacks that log to trackers.
         resources: resources that each trial reserves.
+
+    Raises:
+        InputError: the run folder is not there any more.
     """
     recorder = run.recorder
     slots = TrialSlots(resources, run.options.run.max_concurrent)
@@ -155,7 +160,14 @@ def tune_trials(
         if not quiet:  # the signals of a caller in Python are its own
             # SIGTERM ends a run like Ctrl-C, which Ray Tune handles; Ray's own handler would abort.
             signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-        tuner.fit()
+        try:
+            tuner.fit()
+        except Exception as error:
+            if run.folder.has(RUN_FILE):
+                raise
+            raise InputError(
+                f"{run.folder.uri} was deleted or moved while its run went on: start the run again"
+            ) from error
 
 
 @contextlib.contextmanager
