@@ -19,6 +19,7 @@ from bakeoff.comparison import Comparison
 from bakeoff.jobs import compare, finetune, lr_grid, predict, search, shortlist
 from bakeoff.run import Run
 from trainables.errors import InputError
+from tune_jobs.command_line.invocation import JOBS
 
 if TYPE_CHECKING:
     from tune_jobs.analysis.results import (
@@ -65,4 +66,11 @@ def __getattr__(name: str) -> Any:
         from tune_jobs.analysis import results
 
         return getattr(results, name)
+    if (job := name.replace("_", "-")) in JOBS:
+        raise AttributeError(f"{name} is a job of the command line alone: bakeoff {job} --help")
     raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return what notebooks complete."""
+    return __all__

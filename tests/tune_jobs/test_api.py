@@ -50,7 +50,7 @@ def test_a_job_returns_its_run(grid, storage):
     assert len(grid.epochs) == 4
     assert grid.best["best/val_accuracy"] == grid.trials["best/val_accuracy"].max()
     assert grid.summary["status"] == "finished"
-    assert grid.warnings == []  # a smoke test shows nothing about the digits
+    assert grid.warnings == ["A smoke test: that everything works is all that its scores show"]
     command = f"bakeoff lr-grid --lr 0.001 0.003 --epochs=3 --smoke-test --storage-path={storage}"
     assert grid.record["command"] == command  # which does the same
     assert bakeoff.load_runs(storage)["run"].tolist() == ["lr-grid"]
@@ -121,6 +121,13 @@ def test_runs_are_compared(grid, tmp_path, capfd):
     assert "report.html</a>" in page
     assert (tmp_path / "out" / "report.html").exists()
     assert capfd.readouterr().out == ""
+
+
+def test_what_there_is_completes_and_what_there_is_not_is_told():
+    assert dir(bakeoff) == sorted(bakeoff.__all__)
+    assert {"lr_grid", "load_trials"} <= set(dir(bakeoff))
+    with pytest.raises(AttributeError, match="command line alone: bakeoff check-data --help"):
+        _ = bakeoff.check_data
 
 
 def test_images_are_classified_with_a_run(grid, tmp_path):

@@ -265,7 +265,10 @@ def _refused(printed: str, arguments: Sequence[str], program: str) -> str:
         program: words that start the job, quoted.
     """
     reason: list[str] = []
-    for line in re.sub(r"\x1b\[[\d;]*m", "", printed).splitlines():
+    lines = re.sub(r"\x1b\[[\d;]*m", "", printed).splitlines()
+    if lines and lines[0][:1] not in "╭+":  # an output without UTF-8, or a notebook: no box, but
+        lines = lines[2:]  # the title and a line below it
+    for line in lines:
         text = line.strip().strip(BORDERS).strip()
         if line[:1] in "╭╰+" or not text:
             continue

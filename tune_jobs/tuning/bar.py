@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
 
 from trainables.target import TARGETS
+from tune_jobs.analysis.formatting import duration
 from tune_jobs.command_line.terminal import open_bar
 from tune_jobs.ray_runtime.epoch_progress import forget_progress
 from tune_jobs.run_folder.schema import has_scores
@@ -22,14 +24,19 @@ class BarProgress(DriverCallback):
 
     Args:
         recorder: tables of the run.
+        slots: returns the number of trials that may run concurrently.
         trials: number of trials of the run, those not proposed yet included.
     """
 
-    def __init__(self, recorder: Recorder, trials: int):
+    def __init__(self, recorder: Recorder, slots: Callable[[], int], trials: int):
         self.recorder = recorder
-        self.time_left = TimeLeft(recorder, lambda: 1, trials)
+        self.time_left = TimeLeft(recorder, slots, trials)
         self.running: set[str] = set()
-        self.live = open_bar(unit="epoch", desc="training")
+        # tqdm's own estimate takes all epochs to be alike, and of probes one computes the features.
+        self.live = open_bar(
+            desc="training",
+            bar_format="{desc}: {bar} {n_fmt}/{total_fmt} epochs [{elapsed}{postfix}]",
+        )
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -72,11 +79,13 @@ class BarProgress(DriverCallback):
         rows = [row for row in self.recorder.rows.values() if has_scores(row)]
         done = round(estimate.done, 1)
         self.live.total, self.live.n = round(done + estimate.left), done
+        notes = []
+        if estimate.seconds is not None:
+            notes.append(f"about {duration(estimate.seconds)} left")
         if rows:
             target = TARGETS[next(iter(self.recorder.configs.values())).metric]
             best = max(rows, key=lambda row: target.merit(row[target.best]))  # type: ignore[literal-required]
             score = target.show(best[target.best])  # type: ignore[literal-required]
-            self.live.set_postfix_str(
-                f"best {target.label} {score} ({best['trial']})", refresh=False
-            )
+            notes.append(f"best {target.label} {score} ({best['trial']})")
+        self.live.set_postfix_str(", ".join(notes), refresh=False)
         self.live.refresh()

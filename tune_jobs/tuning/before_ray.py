@@ -111,9 +111,12 @@ def loaded(prepared: PreparedJob, console: Console) -> Iterator[FoundImages | No
         console: terminal or log file, which says what takes so long.
 
     Raises:
-        InputError: the source cannot be read, or no cluster answers.
+        InputError: the name of the run is taken, the source cannot be read, or no cluster answers.
     """
     options = prepared.command.options
+    from tune_jobs.tuning.new_folder import find_folder  # imports pyarrow
+
+    find_folder(options)  # a name that is taken is refused at once
     found = find_before_ray(options, console)
     with contextlib.ExitStack() as stack:
         with said("loading PyTorch, starting Ray", console):

@@ -25,7 +25,7 @@ def caveats(run: Run, name: str, rows: list[TrialRow]) -> list[str]:
         rows: the row of that trial, or those of the setting, one per random seed.
     """
     if run.options.run.smoke_test:
-        return []
+        return ["A smoke test: that everything works is all that its scores show"]
     config = run.recorder.configs[rows[0]["trial"]]
     notes = [edge_of_grid(run, config), last_epoch(run, name, rows, config), chance(run)]
     if len(rows) == 1:

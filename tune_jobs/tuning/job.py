@@ -14,18 +14,19 @@ from trainables.errors import InputError
 from trainables.models.weights import read_weights
 from tune_jobs.analysis.repetition import differences, repetition
 from tune_jobs.analysis.results import load_run
-from tune_jobs.command_line.options import JobOptions, RunOptions
+from tune_jobs.command_line.options import JobOptions
 from tune_jobs.command_line.parser import CommandLine
 from tune_jobs.ray_runtime.capacity import trial_resources
 from tune_jobs.ray_runtime.session import ray_session
 from tune_jobs.ray_runtime.storage_check import check_source, check_storage
 from tune_jobs.run_folder.checkpoints import write_initial_weights
-from tune_jobs.run_folder.folder import RUN_FILE, RunFolder
+from tune_jobs.run_folder.folder import RUN_FILE
 from tune_jobs.run_folder.records import RunRecord
 from tune_jobs.tuning.best_model import finish
 from tune_jobs.tuning.copies import describe_copies
 from tune_jobs.tuning.data import describe_data, read_images, views_of, write_test_digests
 from tune_jobs.tuning.found_images import FoundImages, find_images_of_job
+from tune_jobs.tuning.new_folder import find_folder
 from tune_jobs.tuning.pilot import Plan
 from tune_jobs.tuning.plan import compare_plan, plan_run
 from tune_jobs.tuning.recorder import Recorder
@@ -113,7 +114,7 @@ def train(
     Arguments and errors are those of `run`.
     """
     options = command.options
-    folder = find_folder(options.job, options.run)
+    folder = find_folder(options)
     trackers = tracking_callbacks(options.run.track, folder)
     found = found or find_images_of_job(options)
     strategy = make_strategy(found)
@@ -205,24 +206,3 @@ def augmentation_notes(configs: list[TrialConfig]) -> list[str]:
     """Return a sentence on each augmentation that trials draw at random."""
     random = [config for config in configs if config.augment in ("photo", "strong")]
     return list(dict.fromkeys(f"Training images: {augmentation(config)}" for config in random))
-
-
-def find_folder(job: str, options: RunOptions) -> RunFolder:
-    """Return the folder of the run without creating it.
-
-    Raises:
-        InputError: the name is taken.
-    """
-    storage = RunFolder.at(options.storage_path)
-    name, number = options.name or job, 1
-    if options.name is None:
-        while storage.has(name):
-            number += 1
-            name = f"{job}-{number}"
-    elif storage.has(name) and not options.resume:
-        raise InputError(
-            f"run {name!r} already exists in {options.storage_path}: give another --name, or "
-            "resume that run with --resume"
-        )
-    # The store has answered once. From now on a run waits through outages of the store.
-    return RunFolder.at(storage.child(name).uri, patient=True)

@@ -42,7 +42,7 @@ def next_steps(run: Run, findings: Findings) -> list[NextStep]:
     path = typed_path(run.folder.uri)
     steps = list(findings.steps)
     loader = "load_trials" if findings.table is None else "load_shortlist"
-    if findings.table is None:
+    if findings.table is None and not run.options.run.smoke_test:  # the test set stays sealed
         steps = [*steps_to_compare(run), *steps]
     steps.append(NextStep("the results as a dataframe", read_command(loader, path)))
     if shutil.which("tensorboard"):

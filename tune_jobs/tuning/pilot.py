@@ -30,6 +30,9 @@ from tune_jobs.tuning.schedulers import REDUCTION, grace_period
 
 PILOT_IMAGES, PILOT_EPOCHS = 3000, 4
 """Approximate number of training images, and number of epochs, of the pilot run's trials."""
+PILOT_SHARE, LEAST_IMAGES = 0.2, 500
+"""Share of the images that a trial of the run reads that one of the pilot may read, unless that are
+fewer training images than the second number: a pilot must not take as long as the run."""
 
 Kind: TypeAlias = tuple[str, str, int]
 """Model, mode and image size of a trial."""
@@ -133,7 +136,7 @@ def make_plan(
         KeyboardInterrupt: the pilot run was interrupted.
     """
     options = command.options
-    subset, fraction = data.subsample(PILOT_IMAGES)
+    subset, fraction = data.subsample(pilot_images(options.training.epochs, len(data.train_labels)))
     configs = {
         f"pilot-{i}": config
         if config.mode == "probe"
@@ -196,6 +199,17 @@ def make_plan(
         decoding_s=decoding_s,
         images_mb=cached / 1e6,
     )
+
+
+def pilot_images(epochs: int, images: int) -> int:
+    """Return the approximate number of training images of a pilot of trials.
+
+    Args:
+        epochs: number of epochs of each trial.
+        images: number of training images.
+    """
+    allowed = int(PILOT_SHARE * epochs * images / PILOT_EPOCHS)
+    return min(PILOT_IMAGES, max(LEAST_IMAGES, allowed))
 
 
 def kind(config: TrialConfig) -> Kind:

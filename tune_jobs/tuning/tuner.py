@@ -123,7 +123,7 @@ def tune_trials(
     quiet = isinstance(run.console, QuietConsole)
     progress: BarProgress | TerminalProgress
     if quiet:
-        progress = BarProgress(recorder, trials)
+        progress = BarProgress(recorder, slots, trials)
     else:
         progress = TerminalProgress(recorder, run.console, slots, trials)
     tuner = tune.Tuner(

@@ -1,5 +1,6 @@
 """What is typed by mistake is answered with what was meant and what to type."""
 
+import io
 import sys
 
 import pytest
@@ -37,7 +38,9 @@ from tune_jobs.lr_grid import GridOptions
         ("--epochs", ["--epochs", "--help"]),
     ],
 )
-def test_the_message_says_what_to_type(words, answers):
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", "ascii"])  # a notebook's is UTF-8
+def test_the_message_says_what_to_type(words, answers, encoding, monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding))
     with pytest.raises(InputError) as raised:
         parse(GridOptions, None, words.split())
     message = str(raised.value)

@@ -13,6 +13,7 @@ from tune_jobs.finetune import FinetuneOptions
 from tune_jobs.lr_grid import GridOptions
 from tune_jobs.ranking.options import ShortlistOptions
 from tune_jobs.tuning.before_ray import check_packages, find_before_ray
+from tune_jobs.tuning.new_folder import find_folder
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,17 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"{words[-1]} needs .*pip install {package}$"):
         check_packages(options)
+
+
+@pytest.mark.parametrize(("cls", "more"), [(GridOptions, "--extend --lr"), (FinetuneOptions, "")])
+def test_a_name_that_is_taken_is_refused_before_anything_is_loaded(cls, more, tmp_path):
+    (tmp_path / "taken").mkdir()
+    words = ["--name", "taken", "--storage-path", str(tmp_path)]
+    with pytest.raises(InputError, match=rf"'taken' already exists.*--resume.*{more}$"):
+        find_folder(parse(cls, None, words).options)
+    (tmp_path / "lr-grid").mkdir()
+    options = parse(GridOptions, None, words[2:]).options
+    assert find_folder(options).name == "lr-grid-2"
 
 
 def test_a_shortlist_goes_on_with_the_networks_that_it_can_have(monkeypatch):

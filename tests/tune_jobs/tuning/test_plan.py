@@ -13,7 +13,14 @@ from tune_jobs.optuna_search import SearchOptions
 from tune_jobs.ray_runtime.capacity import Prices
 from tune_jobs.tuning.data import read_images
 from tune_jobs.tuning.found_images import find_images
-from tune_jobs.tuning.pilot import Plan, expected_share, make_plan, pilot_trials
+from tune_jobs.tuning.pilot import (
+    PILOT_EPOCHS,
+    Plan,
+    expected_share,
+    make_plan,
+    pilot_images,
+    pilot_trials,
+)
 from tune_jobs.tuning.plan import PLANS_FOLDER, compare_plan, plan_file, print_plan
 
 CORES = 2
@@ -173,3 +180,12 @@ def test_a_plan_says_what_memory_each_network_takes(capsys):
 
 def test_fields_of_a_plan_survive_json():
     assert Plan(**dataclasses.asdict(PLAN)) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "expected"), [(4, 3068, 613), (20, 3068, 3000), (2, 500, 500)]
+)
+def test_a_pilot_is_much_shorter_than_the_run(epochs, images, expected):
+    found = pilot_images(epochs, images)
+    assert found == expected
+    assert found == 500 or PILOT_EPOCHS * found <= 0.2 * epochs * images

@@ -156,13 +156,11 @@ def short_training(comparison: Comparison) -> Caveat | None:
 
 def chance(comparison: Comparison) -> Caveat | None:
     """Warn of models that are not better than one answer for all images."""
-    if comparison.target != ACCURACY:  # weights of classes may cost accuracy on purpose
+    low = [each.short_name for each in no_better_than_chance(comparison)]
+    if not low:
         return None
     test = comparison.test_set
     counts = class_counts(test.labels, test.classes)
-    low = [c.short_name for c in comparison.contestants if at_chance(c.winner.accuracy, counts)]
-    if not low:
-        return None
     most = max(counts)
     return Caveat(
         "At chance level",
@@ -172,15 +170,26 @@ def chance(comparison: Comparison) -> Caveat | None:
     )
 
 
+def no_better_than_chance(comparison: Comparison) -> list[Contestant]:
+    """Return the contestants that are not better than one answer for all images."""
+    if comparison.target != ACCURACY:  # weights of classes may cost accuracy on purpose
+        return []
+    counts = class_counts(comparison.test_set.labels, comparison.test_set.classes)
+    return [each for each in comparison.contestants if at_chance(each.winner.accuracy, counts)]
+
+
 def edges(comparison: Comparison) -> Caveat | None:
-    """Warn of best learning rates and penalties at the edge of a grid."""
-    found = []
+    """Warn of best learning rates and penalties at the edge of a grid.
+
+    Among settings that are all at chance level, which is the best says nothing.
+    """
+    found, low = [], no_better_than_chance(comparison)
     for contestant in comparison.contestants:
         candidate = contestant.winner.candidate
         record = candidate.run.record
         grid = record.get("search", {}).get("algorithm") == "grid"
         edge = edge_of(record.get("options", {}), candidate.config) if grid else None
-        if edge is not None:
+        if edge is not None and contestant not in low:
             found.append(
                 f"{edge.value:g}, the {edge.which} {edge.setting}, for {contestant.short_name} "
                 f"(try {edge.option} {edge.step})"
@@ -264,16 +273,27 @@ def duplicates(comparison: Comparison) -> Caveat | None:
     )
 
 
+def smoke_tests(comparison: Comparison) -> Caveat | None:
+    """Warn of runs that were to show that everything works, and nothing else."""
+    options = [(run.name, run.record.get("options", {}).get("run", {})) for run in comparison.runs]
+    if not (names := [name for name, given in options if given.get("smoke_test")]):
+        return None
+    return Caveat(
+        "Smoke test",
+        f"{named(names)} trained two epochs on a few images (--smoke-test): nothing here says "
+        "which model is better. That the test images were used is recorded nevertheless.",
+    )
+
+
 def constant(comparison: Comparison) -> Caveat | None:
     """Warn if one class has most of the images."""
-    answer = comparison.constant_answer
-    if not answer:
+    if not (answer := comparison.constant_answer):
         return None
     return Caveat("Unequal classes", f"Compare accuracies with a constant answer: {answer}.")
 
 
 CHECKS: Sequence[Callable[[Comparison], Caveat | None]] = (
-    better_on_test, unfair_sizes, unequal_effort, chance, ties, edges, short_training, openings,
-    duplicates, constant,
+    smoke_tests, better_on_test, unfair_sizes, unequal_effort, chance, ties, edges, short_training,
+    openings, duplicates, constant,
 )  # fmt: skip
 """Checks of a comparison, the most serious first."""

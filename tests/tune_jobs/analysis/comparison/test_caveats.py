@@ -77,6 +77,18 @@ def test_a_model_at_chance_level_is_no_evidence():
     text = titles(make_comparison(models))["At chance level"]
     assert text.startswith(f"P{RESNET[1:]} is not better than always answering 'airplane' (10.00%)")
     assert "At chance level" not in titles(make_comparison())
+    comparison = changed(make_comparison(models), 1, lr=1e-2)
+    comparison.runs[1].record["options"] = {"lr": [1e-4, 1e-3, 1e-2]}
+    # Lower rates and a higher one would be advised in one breath.
+    assert "Best setting at the edge of the grid" not in titles(comparison)
+
+
+def test_a_smoke_test_is_no_contest():
+    comparison = make_comparison()
+    comparison.runs[1].record["options"] = {"run": {"smoke_test": True}}
+    title, text = next(iter(titles(comparison).items()))
+    assert title == "Smoke test"
+    assert f"{comparison.runs[1].name} trained two epochs on a few images".capitalize() in text
 
 
 @pytest.mark.parametrize(
