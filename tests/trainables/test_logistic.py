@@ -59,7 +59,8 @@ def test_a_path_converges_at_every_penalty_and_a_start_changes_nothing_else(samp
         head = fit_logistic(
             torch.from_numpy(features), torch.from_numpy(labels), CLASSES, penalty, start=head
         )
-        assert gradient(head, features, labels, penalty) < 1.5 * TOLERANCE
+        # In fp64; the fit sees that of fp32, whose rounding depends on the processor.
+        assert gradient(head, features, labels, penalty) < 2 * TOLERANCE
     assert head is not None
 
 
