@@ -163,9 +163,19 @@ def predict(
 def _command(cls: type[Options], job: str, options: dict[str, Any]) -> CommandLine[Options]:
     """Return the command line of a job without training options that its options make."""
     program = (PROGRAM, job)
+    return parse_plain(cls, job, None, _arguments(cls, program, options), program=program)
+
+
+def _arguments(cls: type[Any], program: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+    """Return the words of the command line that options of a job make.
+
+    Args:
+        cls: options class of the job.
+        program: words that start the job, for messages.
+        options: options by name.
+    """
     words = words_of(cls, options, " ".join(program))
-    arguments = [word for each in words.values() for word in each]
-    return parse_plain(cls, job, None, arguments, program=program)
+    return [word for each in words.values() for word in each]
 
 
 def _train(
@@ -183,9 +193,7 @@ def _train(
     if data is not None:
         options = {"data": data, **options}
     program = (PROGRAM, job)
-    words = words_of(cls, options, " ".join(program))
-    arguments = [word for each in words.values() for word in each]
-    command = parse(cls, None, arguments, program=program)
+    command = parse(cls, None, _arguments(cls, program, options), program=program)
     configure_ray()  # before Ray is imported
     finished = start_quietly(prepare, command)
     return Run(finished.run.folder.uri)
