@@ -35,10 +35,10 @@ def summary(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tune_jobs/lr_grid.py"])
     monkeypatch.setattr("sys.orig_argv", ["python"])
 
-    def show(lr, accuracies, seeds=1, width=None, status="finished", **given):
+    def show(lr, accuracies, seeds=1, width=None, status="finished", smoke_test=False, **given):
         options = GridOptions(
             lr=lr, seeds=seeds, training=Recipe(epochs=5),
-            run=RunOptions(name="grid", storage_path=str(tmp_path)),
+            run=RunOptions(name="grid", storage_path=str(tmp_path), smoke_test=smoke_test),
         )  # fmt: skip
         recorder = Recorder(RunFolder.at(tmp_path / "grid"))
         recorder.configs = grid(options)
@@ -68,6 +68,13 @@ def test_the_best_rate_at_the_edge_of_a_grid_comes_with_the_command_that_extends
     assert "0.0001 is the lowest learning rate of the grid" in out
     assert "--extend --lr 1e-05" in out
     assert "learning rate of the grid" not in summary((1e-4, 1e-3, 1e-2), (0.80, 0.97, 0.85))
+
+
+def test_a_smoke_test_says_so_and_does_not_lead_to_the_test_set(summary):
+    out = summary((1e-4, 1e-3), (0.80, 0.97), smoke_test=True)
+    assert "A smoke test: that everything works is all that its scores show" in out
+    assert "compare" not in out
+    assert "compare" in summary((1e-4, 1e-3), (0.80, 0.97))
 
 
 def test_a_score_that_still_rose_in_the_last_epoch_is_said(summary):
