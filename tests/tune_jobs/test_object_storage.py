@@ -183,7 +183,7 @@ def epochs_of(run):
 
 
 def count(folder):
-    with contextlib.suppress(pa.ArrowInvalid):  # read while it is replaced
+    with contextlib.suppress(InputError):  # read while it is replaced
         return len(load_epochs(folder.uri)) if folder.has("epochs.parquet") else 0
     return 0
 

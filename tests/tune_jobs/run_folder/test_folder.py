@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainables.errors import InputError
-from tune_jobs.run_folder.folder import RunFolder
+from tune_jobs.run_folder.folder import TRIALS_FILE, RunFolder
+from tune_jobs.run_folder.schema import TRIAL_SCHEMA
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -81,3 +82,12 @@ def test_a_damaged_table_is_refused(content, tmp_path):
     for read in (RunFolder.at(tmp_path).read_frame, RunFolder.at(tmp_path).read_rows):
         with pytest.raises(InputError, match=r"trials\.parquet is damaged"):
             read("trials.parquet")
+
+
+def test_a_table_that_is_read_while_it_is_replaced_is_read_again(tmp_path, monkeypatch):
+    folder = RunFolder.at(tmp_path)
+    folder.write_rows(TRIALS_FILE, [{"trial": "a"}], TRIAL_SCHEMA)
+    whole = folder.read(TRIALS_FILE)
+    read = iter([whole[:-9], whole])  # of two versions that a store has
+    monkeypatch.setattr(RunFolder, "read", lambda self, name: next(read))
+    assert folder.read_frame(TRIALS_FILE)["trial"].tolist() == ["a"]
