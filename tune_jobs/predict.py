@@ -113,6 +113,8 @@ def predict_images(options: PredictOptions) -> Predictions:
     rejection = None if risk is None else rejection_of(classifier, options.model, risk)
     if options.export:
         notes.append(write_export(classifier, options.export, model))
+    if not files:  # of an export alone, nothing is to be said or written
+        return Predictions(classify(classifier, files)[0], notes, "")
     frame, sealed = classify(classifier, files, sealed_images(model))
     if rejection is not None:
         frame = answered(frame, rejection.threshold)
