@@ -76,7 +76,7 @@ def wall_seconds(record: Mapping[str, Any]) -> float | None:
     resumed = record.get("resumed", [])
     starts = [record["started"], *resumed]
     ends = [*record.get("paused", [None] * len(resumed)), record.get("ended")]
-    if None in ends:
+    if None in ends or len(ends) != len(starts):  # an earlier version resumed it since
         return None
     parts = zip(starts, ends, strict=True)
     return sum((_time(end) - _time(start)).total_seconds() for start, end in parts)

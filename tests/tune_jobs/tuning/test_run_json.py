@@ -60,5 +60,6 @@ def test_pauses_do_not_count_as_wall_time_unless_a_kill_hides_when_they_began(tm
     twice = resume("twice", once, at=7)
     assert wall_seconds(twice) is None  # as it has not ended
     assert wall_seconds(twice | {"ended": "2026-01-01T08:00:00+00:00"}) == (1 + 2 + 1) * 3600
+    assert wall_seconds(once | {"resumed": [once["started"], *once["resumed"]]}) is None
     killed = resume("killed", RECORD, at=3) | {"ended": "2026-01-01T05:00:00+00:00"}
     assert wall_seconds(killed) is None
